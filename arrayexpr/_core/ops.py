@@ -1,0 +1,603 @@
+"""The table of operators: one row each, read by the parser, printer, simplifier, interpreter and emitters.
+
+A signature says which element types an operator takes and gives, one letter a place:
+
+| letter | element type |
+|---|---|
+| `T` | the operands' common type, of one of the row's `kinds` |
+| `R` | the real type of T's parts (T itself unless complex) |
+| `B` | bool |
+| `I` | int64 |
+| `N` | int32 |
+| `U` | uint8 |
+
+`kinds` are NumPy's letters: `b` bool, `i` signed, `u` unsigned, `f` real, `c` complex. Nothing is
+promoted here: operands must already agree, the host casts them.
+
+A third party adds an operator by `register(Operator(...))`:
+
+>>> cube = register(Operator("cube_doc", "T>T", "f", lambda x: x * x * x, c="({0}) * ({0}) * ({0})"))
+>>> operator("cube_doc") is cube
+True
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .errors import ArrayExprError, TypeMismatch
+from .types import BOOL, INT64, ElementType, element, real_of
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """The element kinds for which an identity holds bit for bit (`exact`), and up to rounding (`fast`)."""
+
+    exact: str = ""
+    fast: str = ""
+
+    def holds(self, kind: str, fast: bool = False) -> bool:
+        return kind in self.exact or (fast and kind in self.fast)
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """A special operand: `op(x, value)` is x for a unit and value for a zero, where `law` holds.
+
+    `left` says that it is so from the left as well.
+    """
+
+    value: float
+    law: Law
+    left: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operator:
+    """One row of the table.
+
+    `numpy` computes it on arrays of the right types. `c` is its spelling in the C family: the name
+    of a libm function (its suffix for float and long double is added), or a template over `{0}`,
+    `{1}`, ...; one for all kinds or one per kinds, as `{"iu": ..., "f": ...}`. `source` is C that the
+    spelling calls, with `$T` for the C type, `$R` for its parts' type, `$N` for our name of the type
+    and `$s` for libm's suffix. `cost` counts operations, an addition being one. `derivative` has a
+    text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none.
+    """
+
+    name: str
+    signature: str
+    kinds: str
+    numpy: Callable[..., Any]
+    symbol: str | None = None
+    precedence: int = 0
+    c: str | Mapping[str, str] | None = None
+    source: str | Mapping[str, str] = ""
+    spellings: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    commutes: Law = Law()
+    associates: Law = Law()
+    idempotent: Law = Law()
+    involution: Law = Law()
+    units: tuple[Element, ...] = ()
+    zeros: tuple[Element, ...] = ()
+    derivative: tuple[str | None, ...] | None = None
+    cost: float = 1.0
+    may_raise: str = ""
+    vector_math: bool = False
+    reduction: str | None = None
+    _results: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def arity(self) -> int:
+        return self.signature.index(">")
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return operator, (self.name,)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    def result(self, types: tuple[ElementType, ...]) -> ElementType:
+        """The element type of the result on operands of `types`.
+
+        >>> operator("less").result((element("int8"), element("int8")))
+        bool
+        >>> operator("add").result((element("int8"), element("int16")))
+        Traceback (most recent call last):
+        arrayexpr._core.errors.TypeMismatch: add takes operands of one type: got int8, int16
+        """
+        known: ElementType | None = self._results.get(types)
+        if known is None:
+            known = self._results[types] = _result(self, types)
+        return known
+
+    def spelling(self, language: str, kind: str) -> str | None:
+        """How `language` spells it for operands of `kind`; C's spelling where it has no own."""
+        return _by_kind(self.spellings.get(language, self.c), kind)
+
+    def source_for(self, kind: str) -> str:
+        return _by_kind(self.source, kind) or ""
+
+
+def _by_kind(spelling: str | Mapping[str, str] | None, kind: str) -> str | None:
+    if spelling is None or isinstance(spelling, str):
+        return spelling
+    for kinds, text in spelling.items():
+        if kind in kinds:
+            return text
+    return None
+
+
+_FIXED = {"B": BOOL, "I": INT64, "N": element("int32"), "U": element("uint8")}
+
+
+def _result(op: Operator, types: tuple[ElementType, ...]) -> ElementType:
+    shown = ", ".join(map(str, types))
+    places, result = op.signature.split(">")
+    if len(types) != len(places):
+        raise TypeMismatch(f"{op.name} takes {len(places)} operands: got {len(types)} ({shown})")
+    common: ElementType | None = None
+    for place, t in zip(places, types, strict=True):
+        if place == "T":
+            if common is not None and t is not common:
+                raise TypeMismatch(f"{op.name} takes operands of one type: got {shown}")
+            common = t
+        elif t is not _FIXED[place]:
+            raise TypeMismatch(f"{op.name} takes {_FIXED[place]} as operand {places.index(place)}: got {shown}")
+    assert common is not None, op.signature
+    if common.kind not in op.kinds:
+        raise TypeMismatch(f"{op.name} is not defined on {common}: expected one of the kinds {op.kinds}")
+    if result == "T":
+        return common
+    return real_of(common) if result == "R" else _FIXED[result]
+
+
+_table: dict[str, Operator] = {}
+
+
+def register(op: Operator) -> Operator:
+    """Add a row to the table. Raises where the name is taken or is not an identifier."""
+    if op.name in _table:
+        raise ArrayExprError(f"operator {op.name} is registered already")
+    if not re.fullmatch(r"[A-Za-z]\w*", op.name) or not re.fullmatch(r"[TBINU]+>[TRBINU]", op.signature):
+        raise ArrayExprError(f"operator {op.name!r} with signature {op.signature!r}: expected a name and e.g. 'TT>T'")
+    _table[op.name] = op
+    return op
+
+
+def operator(name: str) -> Operator:
+    """The operator of that name."""
+    try:
+        return _table[name]
+    except KeyError:
+        raise ArrayExprError(f"no operator is named {name!r}") from None
+
+
+def operators() -> tuple[Operator, ...]:
+    """Every row of the table."""
+    return tuple(_table.values())
+
+
+def is_operator(name: str) -> bool:
+    return name in _table
+
+
+# -- NumPy meanings of the operators that are no ufunc ------------------------------------------
+
+
+def _trunc_divide(x: Any, y: Any) -> Any:
+    quotient = np.floor_divide(x, y)
+    inexact = np.multiply(quotient, y) != x
+    # Floor and truncation differ where the exact quotient is negative; division by zero gives 0.
+    return np.where((y != 0) & inexact & ((x < 0) != (y < 0)), quotient + x.dtype.type(1), quotient).astype(x.dtype)
+
+
+def _fma(x: Any, y: Any, z: Any) -> Any:
+    libm = ctypes.CDLL(ctypes.util.find_library("m") or None)
+    name, ctype = ("fmaf", ctypes.c_float) if x.dtype == np.float32 else ("fma", ctypes.c_double)
+    function = getattr(libm, name)
+    function.restype, function.argtypes = ctype, [ctype] * 3
+    return np.asarray(np.frompyfunc(function, 3, 1)(x, y, z)).astype(x.dtype)
+
+
+def _where(c: Any, x: Any, y: Any) -> Any:
+    return np.where(c, x, y)
+
+
+def _clip(x: Any, low: Any, high: Any) -> Any:
+    return np.minimum(np.maximum(x, low), high)
+
+
+def _real(x: Any) -> Any:
+    return np.real(x).copy()
+
+
+def _imag(x: Any) -> Any:
+    return np.imag(x).copy()
+
+
+# -- C that several rows call -------------------------------------------------------------------
+
+# Python's floor division and remainder, of reals: the remainder is exact (fmod) and takes the
+# divisor's sign; the quotient is what is left, rounded to the nearest whole.
+_FLOOR_REAL = """
+static inline $T floor_divide_$N($T a, $T b) {
+    if (b == 0) return a / b;
+    $T mod = fmod$s(a, b), div = (a - mod) / b;
+    if (mod != 0 && (b < 0) != (mod < 0)) div -= 1;
+    if (div == 0) return copysign$s(0, a / b);
+    $T whole = floor$s(div);
+    return div - whole > ($T)0.5 ? whole + 1 : whole;
+}
+"""
+_REMAINDER_REAL = """
+static inline $T remainder_$N($T a, $T b) {
+    $T mod = fmod$s(a, b);
+    if (b == 0) return mod;
+    if (mod == 0) return copysign$s(0, b);
+    return (b < 0) != (mod < 0) ? mod + b : mod;
+}
+"""
+# Division by zero gives 0, and the lowest value over -1 wraps, as in NumPy.
+_FLOOR_INT = """
+static inline $T floor_divide_$N($T a, $T b) {
+    if (b == 0) return 0;
+    if (b == -1) return ($T)-a;
+    return ($T)(a / b - ((a % b != 0) & ((a < 0) != (b < 0))));
+}
+"""
+_REMAINDER_INT = """
+static inline $T remainder_$N($T a, $T b) {
+    if (b == 0 || b == -1) return 0;
+    $T mod = ($T)(a % b);
+    return mod != 0 && (a < 0) != (b < 0) ? ($T)(mod + b) : mod;
+}
+"""
+_TRUNC_INT = """
+static inline $T trunc_divide_$N($T a, $T b) {
+    return b == 0 ? 0 : b == -1 ? ($T)-a : ($T)(a / b);
+}
+"""
+_FMOD_INT = """
+static inline $T fmod_$N($T a, $T b) { return b == 0 || b == -1 ? 0 : ($T)(a % b); }
+"""
+_POWER_INT = """
+static inline $T power_$N($T a, $T b) {
+    $T result = 1;
+    for (; b > 0; b >>= 1) {
+        if (b & 1) result = ($T)(result * a);
+        a = ($T)(a * a);
+    }
+    return result;
+}
+"""
+_SHIFT_LEFT = """
+static inline $T left_shift_$N($T a, $T b) {
+    return (uint64_t)b < 8 * sizeof($T) ? ($T)((uint64_t)a << b) : 0;
+}
+"""
+_SHIFT_RIGHT_SIGNED = """
+static inline $T right_shift_$N($T a, $T b) {
+    return ($T)(a >> ((uint64_t)b < 8 * sizeof($T) ? b : 8 * sizeof($T) - 1));
+}
+"""
+_SHIFT_RIGHT_UNSIGNED = """
+static inline $T right_shift_$N($T a, $T b) {
+    return (uint64_t)b < 8 * sizeof($T) ? ($T)(a >> b) : 0;
+}
+"""
+_GCD = """
+static inline $T gcd_$N($T a, $T b) {
+    a = a < 0 ? ($T)-a : a;
+    b = b < 0 ? ($T)-b : b;
+    while (b != 0) { $T next = ($T)(a % b); a = b; b = next; }
+    return a < 0 ? ($T)-a : a;
+}
+"""
+_HEAVISIDE = """
+static inline $T heaviside_$N($T x, $T at_zero) {
+    return x != x ? x : x == 0 ? at_zero : x < 0 ? ($T)0 : ($T)1;
+}
+"""
+_LOGADDEXP = """
+static inline $T logaddexp_$N($T x, $T y) {
+    if (x == y) return x + ($T)0.693147180559945309417232121458176568L;
+    $T d = x - y;
+    return d > 0 ? x + log1p$s(exp$s(-d)) : d <= 0 ? y + log1p$s(exp$s(d)) : d;
+}
+"""
+_LOGADDEXP2 = """
+static inline $T logaddexp2_$N($T x, $T y) {
+    if (x == y) return x + 1;
+    $T d = x - y;
+    const $T log2e = ($T)1.442695040888963407359924681001892137L;
+    return d > 0 ? x + log2e * log1p$s(exp2$s(-d)) : d <= 0 ? y + log2e * log1p$s(exp2$s(d)) : d;
+}
+"""
+# Quotient after scaling by the larger part of the divisor (R. L. Smith, 1962), as NumPy computes it.
+_DIVIDE_COMPLEX = """
+static inline $T true_divide_$N($T a, $T b) {
+    const $R br = fabs$s(b.re), bi = fabs$s(b.im);
+    if (br >= bi) {
+        if (br == 0 && bi == 0) return ($T){a.re / br, a.im / br};
+        const $R ratio = b.im / b.re, scale = 1 / (b.re + b.im * ratio);
+        return ($T){(a.re + a.im * ratio) * scale, (a.im - a.re * ratio) * scale};
+    }
+    const $R ratio = b.re / b.im, scale = 1 / (b.im + b.re * ratio);
+    return ($T){(a.re * ratio + a.im) * scale, (a.im * ratio - a.re) * scale};
+}
+"""
+_RECIPROCAL_COMPLEX = """
+static inline $T reciprocal_$N($T a) {
+    if (fabs$s(a.im) <= fabs$s(a.re)) {
+        const $R ratio = a.im / a.re, d = a.re + a.im * ratio;
+        return ($T){1 / d, -ratio / d};
+    }
+    const $R ratio = a.re / a.im, d = a.re * ratio + a.im;
+    return ($T){ratio / d, -1 / d};
+}
+"""
+_MULTIPLY_COMPLEX = """
+static inline $T multiply_$N($T a, $T b) {
+    return ($T){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+"""
+_SIGN_COMPLEX = """
+static inline $T sign_$N($T a) {
+    const $R size = hypot$s(a.re, a.im);
+    if (isnan(size)) return ($T){NAN, NAN};
+    if (isinf(size)) {
+        if (isinf(a.re) && isinf(a.im)) return ($T){NAN, NAN};
+        return isinf(a.re) ? ($T){copysign$s(1, a.re), 0} : ($T){0, copysign$s(1, a.im)};
+    }
+    return size == 0 ? ($T){0, 0} : ($T){a.re / size, a.im / size};
+}
+"""
+# Small whole powers by repeated products, the others by the library.
+_POWER_COMPLEX = """
+static inline $T power_$N($T a, $T b) {
+    if (b.re == 0 && b.im == 0) return ($T){1, 0};
+    if (a.re == 0 && a.im == 0) return b.re > 0 && b.im == 0 ? ($T){0, 0} : ($T){NAN, NAN};
+    if (b.im == 0 && b.re == floor$s(b.re) && b.re > -100 && b.re < 100) {
+        int n = (int)b.re, m = n < 0 ? -n : n;
+        $T result = {1, 0}, p = a;
+        for (;;) {
+            if (m & 1) result = ($T){result.re * p.re - result.im * p.im, result.re * p.im + result.im * p.re};
+            if (!(m >>= 1)) break;
+            p = ($T){p.re * p.re - p.im * p.im, p.re * p.im + p.im * p.re};
+        }
+        if (n < 0) {
+            const $R d = result.re * result.re + result.im * result.im;
+            result = ($T){result.re / d, -result.im / d};
+        }
+        return result;
+    }
+    $R _Complex z = cpow$s(CMPLX_$N(a.re, a.im), CMPLX_$N(b.re, b.im));
+    return ($T){creal$s(z), cimag$s(z)};
+}
+"""
+_ORDER_COMPLEX = """
+static inline uint8_t %(name)s_$N($T a, $T b) {
+    return (a.re %(strict)s b.re && !isnan(a.im) && !isnan(b.im)) || (a.re == b.re && a.im %(op)s b.im);
+}
+"""
+_CHOOSE_COMPLEX = """
+static inline $T %(name)s_$N($T a, $T b) {
+    const int before = (a.re %(strict)s b.re && !isnan(a.im) && !isnan(b.im)) || (a.re == b.re && a.im %(op)s b.im);
+    const int nan_a = isnan(a.re) || isnan(a.im), nan_b = isnan(b.re) || isnan(b.im);
+    return before || %(keep)s ? a : b;
+}
+"""
+
+
+def _scaled(name: str, inner: str, factor: str, before: bool) -> str:
+    """A complex logarithm or exponential to another base, scaled as NumPy scales it."""
+    product = f"($T){{x.re * ($R){factor}, x.im * ($R){factor}}}"
+    if before:
+        body = f"x = {product}; $R _Complex z = {inner}$s(CMPLX_$N(x.re, x.im)); return ($T){{creal$s(z), cimag$s(z)}};"
+    else:
+        body = f"$R _Complex z = {inner}$s(CMPLX_$N(x.re, x.im)); x = ($T){{creal$s(z), cimag$s(z)}}; return {product};"
+    return f"\nstatic inline $T {name}_$N($T x) {{ {body} }}\n"
+
+
+_LOG1P_COMPLEX = """
+static inline $T log1p_$N($T x) {
+    return ($T){log$s(hypot$s(x.re + 1, x.im)), atan2$s(x.im, x.re + 1)};
+}
+"""
+_EXPM1_COMPLEX = """
+static inline $T expm1_$N($T x) {
+    const $R half = sin$s(x.im / 2);
+    return ($T){expm1$s(x.re) * cos$s(x.im) - 2 * half * half, exp$s(x.re) * sin$s(x.im)};
+}
+"""
+
+# -- The rows -----------------------------------------------------------------------------------
+# Precedences are Python's, loosest first: or 1, and 2, not 3, comparison 4, | 5, ^ 6, & 7, shifts 8,
+# + - 9, * / // % 10, unary 11, ** 12.
+
+_ALL = Law("biufc")
+_INTEGER = Law("biu")
+# Sums and products of integers wrap, so they associate exactly; those of reals only up to rounding.
+_WRAPS = Law("iu", "fc")
+
+
+def _row(name: str, signature: str, kinds: str, c: Any = None, **more: Any) -> Operator:
+    meaning = more.pop("numpy", None) or getattr(np, name)
+    return register(Operator(name, signature, kinds, meaning, c=c, **more))
+
+
+_row(
+    "add", "TT>T", "iufc", {"iuf": "{0} + {1}", "c": "($T){{0}.re + {1}.re, {0}.im + {1}.im}"}, symbol="+", precedence=9,
+    commutes=_ALL, associates=_WRAPS, derivative=("1", "1"), reduction="add",
+    # x + 0.0 is not x where x is -0.0; x + -0.0 always is.
+    units=(Element(0, Law("iu", "fc")), Element(-0.0, Law("f"))),
+)  # fmt: skip
+_row(
+    "subtract", "TT>T", "iufc", {"iuf": "{0} - {1}", "c": "($T){{0}.re - {1}.re, {0}.im - {1}.im}"}, symbol="-",
+    precedence=9, derivative=("1", "-1"), units=(Element(0, Law("iuf", "c"), left=False),),
+)  # fmt: skip
+_row(
+    "multiply", "TT>T", "iufc", {"iuf": "{0} * {1}", "c": "multiply_$N({0}, {1})"}, source={"c": _MULTIPLY_COMPLEX},
+    symbol="*", precedence=10, commutes=_ALL, associates=_WRAPS, derivative=("x1", "x0"), reduction="multiply",
+    units=(Element(1, Law("iuf", "c")),), zeros=(Element(0, Law("iu", "fc")),),
+)  # fmt: skip
+_row(
+    "true_divide", "TT>T", "fc", {"f": "{0} / {1}", "c": "true_divide_$N({0}, {1})"}, source={"c": _DIVIDE_COMPLEX},
+    symbol="/", precedence=10, cost=8, derivative=("1 / x1", "-x0 / (x1 * x1)"),
+    units=(Element(1, Law("f", "c"), left=False),),
+)  # fmt: skip
+_row(
+    "floor_divide", "TT>T", "iuf", {"if": "floor_divide_$N({0}, {1})", "u": "({1} == 0 ? 0 : {0} / {1})"},
+    source={"f": _FLOOR_REAL, "i": _FLOOR_INT}, symbol="//", precedence=10, cost=20, derivative=("0", "0"),
+    units=(Element(1, _INTEGER, left=False),),
+)  # fmt: skip
+_row(
+    "remainder", "TT>T", "iuf", {"if": "remainder_$N({0}, {1})", "u": "({1} == 0 ? 0 : {0} % {1})"},
+    source={"f": _REMAINDER_REAL, "i": _REMAINDER_INT}, symbol="%", precedence=10, cost=20,
+)  # fmt: skip
+_row(
+    "trunc_divide", "TT>T", "iu", {"i": "trunc_divide_$N({0}, {1})", "u": "({1} == 0 ? 0 : {0} / {1})"},
+    source={"i": _TRUNC_INT}, numpy=_trunc_divide, cost=20, units=(Element(1, _INTEGER, left=False),),
+)  # fmt: skip
+_row(
+    "fmod", "TT>T", "iuf", {"f": "fmod", "i": "fmod_$N({0}, {1})", "u": "({1} == 0 ? 0 : {0} % {1})"},
+    source={"i": _FMOD_INT}, cost=20,
+)  # fmt: skip
+_row(
+    "power", "TT>T", "iufc", {"iu": "power_$N({0}, {1})", "f": "pow", "c": "power_$N({0}, {1})"},
+    source={"iu": _POWER_INT, "c": _POWER_COMPLEX}, symbol="**", precedence=12, cost=40, vector_math=True,
+    may_raise="i", units=(Element(1, Law("iuf", "c"), left=False),),
+    derivative=("x1 * x0 ** (x1 - 1)", "y * log(x0)"),
+)  # fmt: skip
+_row(
+    "negative", "T>T", "iufc", {"iuf": "-{0}", "c": "($T){-{0}.re, -{0}.im}"}, symbol="-", precedence=11,
+    involution=Law("iufc"), derivative=("-1",),
+)  # fmt: skip
+_row(
+    "absolute", "T>R", "iufc", {"f": "fabs", "i": "({0} < 0 ? -{0} : {0})", "u": "{0}", "c": "hypot$s({0}.re, {0}.im)"},
+    idempotent=Law("iuf"), derivative=("sign(x0)",),
+)  # fmt: skip
+_row(
+    "sign", "T>T", "iufc",
+    {"i": "(({0} > 0) - ({0} < 0))", "u": "({0} > 0)", "f": "({0} > 0 ? 1 : {0} < 0 ? -1 : {0} == 0 ? 0 : {0})",
+     "c": "sign_$N({0})"},
+    source={"c": _SIGN_COMPLEX}, idempotent=Law("iuf"), derivative=("0",),
+)  # fmt: skip
+_row("square", "T>T", "iufc", {"iuf": "{0} * {0}", "c": "($T){{0}.re * {0}.re - {0}.im * {0}.im, {0}.re * {0}.im + {0}.im * {0}.re}"}, derivative=("2 * x0",))  # fmt: skip
+_row("reciprocal", "T>T", "fc", {"f": "1 / {0}", "c": "reciprocal_$N({0})"}, source={"c": _RECIPROCAL_COMPLEX}, cost=8, derivative=("-y * y",))  # fmt: skip
+_row("fma", "TTT>T", "f", "fma", numpy=_fma, derivative=("x1", "x0", "1"))
+
+for _name, _symbol, _reduction in (("logical_and", "and", "logical_and"), ("logical_or", "or", "logical_or"), ("logical_xor", None, None)):  # fmt: skip
+    _sign = {"logical_and": "&&", "logical_or": "||", "logical_xor": "!="}[_name]
+    _row(
+        _name, "TT>B", "biufc",
+        {"biuf": f"(({{0}} != 0) {_sign} ({{1}} != 0))",
+         "c": f"(({{0}}.re != 0 || {{0}}.im != 0) {_sign} ({{1}}.re != 0 || {{1}}.im != 0))"},
+        symbol=_symbol, precedence={"and": 2, "or": 1}.get(_symbol or "", 0), commutes=_ALL, associates=Law("b"),
+        idempotent=Law("b" if _symbol else ""), reduction=_reduction,
+        units=(Element(_symbol == "and", Law("b")),), zeros=(Element(_symbol != "and", Law("b")),) if _symbol else (),
+    )  # fmt: skip
+_row("logical_not", "T>B", "biufc", {"biuf": "({0} == 0)", "c": "({0}.re == 0 && {0}.im == 0)"}, symbol="not ", precedence=3, involution=Law("b"))  # fmt: skip
+
+for _name, _symbol in (("equal", "=="), ("not_equal", "!="), ("less", "<"), ("less_equal", "<="), ("greater", ">"), ("greater_equal", ">=")):  # fmt: skip
+    if _symbol in ("==", "!="):
+        _join = "&&" if _symbol == "==" else "||"
+        _c = {"biuf": f"{{0}} {_symbol} {{1}}", "c": f"({{0}}.re {_symbol} {{1}}.re {_join} {{0}}.im {_symbol} {{1}}.im)"}
+        _source: Any = ""
+    else:
+        _c = {"biuf": f"{{0}} {_symbol} {{1}}", "c": f"{_name}_$N({{0}}, {{1}})"}
+        _source = {"c": _ORDER_COMPLEX % {"name": _name, "strict": _symbol[0], "op": _symbol}}
+    _row(_name, "TT>B", "biufc", _c, source=_source, symbol=_symbol, precedence=4, commutes=_ALL if _symbol in ("==", "!=") else Law())  # fmt: skip
+
+_row("bitwise_or", "TT>T", "biu", "{0} | {1}", symbol="|", precedence=5, commutes=_ALL, associates=_INTEGER, idempotent=_INTEGER, units=(Element(0, _INTEGER),), reduction="bitwise_or")  # fmt: skip
+_row("bitwise_xor", "TT>T", "biu", "{0} ^ {1}", symbol="^", precedence=6, commutes=_ALL, associates=_INTEGER, units=(Element(0, _INTEGER),), reduction="bitwise_xor")  # fmt: skip
+_row("bitwise_and", "TT>T", "biu", "{0} & {1}", symbol="&", precedence=7, commutes=_ALL, associates=_INTEGER, idempotent=_INTEGER, zeros=(Element(0, _INTEGER),), reduction="bitwise_and")  # fmt: skip
+_row("invert", "T>T", "biu", {"b": "({0} == 0)", "iu": "~{0}"}, symbol="~", precedence=11, involution=_INTEGER)
+_row("left_shift", "TT>T", "iu", "left_shift_$N({0}, {1})", source=_SHIFT_LEFT, symbol="<<", precedence=8, units=(Element(0, _INTEGER, left=False),))  # fmt: skip
+_row("right_shift", "TT>T", "iu", "right_shift_$N({0}, {1})", source={"i": _SHIFT_RIGHT_SIGNED, "u": _SHIFT_RIGHT_UNSIGNED}, symbol=">>", precedence=8, units=(Element(0, _INTEGER, left=False),))  # fmt: skip
+_row("bitwise_count", "T>U", "iu", {"i": "__builtin_popcountll((uint64_t)($T)({0} < 0 ? -{0} : {0}) & (~(uint64_t)0 >> (64 - 8 * sizeof($T))))", "u": "__builtin_popcountll({0})"}, cost=2)  # fmt: skip
+_row("gcd", "TT>T", "iu", "gcd_$N({0}, {1})", source=_GCD, commutes=_ALL, cost=50)
+
+# NaN wins in minimum and maximum and loses in fmin and fmax. Where both are zeros of different
+# sign either may come out: NumPy's own vector and scalar loops differ there.
+for _name, _op in (("minimum", "<"), ("maximum", ">"), ("fmin", "<"), ("fmax", ">")):
+    _nan = "{0} != {0}" if _name in ("minimum", "maximum") else "{1} != {1}"
+    _row(
+        _name, "TT>T", "iufc",
+        {"iu": f"({{0}} {_op} {{1}} ? {{0}} : {{1}})", "f": f"({{0}} {_op}= {{1}} || {_nan} ? {{0}} : {{1}})",
+         "c": f"{_name}_$N({{0}}, {{1}})"},
+        source={"c": _CHOOSE_COMPLEX % {"name": _name, "strict": _op, "op": _op + "=", "keep": "nan_a" if _name[0] == "m" else "nan_b"}},
+        commutes=Law("iu"), associates=Law("iu", "f"), idempotent=Law("iuf"), reduction=_name,
+        derivative=(f"where(x0 {_op}= x1, 1, 0)", f"where(x0 {_op}= x1, 0, 1)"),
+    )  # fmt: skip
+_row("where", "BTT>T", "biufc", "({0} ? {1} : {2})", numpy=_where, derivative=(None, "where(x0, 1, 0)", "where(x0, 0, 1)"))  # fmt: skip
+_row("clip", "TTT>T", "iuf", {"iu": "clip_$N({0}, {1}, {2})", "f": "clip_$N({0}, {1}, {2})"}, numpy=_clip, source={
+    "iu": "\nstatic inline $T clip_$N($T x, $T low, $T high) { $T t = x > low ? x : low; return t < high ? t : high; }\n",
+    "f": "\nstatic inline $T clip_$N($T x, $T low, $T high) {\n"
+         "    $T t = x >= low || x != x ? x : low;\n    return t <= high || t != t ? t : high;\n}\n",
+}, cost=2, derivative=("where(logical_and(x0 > x1, x0 < x2), 1, 0)", "where(x0 < x1, 1, 0)", "where(x0 > x2, 1, 0)"))  # fmt: skip
+
+_row("real", "T>R", "c", "{0}.re", numpy=_real)
+_row("imag", "T>R", "c", "{0}.im", numpy=_imag)
+_row("conjugate", "T>T", "c", "($T){{0}.re, -{0}.im}", involution=Law("c"))
+_row("copysign", "TT>T", "f", "copysign")
+_row("nextafter", "TT>T", "f", "nextafter", cost=4)
+_row("spacing", "T>T", "f", "(nextafter$s({0}, copysign$s(INFINITY, {0})) - {0})", cost=4)
+_row("ldexp", "TN>T", "f", "ldexp", cost=4)
+_row("isnan", "T>B", "fc", {"f": "({0} != {0})", "c": "({0}.re != {0}.re || {0}.im != {0}.im)"})
+_row("isinf", "T>B", "fc", {"f": "(isinf({0}) != 0)", "c": "(isinf({0}.re) || isinf({0}.im))"})
+_row("isfinite", "T>B", "fc", {"f": "(isfinite({0}) != 0)", "c": "(isfinite({0}.re) && isfinite({0}.im))"})
+_row("signbit", "T>B", "f", "(signbit({0}) != 0)")
+_row("heaviside", "TT>T", "f", "heaviside_$N({0}, {1})", source=_HEAVISIDE, derivative=("0", None))
+for _name in ("floor", "ceil", "trunc"):
+    _row(_name, "T>T", "f", _name, idempotent=Law("f"), derivative=("0",))
+_row("rint", "T>T", "fc", {"f": "rint", "c": "($T){rint$s({0}.re), rint$s({0}.im)}"}, idempotent=Law("f"), derivative=("0",))  # fmt: skip
+_row("sqrt", "T>T", "fc", {"f": "sqrt", "c": "csqrt"}, cost=10, derivative=("0.5 / y",))
+
+for _name, _libm, _c_source, _derivative in (
+    ("exp", "exp", "cexp", "y"),
+    ("exp2", "exp2", _scaled("exp2", "cexp", "0.693147180559945309417232121458176568L", True), "y * 0.6931471805599453"),
+    ("expm1", "expm1", _EXPM1_COMPLEX, "y + 1"),
+    ("log", "log", "clog", "1 / x0"),
+    ("log2", "log2", _scaled("log2", "clog", "1.442695040888963407359924681001892137L", False), "1.4426950408889634 / x0"),
+    ("log10", "log10", _scaled("log10", "clog", "0.434294481903251827651128918916605082L", False), "0.4342944819032518 / x0"),
+    ("log1p", "log1p", _LOG1P_COMPLEX, "1 / (1 + x0)"),
+    ("sin", "sin", "csin", "cos(x0)"),
+    ("cos", "cos", "ccos", "-sin(x0)"),
+    ("tan", "tan", "ctan", "1 + y * y"),
+    ("arcsin", "asin", "casin", "1 / sqrt(1 - x0 * x0)"),
+    ("arccos", "acos", "cacos", "-1 / sqrt(1 - x0 * x0)"),
+    ("arctan", "atan", "catan", "1 / (1 + x0 * x0)"),
+    ("sinh", "sinh", "csinh", "cosh(x0)"),
+    ("cosh", "cosh", "ccosh", "sinh(x0)"),
+    ("tanh", "tanh", "ctanh", "1 - y * y"),
+    ("arcsinh", "asinh", "casinh", "1 / sqrt(x0 * x0 + 1)"),
+    ("arccosh", "acosh", "cacosh", "1 / sqrt(x0 * x0 - 1)"),
+    ("arctanh", "atanh", "catanh", "1 / (1 - x0 * x0)"),
+):  # fmt: skip
+    _own = _c_source.startswith("\n")
+    _row(
+        _name, "T>T", "fc", {"f": _libm, "c": f"{_name}_$N({{0}})" if _own else _c_source},
+        source={"c": _c_source} if _own else "", cost=20, vector_math=True, derivative=(_derivative,),
+    )  # fmt: skip
+_row("cbrt", "T>T", "f", "cbrt", cost=20, vector_math=True, derivative=("1 / (3 * y * y)",))
+_row("arctan2", "TT>T", "f", "atan2", cost=40, vector_math=True, derivative=("x1 / (x0 * x0 + x1 * x1)", "-x0 / (x0 * x0 + x1 * x1)"))  # fmt: skip
+_row("hypot", "TT>T", "f", "hypot", cost=15, vector_math=True, commutes=_ALL, derivative=("x0 / y", "x1 / y"))
+_row("logaddexp", "TT>T", "f", "logaddexp_$N({0}, {1})", source=_LOGADDEXP, cost=50, vector_math=True, commutes=_ALL, derivative=("exp(x0 - y)", "exp(x1 - y)"))  # fmt: skip
+_row("logaddexp2", "TT>T", "f", "logaddexp2_$N({0}, {1})", source=_LOGADDEXP2, cost=50, vector_math=True, commutes=_ALL, derivative=("exp2(x0 - y)", "exp2(x1 - y)"))  # fmt: skip
+_row("deg2rad", "T>T", "f", "({0} * ($T)0.0174532925199432957692369076848861271L)", derivative=("0.017453292519943295",))
+_row("rad2deg", "T>T", "f", "({0} * ($T)57.2957795130823208767981548141051703L)", derivative=("57.29577951308232",))
+
+# Operators that only reduce: over an axis they give the place of the first extreme.
+_row("argmin", "T>I", "biufc", None, reduction="argmin")
+_row("argmax", "T>I", "biufc", None, reduction="argmax")

@@ -1,0 +1,125 @@
+"""A program: named operands, statements, results. It is what every pass takes and gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from .errors import VerifyError
+from .nodes import Node, Operand, postorder
+
+if TYPE_CHECKING:
+    from ..target import Target
+    from .layout import Layout
+
+
+class Program:
+    """Operands, statements and results, with what is known about them; never changed, only replaced.
+
+    `operands` are given by the caller, in order, and may be assigned to in place. `results` are the
+    operands that the program makes: the caller gets them back, and may supply their storage.
+    `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
+    `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
+
+    `origins` maps a node to what the host attached to it. Nodes are shared by all programs of a
+    process, so an origin belongs to the program and not to the node: two hosts that build the same
+    `a + b` do not see one another's positions.
+
+    >>> from arrayexpr._core.parser import parse
+    >>> program = parse("def axpy(a: float64[:], x: float64[:], *, y: float64[:]):\\n    y[...] = a * x + 1.0\\n")
+    >>> [operand.name for operand in program.operands], [operand.name for operand in program.results]
+    (['a', 'x'], ['y'])
+    """
+
+    __slots__ = ("name", "operands", "statements", "results", "origins", "hosts", "layouts", "target", "__weakref__")
+
+    def __init__(
+        self,
+        name: str,
+        operands: Iterable[Operand],
+        statements: Iterable[Node],
+        results: Iterable[Operand] = (),
+        *,
+        origins: Mapping[Node, tuple[Any, ...]] | None = None,
+        hosts: Mapping[str, Callable[..., Any]] | None = None,
+        layouts: Mapping[str, Layout] | None = None,
+        target: Target | None = None,
+    ):
+        self.name = name
+        self.operands = tuple(operands)
+        self.statements = tuple(statements)
+        self.results = tuple(results)
+        self.origins: Mapping[Node, tuple[Any, ...]] = dict(origins or {})
+        self.hosts: Mapping[str, Callable[..., Any]] = dict(hosts or {})
+        self.layouts: Mapping[str, Layout] = dict(layouts or {})
+        self.target = target
+
+    def replace(self, **fields: Any) -> Program:
+        """The same program with some fields changed; the program itself where none differ."""
+        if all(getattr(self, name) == value for name, value in fields.items()):
+            return self
+        kept = {name: getattr(self, name) for name in Program.__slots__ if name != "__weakref__"}
+        return Program(**(kept | fields))
+
+    def rewritten(self, statements: Iterable[Node], new: Mapping[Node, Node]) -> Program:
+        """The program after a pass: other statements, and every origin carried to what replaced its node.
+
+        `new` maps old nodes to what they became; where several become one, their origins merge.
+        """
+        statements = tuple(statements)
+        if statements == self.statements:
+            return self
+        origins: dict[Node, tuple[Any, ...]] = {}
+        for node, attached in self.origins.items():
+            node = new.get(node, node)
+            before = origins.get(node, ())
+            origins[node] = before + tuple(o for o in attached if not any(o is b for b in before))
+        return self.replace(statements=statements, origins=origins)
+
+    def origin(self, node: Node) -> tuple[Any, ...]:
+        """What the host attached to a node, or to the nodes that became it."""
+        return self.origins.get(node, ())
+
+    @property
+    def declared(self) -> tuple[Operand, ...]:
+        """Every operand from outside: those given, then the results."""
+        return self.operands + self.results
+
+    def operand(self, name: str) -> Operand:
+        """The operand or result of that name."""
+        for operand in self.declared:
+            if operand.name == name:
+                return operand
+        names = ", ".join(o.name for o in self.declared) or "none"
+        raise VerifyError(f"program {self.name} has no operand {name!r}: it has {names}")
+
+    def nodes(self) -> list[Node]:
+        """Every node of the statements once, children before parents."""
+        return list(postorder(self.statements))
+
+    def __str__(self) -> str:
+        from .printer import print_program
+
+        return print_program(self)
+
+    def __repr__(self) -> str:
+        return f"<Program {self.name}: {len(self.declared)} operands, {len(self.statements)} statements>"
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Program):
+            return NotImplemented
+        return (self.name, self.operands, self.statements, self.results, self.layouts) == (
+            other.name,
+            other.operands,
+            other.statements,
+            other.results,
+            other.layouts,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.operands, self.statements, self.results))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from .parser import parse
+
+        return parse, (str(self),)

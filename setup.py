@@ -1,0 +1,32 @@
+"""Builds the compiled core. The metadata is in pyproject.toml."""
+
+import os
+
+import numpy
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# Compiled for speed: the tree, what walks it, and the call path. The `.py` ones run uncompiled too.
+MODULES = [
+    "_core/nodes.pyx",
+]
+
+
+def extension(path: str) -> Extension:
+    name = "arrayexpr." + os.path.splitext(path)[0].replace("/", ".")
+    return Extension(
+        name,
+        [f"arrayexpr/{path}"],
+        include_dirs=[numpy.get_include()],
+        define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+        extra_compile_args=[] if os.name == "nt" else ["-O2"],
+    )
+
+
+setup(
+    ext_modules=cythonize(
+        [extension(path) for path in MODULES],
+        compiler_directives={"language_level": 3, "boundscheck": False, "wraparound": True},
+        nthreads=0,
+    )
+)
