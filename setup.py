@@ -12,6 +12,7 @@ MODULES = [
     "_core/infer.py",
     "_core/rewrite.pyx",
     "_core/passes/simplify.py",
+    "_core/passes/share.py",
 ]
 
 

@@ -766,7 +766,10 @@ cdef class _FunctionTrial(_Trial):
                 self.need |= <uint64_t>1 << _class_number(each)
 
     cdef Node attempt(self, Node node):
-        return <Node?>self.function(node)
+        made = self.function(node)
+        if made is not None and not isinstance(made, Node):
+            raise RewriteError(f"rule {self.rule.name} gives {type(made).__name__}: expected a node or None")
+        return <Node>made
 
 
 @cython.final
@@ -941,7 +944,7 @@ cdef class _Run:
             n = len(node.args)
             ready = True
             changed = False
-            for k in range(n):
+            for k in range(n - 1, -1, -1):
                 child = <Node>node.args[k]
                 found = new.find(child)
                 if found == NULL:
@@ -1102,3 +1105,121 @@ cdef class _Run:
                 self.fired = found[1]
                 return after
         return None
+
+
+# -- Common sub-expressions up to the order of commutative operands -------------------------------
+
+
+def merge_commuted(roots):
+    """Map every node under `roots` so that of `x + y` and `y + x` only the first, in order of evaluation, remains.
+
+    Equal nodes are one already. Only operators that commute bit for bit count, and nothing with effects
+    inside. Gives the NodeMap from old to new.
+
+    >>> from arrayexpr._core.nodes import Apply, Operand
+    >>> from arrayexpr._core.types import FLOAT64
+    >>> add, sqrt = operator("add"), operator("sqrt")
+    >>> x, y = Operand("x", FLOAT64.array(1)), Operand("y", FLOAT64.array(1))
+    >>> first, second = Apply(add, (x, y)), Apply(sqrt, (Apply(add, (y, x)),))
+    >>> merge_commuted((first, second))[second] is Apply(sqrt, (first,))
+    True
+    """
+    cdef NodeMap new = NodeMap()
+    cdef list stack = list(roots)[::-1], args
+    cdef Node node, child, after, other
+    cdef PyObject *found
+    cdef Py_ssize_t k, n, top = len(stack)
+    cdef bint ready, changed
+    # Of each commutative pair the node that was first, by a hash that does not see their order.
+    cdef size_t size = 1024, used = 0, place
+    cdef PyObject **firsts = <PyObject **>PyMem_Calloc(size, sizeof(PyObject *))
+    cdef PyObject **larger
+    cdef dict commuting = {}
+    cdef object last_op = None
+    cdef object last_type = None
+    cdef bint last_commutes = False
+    if firsts == NULL:
+        raise MemoryError()
+    try:
+        while top:
+            node = <Node>stack[top - 1]
+            if new.find(node) != NULL:
+                stack.pop()
+                top -= 1
+                continue
+            n = len(node.args)
+            ready = True
+            changed = False
+            for k in range(n - 1, -1, -1):
+                child = <Node>node.args[k]
+                if len(child.args) == 0:
+                    continue
+                found = new.find(child)
+                if found == NULL:
+                    stack.append(child)
+                    top += 1
+                    ready = False
+                elif found != <PyObject *>child:
+                    changed = True
+            if not ready:
+                continue
+            stack.pop()
+            top -= 1
+            after = node
+            if changed:
+                args = list(node.args)
+                for k in range(n):
+                    found = new.find(<Node>args[k])
+                    if found != NULL:
+                        args[k] = <object>found
+                after = rebuild(node, tuple(args))
+            if after.cid == APPLY and n == 2:
+                child = <Node>after.args[0]
+                if after.key is not last_op or child.type is not last_type:
+                    last_op, last_type = after.key, child.type
+                    known = commuting.get((last_op, last_type))
+                    if known is None:
+                        known = last_op.commutes.holds(kind_of(after))
+                        commuting[last_op, last_type] = known
+                    last_commutes = known
+                if last_commutes and after.args[0] is not after.args[1]:
+                    if 2 * (used + 1) > size:
+                        larger = <PyObject **>PyMem_Calloc(4 * size, sizeof(PyObject *))
+                        if larger == NULL:
+                            raise MemoryError()
+                        size *= 4
+                        for k in range(<Py_ssize_t>size // 4):
+                            if firsts[k] != NULL:
+                                place = _unordered(<Node>firsts[k]) & (size - 1)
+                                while larger[place] != NULL:
+                                    place = (place + 1) & (size - 1)
+                                larger[place] = firsts[k]
+                        PyMem_Free(firsts)
+                        firsts = larger
+                    place = _unordered(after) & (size - 1)
+                    while firsts[place] != NULL:
+                        other = <Node>firsts[place]
+                        if other is after:
+                            break
+                        if (other.key is after.key and other.args[0] is after.args[1]
+                                and other.args[1] is after.args[0]):
+                            if effects(after) == 0:
+                                after = other
+                            break
+                        place = (place + 1) & (size - 1)
+                    else:
+                        # Borrowed: the map that is returned holds it.
+                        firsts[place] = <PyObject *>after
+                        used += 1
+                        new.put(after, after)
+            new.put(node, after)
+    finally:
+        PyMem_Free(firsts)
+    return new
+
+
+cdef inline size_t _unordered(Node node) noexcept:
+    cdef uint64_t a = (<Node>node.args[0]).hash_, b = (<Node>node.args[1]).hash_
+    cdef uint64_t h = (a + b) ^ (a * b | 1) ^ <uint64_t><uintptr_t><PyObject *>node.key
+    h *= 0x9E3779B97F4A7C15u
+    return <size_t>(h ^ (h >> 29))
