@@ -47,7 +47,7 @@ from typing import NamedTuple
 
 from .errors import ArrayExprError
 from .infer import effects, kind_of, operations, same_lengths
-from .nodes import LEAVES, Function
+from .nodes import LEAVES, Function, Operand
 from .ops import Operator, is_operator, operator, operators
 from .types import BOOL
 
@@ -452,6 +452,8 @@ cdef inline uint64_t _present(tuple args) noexcept:
         found |= <uint64_t>1 << child.cid
         if child.cid == APPLY:
             found |= _operator_bit(<PyObject *>child.key)
+    if found == <uint64_t>1 << CONSTANT:
+        found |= <uint64_t>1 << ALL_CONSTANT
     if n == 2:
         if <PyObject *>args[0] == <PyObject *>args[1]:
             found |= <uint64_t>1 << REPEATED
@@ -460,8 +462,6 @@ cdef inline uint64_t _present(tuple args) noexcept:
         for k in range(1, n):
             if <PyObject *>args[k - 1] == <PyObject *>args[k]:
                 found |= <uint64_t>1 << REPEATED
-    if found == <uint64_t>1 << CONSTANT:
-        found |= <uint64_t>1 << ALL_CONSTANT
     return found
 
 
@@ -546,6 +546,28 @@ cdef class Rule:
             for way, turned in self._ways
             if all([each.commutes.holds(kind, fast) for each in turned])
         ]
+
+    def instance(self, **variables):
+        """The pattern with nodes for its variables, for tests.
+
+        >>> from arrayexpr._core.types import FLOAT64
+        >>> Rule("log1p", "log(1 + x)", "log1p(x)").instance(x=Operand("a", FLOAT64))
+        log(1.0 + a)
+        """
+        cdef PyObject *bound[MOST_VARIABLES]
+        if variables.keys() != self._slots.keys():
+            raise RewriteError(f"rule {self.name} has the variables {', '.join(self._slots)}: got {', '.join(variables)}")
+        element = BOOL
+        for name, slot in self._slots.items():
+            bound[<int>slot] = <PyObject *>variables[name]
+            if (<Node?>variables[name]).type.element.kind != "b":
+                element = (<Node>variables[name]).type.element
+        return (<Term>self._ways[0][0]).build(bound, element)
+
+    @property
+    def variables(self):
+        """The names in the pattern, in order."""
+        return tuple(self._slots or ())
 
     def __repr__(self):
         return f"Rule({self.name!r}, {self.pattern!r}, {self.result!r}, contract={self.contract!r}, kinds={self.kinds!r})"
@@ -1090,6 +1112,7 @@ cdef class _Run:
 
             where(True, x, y) + y  ->  x + y
 
+        Where they have not, the node is itself one that may be narrower, and its parents look again.
         Not so for what is assigned: where a result is given no storage, its shape is the value's.
         """
         cdef list args
@@ -1104,6 +1127,7 @@ cdef class _Run:
             if same_lengths(node, after):
                 self.fired = found[1]
                 return after
+            self.narrow.setdefault(node, (after, found[1]))
         return None
 
 

@@ -26,7 +26,7 @@ def share(program: Program) -> Program:
     merged = [new[statement] for statement in program.statements]
     kept = _drop_unread(program, merged)
     shared = program.rewritten(kept, new)
-    if getattr(program, "locals", ()) and len(kept) < len(merged):
+    if program.locals and len(kept) < len(merged):
         mentioned = {node for node in postorder(kept) if isinstance(node, Operand)}
         shared = shared.replace(locals=tuple(each for each in program.locals if each in mentioned))
     return shared
@@ -34,7 +34,7 @@ def share(program: Program) -> Program:
 
 def _drop_unread(program: Program, statements: list[Node]) -> list[Node]:
     """The statements without those whose one effect is to write a local or scratch that is not read after."""
-    local = {operand.name for operand in getattr(program, "locals", ())}
+    local = {operand.name for operand in program.locals}
     local |= {each.operand.name for each in _nested(statements) if isinstance(each, Scratch)}
     if not local:
         return statements
@@ -53,8 +53,8 @@ def _drop_unread(program: Program, statements: list[Node]) -> list[Node]:
             # Its first assignment gives a local its shape: one that may be of another shape stays.
             after = replaced.get(statement.target.name)
             dead = after is None or same_lengths(statement.value, after.value)
-        elif isinstance(statement, Barrier):
-            dead = False
+        elif dead:
+            dead = not any(isinstance(each, Barrier) for each in _nested((statement,)))
         if dead:
             continue
         kept.append(statement)
