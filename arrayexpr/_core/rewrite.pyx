@@ -399,32 +399,30 @@ def _parsed(text):
 
 
 cdef list _orientations(Term term):
-    """A pattern with its commutative operators both ways round, as (Term, operators that are turned) pairs.
+    """A pattern with its commutative operators both ways round, as (Term, operators that are turned, how many) tuples.
 
-    Both orders of two different operands are listed, so that matching itself never has a choice to undo.
+    Both orders of two different operands are listed, so that matching itself never has a choice to undo;
+    those that are nearest to the pattern as written come first.
     """
-    cdef list found = [((), frozenset())], longer
+    cdef list found = [((), frozenset(), 0)], longer, result = []
+    cdef set seen = set()
     cdef Term turned
     if term.kind != OPERATION:
-        return [(term, frozenset())]
+        return [(term, frozenset(), 0)]
     for arg in term.args:
         longer = []
-        for args, ops in found:
-            for each, more in _orientations(arg):
-                longer.append((args + (each,), ops | more))
+        for args, ops, count in found:
+            for each, more, turns in _orientations(arg):
+                longer.append((args + (each,), ops | more, count + turns))
         found = longer
-    result = []
-    seen = set()
-    for args, ops in found:
-        ways = [(args, ops)]
-        if len(args) == 2 and (term.op.commutes.exact or term.op.commutes.fast):
-            ways.append((args[::-1], ops | {term.op}))
-        for each, more in ways:
-            turned = Term.__new__(Term)
-            turned.kind, turned.op, turned.args = OPERATION, term.op, each
-            if repr(turned) not in seen:
-                seen.add(repr(turned))
-                result.append((turned, more))
+    if len(term.args) == 2 and (term.op.commutes.exact or term.op.commutes.fast):
+        found += [(args[::-1], ops | {term.op}, count + 1) for args, ops, count in found]
+    for args, ops, count in sorted(found, key=lambda way: way[2]):
+        turned = Term.__new__(Term)
+        turned.kind, turned.op, turned.args = OPERATION, term.op, args
+        if repr(turned) not in seen:
+            seen.add(repr(turned))
+            result.append((turned, ops, count))
     return result
 
 
@@ -507,7 +505,7 @@ cdef class Rule:
     cdef readonly object pattern, result, cost, when
     cdef readonly bint unshared
     cdef Term _result
-    cdef list _ways               # (Term, operators turned)
+    cdef list _ways               # (Term, operators turned, how many)
     cdef dict _slots
 
     def __init__(self, str name, str pattern, str result, *, str contract="exact", str kinds="biufc", when=None,
@@ -543,7 +541,7 @@ cdef class Rule:
         fast = self.contract == "fast"
         return [
             _PatternTrial(self, way)
-            for way, turned in self._ways
+            for way, turned, _ in self._ways
             if all([each.commutes.holds(kind, fast) for each in turned])
         ]
 
