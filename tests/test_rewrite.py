@@ -15,12 +15,12 @@ from arrayexpr._core.ops import operator
 from arrayexpr._core.parser import parse
 from arrayexpr._core.passes.simplify import RULES, simplify
 from arrayexpr._core.program import Program
-from arrayexpr._core.rewrite import Log, NodeMap, Rewriter, RewriteError, Rule, RuleSet, rule
+from arrayexpr._core.rewrite import Log, NodeMap, RewriteError, Rewriter, Rule, RuleSet, rule
 from arrayexpr._core.types import BOOL, FLOAT64, INT64, element
 
 ADD, MULTIPLY, SUBTRACT, SQRT, LOG = map(operator, ("add", "multiply", "subtract", "sqrt", "log"))
 X, Y, Z = (Operand(name, FLOAT64) for name in "xyz")
-I, J = (Operand(name, INT64) for name in "ij")
+K, J = (Operand(name, INT64) for name in "ij")
 A = Operand("a", FLOAT64.array(1))
 
 
@@ -81,7 +81,7 @@ def test_kinds_when_and_bools():
     halves = Rule("halves", "x + x", "x", kinds="f", when=lambda x: isinstance(x, Operand) and x.name == "x")
     assert rewritten(Apply(ADD, (X, X)), halves) is X
     assert rewritten(Apply(ADD, (Y, Y)), halves) is Apply(ADD, (Y, Y))
-    assert rewritten(Apply(ADD, (I, I)), halves) is Apply(ADD, (I, I))
+    assert rewritten(Apply(ADD, (K, K)), halves) is Apply(ADD, (K, K))
     p = Operand("p", BOOL)
     chosen = Rule("chosen", "where(c, True, False)", "c")
     where = operator("where")
@@ -130,7 +130,7 @@ def test_other_refusals():
     ("made", "message"),
     [
         (lambda node: 3, "rule bad gives int: expected a node or None"),
-        (lambda node: I, "rule bad makes int64 of float64: expected the same type"),
+        (lambda node: K, "rule bad makes int64 of float64: expected the same type"),
         (lambda node: A, r"rule bad makes float64\[:\] of float64: expected the same type"),
         (lambda node: Assign(X, Y), "rule bad makes Assign of Apply: expected a statement of a statement"),
     ],
@@ -146,16 +146,16 @@ def test_two_rules_that_undo_one_another():
     two = Rule("to_sum", "x * 2", "x + x")
     other = Rule("innocent", "sqrt(x)", "x", kinds="f")
     tree = Apply(LOG, (Apply(ADD, (Apply(SQRT, (X,)), X)),))
-    with pytest.raises(RewriteError, match="rewriting comes to no end: the rules to_product, to_sum undo one another on x"):
+    with pytest.raises(RewriteError, match="no end: the rules to_product, to_sum undo one another on x"):
         rewritten(tree, one, other, two)
     swap = Rule("swap", "x - y", "x - y + 0", kinds="i")
     with pytest.raises(RewriteError, match="the rule swap undoes itself"):
-        rewritten(Apply(SUBTRACT, (I, J)), swap)
+        rewritten(Apply(SUBTRACT, (K, J)), swap)
 
 
 def test_rules_that_grow_without_end():
     grow = Rule("grow", "sqrt(x)", "sqrt(x * x)", kinds="f")
-    with pytest.raises(RewriteError, match="rewriting comes to no end: 1... rewrites of one node, the last by the rules grow"):
+    with pytest.raises(RewriteError, match=r"no end: 1\d\d\d rewrites of one node, the last by the rules grow"):
         rewritten(Apply(SQRT, (X,)), grow)
 
 
@@ -192,9 +192,9 @@ def test_rules_are_tried_only_at_their_root():
     def seen(node):
         tried.append(node)
 
-    tree = Apply(ADD, (Apply(SQRT, (X,)), Apply(LOG, (Cast(I, FLOAT64),))))
+    tree = Apply(ADD, (Apply(SQRT, (X,)), Apply(LOG, (Cast(K, FLOAT64),))))
     rewritten(tree, seen)
-    assert tried == [Apply(SQRT, (X,)), Cast(I, FLOAT64)]
+    assert tried == [Apply(SQRT, (X,)), Cast(K, FLOAT64)]
     tried.clear()
     shared = Apply(SQRT, (X,))
     rewritten(Apply(ADD, (shared, Apply(MULTIPLY, (shared, shared)))), seen)
@@ -235,14 +235,14 @@ def test_pattern_rules_keep_effects():
     drop = Rule("drop", "x - x", "0", kinds="i")
     square = Rule("double", "x * 2", "x + x", kinds="i")
     swap = Rule("swap", "-(x - y)", "y - x", kinds="i")
-    effect, other = SideEffect(I), SideEffect(J)
+    effect, other = SideEffect(K), SideEffect(J)
     negative = operator("negative")
     two = Constant(2, INT64)
     for tree in (
         Apply(SUBTRACT, (effect, effect)),
         Apply(MULTIPLY, (effect, two)),
         Apply(negative, (Apply(SUBTRACT, (effect, other)),)),
-        Apply(SUBTRACT, (Apply(operator("power"), (I, J)), Apply(operator("power"), (I, J)))),
+        Apply(SUBTRACT, (Apply(operator("power"), (K, J)), Apply(operator("power"), (K, J)))),
     ):
         assert rewritten(tree, drop, square, swap) is tree
     tree = Apply(negative, (Apply(SUBTRACT, (effect, J)),))
@@ -253,9 +253,9 @@ def test_function_rules_leave_effects_alone_unless_they_say_that_they_keep_them(
     def first(node):
         return node.args[0]
 
-    tree = Apply(ADD, (I, SideEffect(J)))
+    tree = Apply(ADD, (K, SideEffect(J)))
     assert rewritten(tree, rule("add", name="first")(first)) is tree
-    assert rewritten(Apply(ADD, (I, J)), rule("add", name="first")(first)) is I
+    assert rewritten(Apply(ADD, (K, J)), rule("add", name="first")(first)) is I
 
 
 def test_origins_are_carried():

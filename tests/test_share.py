@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from passes_support import GOLDEN, check_golden, check_meaning
+from passes_support import check_meaning
 
 from arrayexpr._core.infer import total_operations
 from arrayexpr._core.nodes import (
@@ -30,11 +30,6 @@ from arrayexpr._core.types import FLOAT64, INT64
 ADD, MULTIPLY, SQRT, POWER = map(operator, ("add", "multiply", "sqrt", "power"))
 VECTOR = FLOAT64.array(1)
 A, B, R, T, U = (Operand(name, VECTOR) for name in "abrtu")
-
-
-@pytest.mark.parametrize("path", sorted((GOLDEN / "share").glob("*.txt")), ids=lambda path: path.stem)
-def test_golden(path):
-    check_golden(path)
 
 
 def with_locals(*statements: Node, **fields) -> Program:

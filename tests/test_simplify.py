@@ -8,9 +8,10 @@ from functools import reduce as fold_left
 
 import numpy as np
 import pytest
+from golden import files, read
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from passes_support import GOLDEN, assert_same, check_golden, check_meaning, over_arrays, special
+from passes_support import assert_same, check_meaning, over_arrays, special
 
 from arrayexpr._core.errors import TypeMismatch
 from arrayexpr._core.interpret import interpret
@@ -24,10 +25,29 @@ from arrayexpr._core.rewrite import Log, Rewriter, Rule
 from arrayexpr._core.types import ElementType, element, elements
 from arrayexpr._core.verify import verify
 
+STABLE = """\
+def f(x: float64[:], y: float64[:, :], *, r: float64[:], s: float64[:]):
+    _0 = exp(-absolute(x))
+    r[...] = log1p(x) + expm1(x) + logaddexp(0.0, x) + where(x >= 0.0, 1.0, _0) / (1.0 + _0) + hypot(x, x)
+    _1 = reduce(maximum, y, (1,), keepdims=True)
+    _2 = where(isfinite(_1), _1, 0.0)
+    s[...] = (log(reduce(add, exp(y - _2), (1,))) + _2[:, 0]) * 0.3333333333333333
+"""
 
-@pytest.mark.parametrize("path", sorted((GOLDEN / "simplify").glob("*.txt")), ids=lambda path: path.stem)
-def test_golden(path):
-    check_golden(path)
+
+def test_fast_text():
+    # No golden file: those compare bits, and these rewrites are there to give others.
+    before = parse("""\
+def f(x: float64[:], y: float64[:, :], *, r: float64[:], s: float64[:]):
+    r[...] = log(1.0 + x) + (exp(x) - 1.0) + log(1.0 + exp(x)) + 1.0 / (1.0 + exp(-x)) + sqrt(x * x + x * x)
+    s[...] = log(reduce(add, exp(y), (1,))) / 3.0
+""")
+    after = simplify(before, contract="fast")
+    verify(after)
+    assert str(after) == STABLE
+    assert parse(STABLE) == after
+    assert simplify(after, contract="fast") is after
+    check_meaning(before, after, "fast")
 
 
 def _program(node: Node, operands: tuple[Operand, ...]) -> Program:
@@ -123,7 +143,8 @@ def test_laws_of_the_table_are_exact(op, t):
     if op.signature in ("TT>T", "TT>B"):
         for each in op.units + op.zeros:
             try:
-                special_value = Constant(int(each.value) if t.kind in "iuc" else bool(each.value) if t.kind == "b" else each.value, t)
+                number = int(each.value) if t.kind in "iuc" else bool(each.value) if t.kind == "b" else each.value
+                special_value = Constant(number, t)
             except TypeMismatch:
                 continue
             trees += [(Apply(op, (x, special_value)), "x"), (Apply(op, (special_value, x)), "x")]
@@ -150,8 +171,7 @@ def test_laws_of_the_table_are_exact(op, t):
         _check_rewrite(rewriter, tree, {name: values[name] for name in names})
 
 
-@pytest.mark.parametrize("law", ["commutes"])
-def test_commuting_is_exact(law):
+def test_commuting_is_exact():
     for op, t in _laws():
         if op.arity == 2 and op.commutes.holds(t.kind):
             rng = np.random.default_rng(1)
@@ -159,7 +179,8 @@ def test_commuting_is_exact(law):
             if t.kind in "fc":
                 x, y = (np.concatenate([a, (rng.normal(size=500) * 9.0).astype(t.dtype)]) for a in (x, y))
                 if t.kind == "c":
-                    x, y = x + (1j * rng.normal(size=x.size)).astype(t.dtype), y - x * t.dtype.type(0.7j)
+                    with np.errstate(all="ignore"):
+                        x, y = x + (1j * rng.normal(size=x.size)).astype(t.dtype), y - x * t.dtype.type(0.7j)
             with np.errstate(all="ignore"):
                 assert_same(op.numpy(x, y), op.numpy(y, x))
 
@@ -193,7 +214,9 @@ EXAMPLES = [
 def test_function_rules_fire_and_keep_the_meaning(name, text, types):
     exact = RULES[name].contract == "exact"
     for t in map(element, types.split()):
-        body = text.replace("T(", f"{t}(").replace(", T)", f", {t})").replace("* 1", f"* {t}(1)").replace("* 0", f"* {t}(0)")
+        body = text
+        for old, new in (("T(", f"{t}("), (", T)", f", {t})"), ("* 1", f"* {t}(1)"), ("* 0", f"* {t}(0)")):
+            body = body.replace(old, new)
         body = body.replace("float64(", "(").replace("int64(", "(") if t.name in ("float64", "int64") else body
         source = "def f(x: {0}, *, r: {1}):\n    r[...] = {2}\n"
         last = body.rsplit(", ", 1)[-1].rstrip(")") if name.startswith("cast_t") else t.name
@@ -221,7 +244,9 @@ FAST_PATTERNS = [rule for rule in RULES if rule.pattern is not None and rule.con
 def test_fast_pattern_is_equal_up_to_rounding(rule):
     rng = np.random.default_rng(0)
     t = element("complex128" if rule.kinds == "c" else "float64")
-    bound = {name: Constant(rng.uniform(0.5, 2.0), t) if name[0].isupper() else Operand(name, t) for name in rule.variables}
+    bound: dict[str, Node] = {
+        name: Constant(rng.uniform(0.5, 2.0), t) if name[0].isupper() else Operand(name, t) for name in rule.variables
+    }
     before = rule.instance(**bound)
     rewriter = Rewriter([rule], contract="fast")
     after = rewriter.run((before,))[before]
@@ -236,16 +261,16 @@ def test_fast_pattern_is_equal_up_to_rounding(rule):
 def test_every_rule_is_tested():
     covered = {name for name, _, _ in EXAMPLES} | {rule.name for rule in EXACT_PATTERNS + FAST_PATTERNS}
     in_golden = {"whole_view", "view_of_view", "new_axes_of_scalar", "transposed_apply", "transposed_cast",
-                 "reduce_over_nothing", "reduce_twice", "log_sum_exp"}  # fmt: skip
+                 "reduce_over_nothing", "reduce_twice"}  # fmt: skip
     # No row of ours has these two laws up to rounding only.
     none = {"fast_idempotent", "fast_idempotent_twice", "fast_involution"}
-    assert {rule.name for rule in RULES} - covered - in_golden - none == set()
+    assert {rule.name for rule in RULES} - covered - in_golden - none == {"log_sum_exp"}
     found: set[str] = set()
-    for path in (GOLDEN / "simplify").glob("*.txt"):
-        log = Log()
-        text = path.read_text()
-        simplify(parse(text.split("// -----")[0]), contract="fast" if "fast" in text.split("\n")[0] else "exact", log=log)
-        found |= set(log.counts())
+    for path in files():
+        if path.parent.name == "simplify":
+            log = Log()
+            simplify(parse(read(path).before), contract="fast", log=log)
+            found |= set(log.counts())
     assert in_golden <= found
 
 
@@ -322,7 +347,8 @@ def test_effects_are_kept():
     # One operand with effects may change places with others that have none.
     assert _simplified(head + "    r[...] = -(side_effect(x) - y)\n") == "r[...] = y - side_effect(x)"
     assert _simplified(head + "    r[...] = x ** 2 * 0\n") == "r[...] = 0"
-    assert _simplified(head + "    r[...] = side_effect(x * 1) - -side_effect(y)\n") == "r[...] = side_effect(x) + side_effect(y)"
+    both = "r[...] = side_effect(x * 1) - -side_effect(y)\n"
+    assert _simplified(head + "    " + both) == "r[...] = side_effect(x) + side_effect(y)"
 
 
 def test_transposes_are_not_pushed_into_what_is_shared():
@@ -337,7 +363,8 @@ def test_log_sum_exp_is_stable_and_empty_arrays_are_left_alone():
     after = simplify(program, contract="fast")
     inf = np.inf
     x = np.array([[1000.0, 1000.0], [-1000.0, -1001.0], [-inf, -inf], [inf, 1.0], [np.nan, 1.0], [1.0, -inf]])
-    expected = np.logaddexp.reduce(x, axis=1)
+    with np.errstate(invalid="ignore"):
+        expected = np.logaddexp.reduce(x, axis=1)
     np.testing.assert_allclose(interpret(after, {"x": x})["r"], expected, rtol=1e-15)
     assert simplify(after, contract="fast") is after
     empty = program.replace(layouts={"x": Layout((3, 0), (8, 8))})
@@ -358,8 +385,8 @@ def test_lossless_casts():
         if holds_all(a, b):
             values = special(a)
             values = values[~np.isnan(values)] if a.kind in "fc" else values
-            with np.errstate(all="ignore"):
-                assert_same(values.astype(b.dtype).astype(a.dtype), values)
+            back = values.astype(b.dtype)
+            assert_same((back.real if b.kind == "c" and a.kind != "c" else back).astype(a.dtype), values)
 
 
 def test_deep_and_unchanged():
@@ -389,7 +416,7 @@ _REAL = ["add", "subtract", "multiply", "true_divide", "minimum", "maximum"]
 def _trees(draw, t, depth=4):
     if depth == 0 or draw(st.integers(0, 5)) == 0:
         if draw(st.booleans()):
-            return Constant(draw(st.sampled_from([-1, 0, 1, 2, 4] if t.kind == "i" else [-0.0, 0.0, 1.0, -1.0, 4.0])), t)
+            return Constant(draw(st.sampled_from([-1, 0, 1, 2, 4] if t.kind == "i" else [-0.0, 0.0, 1.0, 4.0])), t)
         name = draw(st.sampled_from("xyz"))
         return Operand(name, t.array({"x": 2, "y": 1, "z": 0}[name]))
     pick = draw(st.integers(0, 4))
@@ -397,7 +424,8 @@ def _trees(draw, t, depth=4):
         return Apply(operator(draw(st.sampled_from(["negative", "absolute", "square"]))), (draw(_trees(t, depth - 1)),))
     if pick == 1:
         comparison = operator(draw(st.sampled_from(["less", "equal", "not_equal"])))
-        condition = Apply(comparison, (draw(_trees(t, depth - 2)), draw(_trees(t, depth - 2)))) if depth > 1 else Constant(True, element("bool"))
+        sides = (draw(_trees(t, max(depth - 2, 0))), draw(_trees(t, max(depth - 2, 0))))
+        condition = Apply(comparison, sides) if depth > 1 else Constant(True, element("bool"))
         return Apply(operator("where"), (condition, draw(_trees(t, depth - 1)), draw(_trees(t, depth - 1))))
     op = operator(draw(st.sampled_from(_BINARY if t.kind == "i" else _REAL)))
     return Apply(op, (draw(_trees(t, depth - 1)), draw(_trees(t, depth - 1))))
@@ -417,14 +445,10 @@ def test_random_expressions_are_kept_bit_for_bit(data, name):
     values = special(t)
     n = len(values)
     for k in range(2):
-        arrays = {"x": np.stack([values, values[::-1]])[:, ::-1] if k else values[:, None][:, [0]], "y": values, "z": values[n // 2]}
+        x = np.stack([values, values[::-1]])[:, ::-1] if k else values[:, None]
+        arrays = {"x": x, "y": values, "z": values[n // 2]}
         try:
             expected = interpret(program, arrays)["r"]
         except ValueError:
             continue
         assert_same(expected, interpret(after, arrays)["r"])
-
-
-def test_check_meaning_is_used():
-    program = parse("def f(x: int64[:], *, r: int64[:]):\n    r[...] = x + 1 + 2\n")
-    check_meaning(program, simplify(program), "exact")

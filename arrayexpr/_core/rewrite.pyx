@@ -42,7 +42,7 @@ from libc.string cimport memset
 from .nodes cimport APPLY, CONSTANT, Apply, Constant, Node, apply, constant, postorder, rebuild
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .errors import ArrayExprError
@@ -60,7 +60,7 @@ class RewriteError(ArrayExprError, RuntimeError):
 
 @cython.final
 cdef class NodeMap:
-    """A map from nodes to nodes, with what passes need of a dict: `get`, `in`, `[]` and `len`."""
+    """A mutable mapping from nodes to nodes, without order, that no node is ever taken out of."""
 
     def __cinit__(self):
         self._table = NULL
@@ -145,6 +145,25 @@ cdef class NodeMap:
 
     def __len__(self):
         return self._used
+
+    def __iter__(self):
+        return iter(self.keys())
+
+    def keys(self):
+        return [key for key, _ in self.items()]
+
+    def values(self):
+        return [value for _, value in self.items()]
+
+    def items(self):
+        cdef size_t k
+        return [
+            (<object>self._table[2 * k], <object>self._table[2 * k + 1])
+            for k in range(self._size) if self._table[2 * k] != NULL
+        ]
+
+
+Mapping.register(NodeMap)
 
 
 class Step(NamedTuple):

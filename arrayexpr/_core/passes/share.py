@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ..infer import PURE, effects, reads, same_lengths
-from ..nodes import Assign, Barrier, For, Guard, Node, Operand, Pack, Scratch, SideEffect, Store, Unreorderable, View, postorder
+from ..nodes import (
+    Assign,
+    Barrier,
+    For,
+    Guard,
+    Node,
+    Operand,
+    Pack,
+    Scratch,
+    SideEffect,
+    Store,
+    Unreorderable,
+    View,
+    postorder,
+)
 from ..program import Program
 from ..rewrite import merge_commuted
 
@@ -95,7 +110,7 @@ def _written(statement: Node) -> set[str] | None:
     for node in _nested((statement,)):
         match node:
             case Assign():
-                base = node.target
+                base: Any = node.target
                 while isinstance(base, View):
                     base = base.arg
                 found.add(base.name)
