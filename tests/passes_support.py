@@ -62,11 +62,11 @@ def random_arrays(program: Program, seed: int = 0, length: int = 5, low: float =
     for operand in program.operands:
         element, rank = operand.type.element, operand.type.rank
         shape = program.layouts[operand.name].shape if operand.name in program.layouts else (length,) * rank
-        values = rng.uniform(low, 3.0, shape + (2,))
+        values = rng.uniform(low, 3.0, (*shape, 2))
         if element.kind == "c":
-            values = values + 1j * rng.uniform(-3.0, 3.0, shape + (2,))
+            values = values + 1j * rng.uniform(-3.0, 3.0, (*shape, 2))
         if element.kind in "iu":
-            values = rng.integers(-100 if element.kind == "i" else 0, 100, shape + (2,))
+            values = rng.integers(-100 if element.kind == "i" else 0, 100, (*shape, 2))
         array = (values > 0 if element.kind == "b" else values).astype(element.dtype)
         if "unit" in operand.type.layout or operand.type.order:
             arrays[operand.name] = np.asarray(array[..., 0], order=operand.type.order or "C").copy()

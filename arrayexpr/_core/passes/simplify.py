@@ -170,8 +170,9 @@ def _add_laws(contract: str) -> None:
         return x if x.type.element is node.type.element else None
 
     @rule(
-        Apply, among="root", keeps=True, applies=lambda op, kind: op.arity == 1 and _has("idempotent", contract, op, kind),
-        contract=contract, name=prefix + "idempotent_twice", rules=RULES,
+        Apply, among="root", keeps=True,
+        applies=lambda op, kind: op.arity == 1 and _has("idempotent", contract, op, kind), contract=contract,
+        name=prefix + "idempotent_twice", rules=RULES,
     )  # fmt: skip
     def idempotent_twice(node: Apply) -> Node | None:
         """floor(floor(x)) -> floor(x)"""
@@ -179,8 +180,9 @@ def _add_laws(contract: str) -> None:
         return x if isinstance(x, Apply) and x.op is node.op and x.type.element is node.type.element else None
 
     @rule(
-        Apply, among="root", keeps=True, applies=lambda op, kind: op.arity == 1 and _has("involution", contract, op, kind),
-        contract=contract, name=prefix + "involution", rules=RULES,
+        Apply, among="root", keeps=True,
+        applies=lambda op, kind: op.arity == 1 and _has("involution", contract, op, kind), contract=contract,
+        name=prefix + "involution", rules=RULES,
     )  # fmt: skip
     def involution(node: Apply) -> Node | None:
         """-(-x) -> x"""
