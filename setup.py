@@ -9,6 +9,7 @@ from setuptools import Extension, setup
 # Compiled for speed: the tree, what walks it, and the call path. The `.py` ones run uncompiled too.
 MODULES = [
     "_core/nodes.pyx",
+    "_core/engine/dispatch.pyx",
 ]
 
 

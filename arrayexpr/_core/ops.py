@@ -68,7 +68,9 @@ class Operator:
     `{1}`, ...; one for all kinds or one per kinds, as `{"iu": ..., "f": ...}`. `source` is C that the
     spelling calls, with `$T` for the C type, `$R` for its parts' type, `$N` for our name of the type
     and `$s` for libm's suffix. `cost` counts operations, an addition being one. `derivative` has a
-    text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none.
+    text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none. Operands of the
+    kinds in `may_raise` make it raise ValueError with the text `raises` where the C condition
+    `raises_when` holds of an element.
     """
 
     name: str
@@ -89,6 +91,8 @@ class Operator:
     derivative: tuple[str | None, ...] | None = None
     cost: float = 1.0
     may_raise: str = ""
+    raises_when: str = ""
+    raises: str = ""
     vector_math: bool = False
     reduction: str | None = None
     _results: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -476,7 +480,8 @@ _row(
 _row(
     "power", "TT>T", "iufc", {"iu": "power_$N({0}, {1})", "f": "pow", "c": "power_$N({0}, {1})"},
     source={"iu": _POWER_INT, "c": _POWER_COMPLEX}, symbol="**", precedence=12, cost=40, vector_math=True,
-    may_raise="i", units=(Element(1, Law("iuf", "c"), left=False),),
+    may_raise="i", raises_when="{1} < 0", raises="Integers to negative integer powers are not allowed.",
+    units=(Element(1, Law("iuf", "c"), left=False),),
     derivative=("x1 * x0 ** (x1 - 1)", "y * log(x0)"),
 )  # fmt: skip
 _row(

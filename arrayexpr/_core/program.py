@@ -18,6 +18,7 @@ class Program:
 
     `operands` are given by the caller, in order, and may be assigned to in place. `results` are the
     operands that the program makes: the caller gets them back, and may supply their storage.
+    `remarks` are what passes have to say to a reader, such as why a loop is no vector loop.
     `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
     `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
 
@@ -31,7 +32,7 @@ class Program:
     (['a', 'x'], ['y'])
     """
 
-    __slots__ = ("name", "operands", "statements", "results", "origins", "hosts", "layouts", "target", "__weakref__")
+    __slots__ = ("name", "operands", "statements", "results", "origins", "hosts", "layouts", "target", "remarks", "__weakref__")
 
     def __init__(
         self,
@@ -44,6 +45,7 @@ class Program:
         hosts: Mapping[str, Callable[..., Any]] | None = None,
         layouts: Mapping[str, Layout] | None = None,
         target: Target | None = None,
+        remarks: Iterable[str] = (),
     ):
         self.name = name
         self.operands = tuple(operands)
@@ -53,6 +55,7 @@ class Program:
         self.hosts: Mapping[str, Callable[..., Any]] = dict(hosts or {})
         self.layouts: Mapping[str, Layout] = dict(layouts or {})
         self.target = target
+        self.remarks = tuple(remarks)
 
     def replace(self, **fields: Any) -> Program:
         """The same program with some fields changed; the program itself where none differ."""
@@ -75,6 +78,10 @@ class Program:
             before = origins.get(node, ())
             origins[node] = before + tuple(o for o in attached if not any(o is b for b in before))
         return self.replace(statements=statements, origins=origins)
+
+    def remarked(self, remarks: Iterable[str]) -> Program:
+        """The program with more remarks, each once."""
+        return self.replace(remarks=tuple(dict.fromkeys((*self.remarks, *remarks))))
 
     def origin(self, node: Node) -> tuple[Any, ...]:
         """What the host attached to a node, or to the nodes that became it."""
