@@ -11,6 +11,11 @@
 # immutable and shared: building one that exists gives the same object, so equality is identity.
 # A class called from Python and the function of its name in lower case, for `cimport`, are the same.
 
+# `cid` of a node, for code that dispatches on the class.
+cdef enum NodeClass:
+    CONSTANT, OPERAND, INDEX, EXTENT, STRIDE, VIEW, APPLY, CAST, REDUCE, CONTRACT, FUNCTION, CALL, OPAQUE
+    SIDE_EFFECT, UNREORDERABLE, ASSIGN, FOR, LOOP, LOAD, STORE, SCRATCH, PACK, GUARD, BARRIER
+
 cdef class Node:
     cdef readonly tuple args          # children, in order
     cdef readonly object type         # ArrayType of an expression; None of a statement
@@ -99,6 +104,7 @@ cdef class Barrier(Node):             # all lanes of a block arrive before any g
     pass
 
 cpdef Node constant(object value, object type)
+cpdef Node constant_of(bytes raw, object element)
 cpdef Node operand(str name, object type)
 cpdef Node index(str name)
 cpdef Node extent(Node operand, int axis)

@@ -460,10 +460,6 @@ cdef class Barrier(Node):
     """`Barrier()`."""
 
 
-cdef enum:
-    CONSTANT, OPERAND, INDEX, EXTENT, STRIDE, VIEW, APPLY, CAST, REDUCE, CONTRACT, FUNCTION, CALL, OPAQUE
-    SIDE_EFFECT, UNREORDERABLE, ASSIGN, FOR, LOOP, LOAD, STORE, SCRATCH, PACK, GUARD, BARRIER
-
 _INT = INT64.array(0)
 _BOOL = BOOL.array(0)
 cdef object _SCALAR_INT = _INT
@@ -535,6 +531,13 @@ cpdef Node constant(object value, object type):
         padded[...] = scalar
         scalar = padded
     return _intern(CONSTANT, t.array(0), scalar.tobytes(), ())
+
+
+cpdef Node constant_of(bytes raw, object element):
+    """The Constant whose value has these bytes, for code that computes constants: `constant` without the checks."""
+    if element.dtype is None or len(raw) != element.itemsize or element.bits in (80, 160):
+        return constant(np.frombuffer(raw, element.dtype)[0], element)
+    return _intern(CONSTANT, element.array(0), raw, ())
 
 
 cpdef Node operand(str name, object type):

@@ -107,9 +107,6 @@ class Operator:
     def __reduce__(self) -> tuple[Any, ...]:
         return operator, (self.name,)
 
-    def __hash__(self) -> int:
-        return hash(self.name)
-
     def result(self, types: tuple[ElementType, ...]) -> ElementType:
         """The element type of the result on operands of `types`.
 
@@ -452,7 +449,10 @@ _row(
 )  # fmt: skip
 _row(
     "multiply", "TT>T", "iufc", {"iuf": "{0} * {1}", "c": "multiply_$N({0}, {1})"}, source={"c": _MULTIPLY_COMPLEX},
-    symbol="*", precedence=10, commutes=_ALL, associates=_WRAPS, derivative=("x1", "x0"), reduction="multiply",
+    # NumPy multiplies complex numbers with fused products where the processor has them: x * y and y * x
+    # then differ in the last bit.
+    symbol="*", precedence=10, commutes=Law("biuf", "c"), associates=_WRAPS, derivative=("x1", "x0"),
+    reduction="multiply",
     units=(Element(1, Law("iuf", "c")),), zeros=(Element(0, Law("iu", "fc")),),
 )  # fmt: skip
 _row(
