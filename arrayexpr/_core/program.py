@@ -17,7 +17,9 @@ class Program:
     """Operands, statements and results, with what is known about them; never changed, only replaced.
 
     `operands` are given by the caller, in order, and may be assigned to in place. `results` are the
-    operands that the program makes: the caller gets them back, and may supply their storage.
+    operands that the program makes: the caller gets them back, and may supply their storage. `locals`
+    are operands that the program makes for itself: the first statement that touches one assigns it as
+    a whole, which gives it its shape, and nobody outside sees it.
     `remarks` are what passes have to say to a reader, such as why a loop is no vector loop.
     `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
     `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
@@ -32,7 +34,10 @@ class Program:
     (['a', 'x'], ['y'])
     """
 
-    __slots__ = ("name", "operands", "statements", "results", "origins", "hosts", "layouts", "target", "remarks", "__weakref__")
+    __slots__ = (
+        "name", "operands", "statements", "results", "locals", "origins", "hosts", "layouts", "target", "remarks",
+        "__weakref__",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class Program:
         statements: Iterable[Node],
         results: Iterable[Operand] = (),
         *,
+        locals: Iterable[Operand] = (),
         origins: Mapping[Node, tuple[Any, ...]] | None = None,
         hosts: Mapping[str, Callable[..., Any]] | None = None,
         layouts: Mapping[str, Layout] | None = None,
@@ -51,6 +57,7 @@ class Program:
         self.operands = tuple(operands)
         self.statements = tuple(statements)
         self.results = tuple(results)
+        self.locals = tuple(locals)
         self.origins: Mapping[Node, tuple[Any, ...]] = dict(origins or {})
         self.hosts: Mapping[str, Callable[..., Any]] = dict(hosts or {})
         self.layouts: Mapping[str, Layout] = dict(layouts or {})
@@ -89,11 +96,11 @@ class Program:
 
     @property
     def declared(self) -> tuple[Operand, ...]:
-        """Every operand from outside: those given, then the results."""
-        return self.operands + self.results
+        """Every operand by name: those given, then the results, then the program's own."""
+        return self.operands + self.results + self.locals
 
     def operand(self, name: str) -> Operand:
-        """The operand or result of that name."""
+        """The operand, result or local of that name."""
         for operand in self.declared:
             if operand.name == name:
                 return operand
@@ -115,16 +122,17 @@ class Program:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Program):
             return NotImplemented
-        return (self.name, self.operands, self.statements, self.results, self.layouts) == (
+        return (self.name, self.operands, self.statements, self.results, self.locals, self.layouts) == (
             other.name,
             other.operands,
             other.statements,
             other.results,
+            other.locals,
             other.layouts,
         )
 
     def __hash__(self) -> int:
-        return hash((self.name, self.operands, self.statements, self.results))
+        return hash((self.name, self.operands, self.statements, self.results, self.locals))
 
     def __reduce__(self) -> tuple[Any, ...]:
         from .parser import parse
