@@ -74,6 +74,8 @@ _UNARY: Final[dict[type, str]] = {ast.USub: "-", ast.Not: "not", ast.Invert: "~"
 _REFUSALS: Final = (ArrayExprError, OverflowError, RecursionError, MemoryError)
 
 _Values = Sequence[Node]
+_Build = Callable[[_Values], Node]
+_Piece = tuple[Sequence[ast.expr], _Build]
 
 
 def _shorten(name: object) -> str:
@@ -279,7 +281,7 @@ class TextParser:
             stack.extend(reversed(inner))
         return values[0]
 
-    def piece(self, at: ast.expr) -> tuple[Sequence[ast.expr], Callable[[_Values], Node]]:
+    def piece(self, at: ast.expr) -> _Piece:
         """What stands inside an expression, and what makes its node from theirs."""
         if isinstance(at, ast.Name):
             node = self.lookup(at.id, at)
@@ -313,7 +315,7 @@ class TextParser:
             self.fail("a conditional is no expression of arrays: expected where(condition, x, y)", at)
         self.fail(f"{_describe(at)} is no expression of arrays", at)
 
-    def infix(self, op: ast.AST, arity: int, at: ast.expr) -> Callable[[_Values], Node]:
+    def infix(self, op: ast.AST, arity: int, at: ast.expr) -> _Build:
         symbol = (_BINARY if arity == 2 else _UNARY).get(type(op))
         row = None if symbol is None else SYMBOLS.get((symbol, arity))
         if row is None:
@@ -322,7 +324,7 @@ class TextParser:
         return lambda values: Apply(row, tuple(values))
 
     @staticmethod
-    def chain(build: Callable[[_Values], Node]) -> Callable[[_Values], Node]:
+    def chain(build: _Build) -> _Build:
         def combine(values: _Values) -> Node:
             node = values[0]
             for value in values[1:]:
@@ -343,7 +345,7 @@ class TextParser:
         shown = "a text" if isinstance(value, (str, bytes)) else _shorten(value)
         self.fail(f"{shown} is no expression of arrays", at)
 
-    def call(self, at: ast.Call) -> tuple[Sequence[ast.expr], Callable[[_Values], Node]]:
+    def call(self, at: ast.Call) -> _Piece:
         for argument in at.args:
             if isinstance(argument, ast.Starred):
                 self.fail("a starred argument: expected each argument written out", argument)
@@ -358,7 +360,7 @@ class TextParser:
         if function is not None:
             self.keywords(at, ())
             return at.args, lambda v: Call(function, tuple(v))
-        form = _FORMS.get(name)
+        form: Callable[[TextParser, ast.Call], _Piece] | None = _FORMS.get(name)
         if form is not None:
             return form(self, at)
         if is_word(name):
@@ -370,7 +372,7 @@ class TextParser:
         known = [*self.functions, *FORMS, *(op.name for op in operators())]
         self.fail(f"unknown function {_shorten(name)!r}{self.guess(name, known)}", at.func)
 
-    def apply(self, at: ast.Call, op: Operator, args: list[ast.expr]) -> Any:
+    def apply(self, at: ast.Call, op: Operator, args: list[ast.expr]) -> _Piece:
         self.keywords(at, ())
         if op.arity == 1 and op.reduction is not None:
             self.fail(f"{op.name} only reduces: expected reduce({op.name}, x, axes)", at)
@@ -378,20 +380,20 @@ class TextParser:
             self.fail(f"{op.name} takes {op.arity} operands: got {len(args)}", at)
         return args, lambda v: Apply(op, tuple(v))
 
-    def form_apply(self, at: ast.Call) -> Any:
+    def form_apply(self, at: ast.Call) -> _Piece:
         if not at.args:
             self.fail('expected apply("operator", x, ...)', at)
         name = self.string(at.args[0], "apply")
         return self.apply(at, self.make(at.args[0], operator, name), at.args[1:])
 
-    def form_cast(self, at: ast.Call) -> Any:
+    def form_cast(self, at: ast.Call) -> _Piece:
         self.keywords(at, ())
         if len(at.args) != 2:
             self.fail("expected cast(x, element type)", at)
         to = self.element(at.args[1])
         return at.args[:1], lambda v: Cast(v[0], to)
 
-    def form_reduce(self, at: ast.Call) -> Any:
+    def form_reduce(self, at: ast.Call) -> _Piece:
         keywords = self.keywords(at, ("keepdims",))
         if len(at.args) != 3:
             self.fail("expected reduce(operator, x, axes)", at)
@@ -405,7 +407,7 @@ class TextParser:
         keep = isinstance(keepdims, ast.Constant) and bool(keepdims.value)
         return at.args[1:2], lambda v: Reduce(op, v[0], axes, keep)
 
-    def form_opaque(self, at: ast.Call) -> Any:
+    def form_opaque(self, at: ast.Call) -> _Piece:
         keywords = self.keywords(at, ("type",))
         if not at.args:
             self.fail('expected opaque("name", x, ..., type=float64[:])', at)
@@ -413,13 +415,13 @@ class TextParser:
         type_ = self.array_type(keywords.get("type"), at)
         return at.args[1:], lambda v: Opaque(name, tuple(v), type_)
 
-    def form_side_effect(self, at: ast.Call) -> Any:
+    def form_side_effect(self, at: ast.Call) -> _Piece:
         if len(at.args) != 1:
             self.fail("expected side_effect(x, reads=(...), writes=(...))", at)
         reads, writes = self.effect(at)
         return at.args, lambda v: SideEffect(v[0], reads, writes)
 
-    def form_unreorderable(self, at: ast.Call) -> Any:
+    def form_unreorderable(self, at: ast.Call) -> _Piece:
         self.keywords(at, ())
         if len(at.args) != 1:
             self.fail("expected unreorderable(x)", at)
@@ -429,7 +431,7 @@ class TextParser:
         keywords = self.keywords(at, ("reads", "writes"))
         return [self.strings(keywords[k], k) if k in keywords else None for k in ("reads", "writes")]
 
-    def scalar(self, at: ast.Call, t: ElementType) -> Any:
+    def scalar(self, at: ast.Call, t: ElementType) -> _Piece:
         """A constant that says its type: `int8(3)`, `float32(bits="7fc00001")`, `complex64(1.0, "nan")`."""
         if at.keywords:
             keywords = self.keywords(at, ("bits",))
@@ -477,7 +479,7 @@ class TextParser:
             self.fail(f"bits {_shorten(text)!r} of {t}: expected {2 * t.itemsize} hexadecimal digits", at)
         return np.frombuffer(raw, t.dtype)[0]
 
-    def subscript(self, at: ast.Subscript) -> tuple[Sequence[ast.expr], Callable[[_Values], Node]]:
+    def subscript(self, at: ast.Subscript) -> _Piece:
         if isinstance(at.value, ast.Attribute) and at.value.attr in ("shape", "strides"):
             named = self.operand(at.value.value, at.value.attr)
             axis = self.integer(at.slice, at.value.attr)
@@ -715,22 +717,22 @@ class TextParser:
     def program(self, module: ast.Module) -> Program:
         if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
             others = [x for x in module.body if not isinstance(x, ast.FunctionDef)] or module.body[1:]
-            place = others[0] if others else module
-            self.fail("expected one program: def name(operands, *, results): and its statements", place)
-        at = module.body[0]
-        facts = self.layouts(at.decorator_list)
-        given, results = self.signature(at)
-        for operand, place in given + results:
-            self.declare(operand.name, operand, place)
+            at: ast.AST = others[0] if others else module
+            self.fail("expected one program: def name(operands, *, results): and its statements", at)
+        define = module.body[0]
+        facts = self.layouts(define.decorator_list)
+        given, results = self.signature(define)
+        for operand, where in given + results:
+            self.declare(operand.name, operand, where)
         for name in facts:
             if name not in self.names:
-                self.fail(f"layout of {_shorten(name)!r}, which is no operand", at.decorator_list[0])
-        statements = self.block(at.body, 1)
+                self.fail(f"layout of {_shorten(name)!r}, which is no operand", define.decorator_list[0])
+        statements = self.block(define.body, 1)
         operands = [operand for operand, _ in given]
-        return Program(at.name, operands, statements, [operand for operand, _ in results], layouts=facts)
+        return Program(define.name, operands, statements, [operand for operand, _ in results], layouts=facts)
 
 
-_FORMS: Final[dict[str, Callable[[TextParser, ast.Call], Any]]] = {
+_FORMS: Final[dict[str, Callable[[TextParser, ast.Call], _Piece]]] = {
     "apply": TextParser.form_apply,
     "cast": TextParser.form_cast,
     "reduce": TextParser.form_reduce,
