@@ -90,6 +90,27 @@ class Names:
         return self._given[key]
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The address of a row by name, and the axes of the operand along which a loop walks from it."""
+
+    name: str
+    axes: tuple[int, ...]
+
+
+class _Scope:
+    """The names given to rows, loaded values and bounds within a loop, those of the loops around included."""
+
+    def __init__(self, outer: _Scope | None = None):
+        self.rows: dict[tuple[Node, ...], _Row] = dict(outer.rows) if outer else {}
+        self.loaded: dict[Node, str] = dict(outer.loaded) if outer else {}
+        self.bounds: dict[Node, str] = dict(outer.bounds) if outer else {}
+
+
+def _place_of(access: Load | Store) -> tuple[Node, ...]:
+    return (access.operand, *access.subscripts)
+
+
 class Writer:
     """Writes the statements of one scheduled program in one dialect.
 
@@ -106,7 +127,7 @@ class Writer:
         self.may_raise: str | None = None
         self._scratch: set[Operand] = set()
         self._facts: list[set[Node]] = [set()]
-        self._rows: list[dict[tuple[Node, ...], tuple[str, tuple[Node, ...], tuple[int, ...]]]] = [{}]
+        self._scopes = [_Scope()]
         self._count = 0
 
     # -- statements --
@@ -150,47 +171,72 @@ class Writer:
         self._stores(stores)
         self.depth -= 1
 
+    def _scoped_block(self, statements: Sequence[Node]) -> None:
+        self._scopes.append(_Scope(self._scopes[-1]))
+        self._block(statements)
+        self._scopes.pop()
+
     def _loop(self, loop: For) -> None:
         role = loop.role if isinstance(loop, Loop) else "serial"
-        innermost = not any(isinstance(s, For | Guard) for s in loop.body)
-        rows: dict[tuple[Node, ...], tuple[str, tuple[Node, ...], tuple[int, ...]]] = {}
-        if innermost:
-            self.line("{")
-            self.depth += 1
-            self._row_pointers(loop, rows)
-        i = self.names.of("index", loop.index.name)
-        start, stop, step = (self.integer(x) for x in (loop.start, loop.stop, loop.step))
-        advance = f"++{i}" if step == "1" else f"{i} += {step}"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
+        innermost = not any(isinstance(s, For | Guard) for s in loop.body)
+        start, stop, step = (self._bound(x) for x in (loop.start, loop.stop, loop.step))
+        self._scopes.append(_Scope(self._scopes[-1]))
+        if innermost and self._walks(loop):
+            # Rows are named, and what does not move is loaded, where the loop runs at all.
+            self.line(f"if ({start} {compare} {stop}) {{")
+            self.depth += 1
+            self._name_rows(loop)
+        i = self.names.of("index", loop.index.name)
+        advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)
         self.line(f"for ({self.dialect.index} {i} = {start}; {i} {compare} {stop}; {advance}) {{")
-        self._rows.append(rows)
         self._block(loop.body)
-        self._rows.pop()
         self.line("}")
-        if innermost:
+        if innermost and self._walks(loop):
             self.depth -= 1
             self.line("}")
+        self._scopes.pop()
 
-    def _row_pointers(self, loop: For, rows: dict[tuple[Node, ...], tuple[str, tuple[Node, ...], tuple[int, ...]]]) -> None:
-        """Name the address of the row that each access of an innermost loop walks along."""
-        stored = {(n.operand, *n.subscripts) for n in loop.body if isinstance(n, Store)}
-        for node in postorder(loop.body):
-            if not isinstance(node, Load | Store) or node.operand.type.rank == 0:
+    def _bound(self, expression: Node) -> str:
+        """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
+        text = self.integer(expression)
+        if re.fullmatch(r"-?\w+", text):
+            return text
+        known = self._scopes[-1].bounds
+        if expression not in known:
+            known[expression] = self._local("n")
+            self.line(f"const {self.dialect.index} {known[expression]} = {text};")
+        return known[expression]
+
+    @staticmethod
+    def _walks(loop: For) -> bool:
+        return any(isinstance(n, Load | Store) and n.operand.type.rank for n in postorder(loop.body))
+
+    def _name_rows(self, loop: For) -> None:
+        """Name the row that each access of an innermost loop walks along; load what it does not walk."""
+        scope = self._scopes[-1]
+        nodes = postorder(loop.body)
+        stored = {n.operand for n in nodes if isinstance(n, Store)}
+        for node in nodes:
+            if not isinstance(node, Load | Store) or _place_of(node) in scope.rows or node in scope.loaded:
                 continue
-            key = (node.operand, *node.subscripts)
-            if key in rows:
-                continue
+            operand = node.operand
             moving = tuple(k for k, s in enumerate(node.subscripts) if loop.index in postorder((s,)))
-            still = [k for k in range(len(node.subscripts)) if k not in moving]
-            c_type = self.type(node.operand.type.element)
+            still = [(k, s) for k, s in enumerate(node.subscripts) if k not in moving]
+            fixed = all(self.stride(operand, k) == "0" for k in moving)
+            c_type = self.type(operand.type.element)
+            if isinstance(node, Load) and fixed and operand not in stored:
+                name = self._local("s")
+                self.line(f"const {c_type} {name} = {self._load(node)[0]};")
+                scope.loaded[node] = name
+                continue
             name = self._local("p")
-            offset = self._offset(node.operand, [(k, node.subscripts[k]) for k in still])
-            const = "" if key in stored else "const "
-            base = self.names.of("operand", node.operand.name)
-            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{offset});")
-            rows[key] = (name, tuple(node.subscripts[k] for k in moving), moving)
+            const = "" if operand in stored else "const "
+            base = self.names.of("operand", operand.name)
+            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self._offset(operand, still)});")
+            scope.rows[_place_of(node)] = _Row(name, moving)
 
     def _guard(self, guard: Guard) -> None:
         self.line(f"if ({self.expression(guard.condition)}) {{")
@@ -203,11 +249,11 @@ class Writer:
             else:
                 facts.add(condition)
         self._facts.append(self._facts[-1] | facts)
-        self._block(guard.then)
+        self._scoped_block(guard.then)
         self._facts.pop()
         if guard.otherwise:
             self.line("} else {")
-            self._block(guard.otherwise)
+            self._scoped_block(guard.otherwise)
         self.line("}")
 
     def _declare_scratch(self, statement: Scratch) -> None:
@@ -252,26 +298,24 @@ class Writer:
                 named.append(name)
             values = named
         for store, value in zip(stores, values, strict=True):
-            self.line(f"{self._place(store, store=True)} = {value};")
+            self.line(f"{self._place(store)} = {value};")
 
     # -- addresses --
 
-    def _place(self, access: Load | Store, store: bool = False) -> str:
+    def _place(self, access: Load | Store) -> str:
         operand = access.operand
+        const = "" if isinstance(access, Store) else "const "
         c_type = self.type(operand.type.element)
-        row = self._rows[-1].get((operand, *access.subscripts))
-        base = self.names.of("operand", operand.name)
-        const = "" if store else "const "
+        row = self._scopes[-1].rows.get(_place_of(access))
         if row is None:
-            offset = self._offset(operand, list(enumerate(access.subscripts)))
-            return f"*({const}{c_type} *)({base}{offset})"
-        name, subscripts, axes = row
-        if not axes:
-            return f"*{name}"
-        if len(axes) == 1 and self.stride(operand, axes[0]) == str(operand.type.element.itemsize):
-            return f"{name}[{self.integer(subscripts[0])}]"
-        offset = self._offset(operand, list(zip(axes, subscripts, strict=True)))
-        return f"*({const}{c_type} *)(({const}char *){name}{offset})"
+            base = self.names.of("operand", operand.name)
+            return f"*({const}{c_type} *)({base}{self._offset(operand, list(enumerate(access.subscripts)))})"
+        if not row.axes:
+            return f"*{row.name}"
+        moving = [(k, access.subscripts[k]) for k in row.axes]
+        if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
+            return f"{row.name}[{self.integer(moving[0][1])}]"
+        return f"*({const}{c_type} *)(({const}char *){row.name}{self._offset(operand, moving)})"
 
     def _offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
         text = ""
@@ -372,6 +416,8 @@ class Writer:
                     text[node] = self._load(node)
                 case Index() | Extent() | Stride():
                     text[node] = (f"(int64_t){self.integer(node, _UNARY)}", _UNARY)
+                case Apply(op, (Stride() as left, Constant() as right)) if op.name == "equal":
+                    text[node] = (f"({self.integer(left)} == {self.integer(right)})", _ATOM)
                 case Operand() if node.type.rank == 0:
                     text[node] = self._load(Load(node, ()))
                 case Cast(arg):
@@ -397,6 +443,8 @@ class Writer:
         return {node for node in order if node not in values}
 
     def _load(self, node: Load) -> tuple[str, int]:
+        if node in self._scopes[-1].loaded:
+            return self._scopes[-1].loaded[node], _ATOM
         place = self._place(node)
         if node.type.element is BOOL:
             # Any byte but 0 is true, as in NumPy.

@@ -506,7 +506,9 @@ for _name, _symbol, _reduction in (("logical_and", "and", "logical_and"), ("logi
     _sign = {"logical_and": "&&", "logical_or": "||", "logical_xor": "!="}[_name]
     _row(
         _name, "TT>B", "biufc",
-        {"biuf": f"(({{0}} != 0) {_sign} ({{1}} != 0))",
+        # Our bools are 0 or 1, and a bitwise operation vectorises where && branches.
+        {"b": f"({{0}} {_sign[0] if _symbol else '^'} {{1}})",
+         "iuf": f"(({{0}} != 0) {_sign} ({{1}} != 0))",
          "c": f"(({{0}}.re != 0 || {{0}}.im != 0) {_sign} ({{1}}.re != 0 || {{1}}.im != 0))"},
         symbol=_symbol, precedence={"and": 2, "or": 1}.get(_symbol or "", 0), commutes=_ALL, associates=Law("b"),
         idempotent=Law("b" if _symbol else ""), reduction=_reduction,

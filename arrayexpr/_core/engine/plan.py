@@ -156,17 +156,18 @@ class _Cutter:
 
     def _region(self, value: Node, target: Source, statement: Assign) -> None:
         streams: dict[Node, Operand] = {}
+        names: set[str] = {target.slot}
 
         def stream(node: Node) -> Node | None:
             if _source_or_none(node) is None:
                 return None
             if node not in streams:
-                streams[node] = Operand(f"x{len(streams)}", node.type.element)
+                streams[node] = Operand(_fresh(_source(node).slot, names), node.type.element)
             return streams[node]
 
         # Streams are scalars here: the nest's rank is the signature's to say.
         scalar = transform((value,), stream)[value]
-        output = Operand("y", statement.target.type.element)
+        output = Operand(target.slot, statement.target.type.element)
         inputs = list(streams.values())
         region = Region(
             scalar,
@@ -177,6 +178,15 @@ class _Cutter:
             raises=next((n.op.raises for n in postorder((scalar,)) if isinstance(n, Apply) and n.op.may_raise), ""),
         )
         self.plan.steps.append(RegionStep(region, tuple(map(_source, streams)), target, statement))
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    """The name, numbered where it is taken; it is taken then."""
+    fresh, count = name, 2
+    while fresh in taken:
+        fresh, count = f"{name}_{count}", count + 1
+    taken.add(fresh)
+    return fresh
 
 
 def _source_or_none(node: Node) -> Source | None:

@@ -35,11 +35,13 @@ def stream_program(value: Node, streams: list[Operand], output: Operand, key: by
     program = Program(
         "kernel", [_operand(new[s]) for s in streams], [Assign(new[output], mapped)], [_operand(new[output])], target=target
     )
+    any_strides = all(code in (2, 10) for code in key[2:])
     scheduled = lower(program)
     if tiled:
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
-    return parallelize(vectorize(scheduled))
+    # The generic signature stands for any strides: it tests for unit ones.
+    return parallelize(vectorize(scheduled, versions=any_strides))
 
 
 def builder(

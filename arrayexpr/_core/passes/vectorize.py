@@ -7,7 +7,7 @@ from ..program import Program
 from .nests import enclosed, unit_condition
 
 
-def vectorize(program: Program) -> Program:
+def vectorize(program: Program, *, versions: bool = True) -> Program:
     """Give innermost loops the role `vector`, with a version for unit strides where strides are unknown.
 
         for i in serial(0, n, 1):         if a.strides[0] == 8 and r.strides[0] == 8:
@@ -15,6 +15,7 @@ def vectorize(program: Program) -> Program:
                                           else:
                                               for i in vector(0, n, 1): r[i] = a[i]
 
+    `versions=False` is for a caller whose operand types say all there is to know of strides.
     What forbids it is put on the program's remarks: an effect that pins the order, a host's function,
     or an operand that is stored and loaded at different elements.
 
@@ -46,7 +47,7 @@ def vectorize(program: Program) -> Program:
         new[statement] = vector
         return (vector,)
 
-    def versions(statement: Node) -> Node:
+    def version(statement: Node) -> Node:
         """The guard stands outside the whole nest: it is tested once."""
         loops = [s for s in enclosed((statement,)) if type(s) is Loop and s.role == "vector"]
         if not loops or isinstance(statement, Guard):
@@ -58,7 +59,7 @@ def vectorize(program: Program) -> Program:
     statements = []
     for statement in program.statements:
         for marked in visit(statement):
-            guarded = versions(marked)
+            guarded = version(marked) if versions else marked
             if guarded is not marked:
                 new[statement] = guarded
             statements.append(guarded)
