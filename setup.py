@@ -9,6 +9,9 @@ from setuptools import Extension, setup
 # Compiled for speed: the tree, what walks it, and the call path. The `.py` ones run uncompiled too.
 MODULES = [
     "_core/nodes.pyx",
+    "_core/infer.py",
+    "_core/rewrite.pyx",
+    "_core/passes/simplify.py",
     "_core/engine/dispatch.pyx",
 ]
 
