@@ -6,7 +6,7 @@ A dialect (C, OpenCL, CUDA) is a table of differences: see `Dialect`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -495,7 +495,8 @@ class Writer:
                 self.line(f"raised |= {_fill(op.raises_when, atoms)};")
         result = op.result(tuple(a.type.element for a in args))
         wide = self.dialect.widened.get(own.name)
-        if wide is not None:
+        spelling = op.c if isinstance(op.c, Mapping) else {}
+        if wide is not None and own.name not in spelling:
             computed = _element(wide)
             parts = []
             for a in args:
@@ -523,7 +524,7 @@ class Writer:
         return text[node]
 
     def _operate(self, op: Operator, t: ElementType, parts: list[tuple[str, int]], args: Sequence[Node], text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
-        spelling = op.spelling(self.dialect.name, t.kind)
+        spelling = op.spelling(self.dialect.name, t)
         if spelling is None:
             raise UnsupportedError(f"operator {op.name} on {t} has no {self.dialect.name} form")
         own = _PLAIN_INFIX.get(op.symbol or "")
@@ -546,8 +547,8 @@ class Writer:
 
     def _spelled(self, op: Operator, t: ElementType, atoms: list[str]) -> tuple[str, int]:
         """The operator's spelling for an element type over the texts of its operands."""
-        spelling = op.spelling(self.dialect.name, t.kind) or ""
-        source = op.source_for(t.kind)
+        spelling = op.spelling(self.dialect.name, t) or ""
+        source = op.source_for(t)
         if source:
             if t.kind == "c":
                 self._need_complex(t)
@@ -584,7 +585,18 @@ class Writer:
         self.helpers[self._substitute(body, t)] = None
         return name
 
-    def _cast(self, of: ElementType, to: ElementType, text: tuple[str, int]) -> tuple[str, int]:
+    def _unsigned_cast(self, of: ElementType, to: ElementType) -> str:
+        """A conversion by the signed type, the upper half of the range moved down and back."""
+        half = f"({self.type(of)}){1 << (to.bits - 1)}.0L"
+        return (
+            f"static inline {self.type(to)} cast_{of.name}_{to.name}({self.type(of)} x) {{\n"
+            f"    return x >= {half} ? ({self.type(to)})(int{to.bits}_t)(x - {half}) ^ ({self.type(to)})1 << {to.bits - 1}\n"
+            f"        : ({self.type(to)})(int{to.bits}_t)x;\n}}"
+        )
+
+    def _cast(
+        self, of: ElementType, to: ElementType, text: tuple[str, int], part_of_complex: bool = False
+    ) -> tuple[str, int]:
         value, level = text
         atom = _parenthesise(text, _ATOM)
         c_type = self.type(to)
@@ -603,7 +615,7 @@ class Writer:
                     f"static inline {c_type} cast_{of.name}_bool({self.type(of)} x) {{ return x.re != 0 || x.im != 0; }}"
                 )
                 return f"cast_{of.name}_bool({value})", _ATOM
-            return self._cast(real_of(of), to, (f"{atom}.re", _ATOM))
+            return self._cast(real_of(of), to, (f"{atom}.re", _ATOM), part_of_complex=True)
         if to.kind == "c":
             part, _ = self._cast(of, real_of(to), text) if of is not real_of(to) else text
             return f"({c_type}){{{part}, 0}}", _ATOM
@@ -612,16 +624,13 @@ class Writer:
         if of.kind == "f" and to.kind in "iu":
             # Out of range the result is undefined in C: these are the conversions that x86 and NumPy's
             # scalar loops make, whatever the vector instructions would give.
-            through = "int32_t" if to.bits < 32 else "int64_t" if to.bits == 32 and to.kind == "u" else None
-            if to.name == "uint64":
-                source = self.type(of)
-                self.helpers.setdefault(
-                    f"static inline uint64_t cast_{of.name}_uint64({source} x) {{\n"
-                    f"    return x < ({source})9223372036854775808.0f ? (uint64_t)(int64_t)x\n"
-                    f"        : (uint64_t)(int64_t)(x - ({source})9223372036854775808.0f) ^ (UINT64_C(1) << 63);\n}}"
-                )
-                return f"cast_{of.name}_uint64({value})", _ATOM
-            if through:
+            if to.bits == 32 and to.kind == "u" and (of.bits not in (32, 64) or part_of_complex):
+                return f"({c_type})(int64_t){atom}", _UNARY
+            if to.kind == "u" and to.bits >= 32:
+                self.helpers.setdefault(self._unsigned_cast(of, to))
+                return f"cast_{of.name}_{to.name}({value})", _ATOM
+            if to.bits < 32:
+                through = "int16_t" if of.bits == 80 and (to.kind == "i" or to.bits == 8) else "int32_t"
                 return f"({c_type})({through}){atom}", _UNARY
         return f"({c_type}){atom}", _UNARY
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeMismatch, TypeMismatch
-from ..interpret import interpret, reduce_array
+from ..interpret import interpret
 from ..nodes import Assign, Constant, Contract, Operand, Reduce, View, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, allocate_like
@@ -253,4 +253,13 @@ def _run_array(step: ArrayStep, slots: dict[str, Any]) -> Any:
             left, right = (f"{s.slot} {a.shape}" for s, a in zip(step.sources, arrays, strict=True))
             raise ShapeMismatch(f"{left} and {right} do not contract") from None
     assert isinstance(node, Reduce)
-    return reduce_array(node, arrays[0])
+    axis = node.axes if node.op.arity == 2 else node.axes[0] if len(node.axes) == 1 else None
+    function = getattr(np, node.op.reduction or "")
+    try:
+        if node.op.arity == 1:
+            return np.asarray(function(arrays[0], axis=axis, keepdims=node.keepdims))
+        # NumPy would sum small integers as int64: the program has said what it wants by casts.
+        dtype = node.type.element.dtype
+        return np.asarray(function.reduce(arrays[0], axis=axis, dtype=dtype, keepdims=node.keepdims))
+    except ValueError as error:
+        raise ShapeMismatch(f"{node.op.name} over shape {arrays[0].shape} of {step.sources[0].slot}: {error}") from None
