@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import cmath
 import inspect
+import itertools
 import keyword
 import math
 import operator as python_operator
@@ -441,6 +442,9 @@ def _constant(value: Any, to: ElementType, what: str = "constant") -> Node:
     kind = to.kind
     try:
         if kind == "b":
+            if t is int and not -(1 << 63) <= value < 1 << 63:
+                # NumPy goes through its default integer.
+                raise OverflowError(f"{what}: Python integer {_short(value)} does not fit int64")
             made = Constant(bool(value), to)
         elif kind in "iu":
             whole = int(value)
@@ -603,7 +607,7 @@ def _with_constant(rule: _Rule, x: SymbolicArray, y: Any, swapped: bool) -> Any:
         constant = y if cast1 is None else Cast(y, cast1)
     else:
         to = ins[0] if swapped else ins[1]
-        if rule.comparison and to.kind in "iu" and t is int:
+        if rule.comparison and t is int and x._node.type.element.kind in "iu" and to.kind in "iu":
             low, high = _bounds(to)
             if not low <= y <= high:
                 return _strong(_beyond(rule.name, node, y > high, swapped))
@@ -658,18 +662,18 @@ def _power(x: SymbolicArray, y: Any) -> Any:
             if t is int and y < 0 and kind.python is int:
                 # A Python int to a negative power is a float.
                 return _binary(_POWER, _value(Cast(_operand(x, "power")[1], FLOAT64), _weak[float]), y)
-        elif kind.kind in "fc":
+        elif x._alias or x._node.type.rank:
             # NumPy's own short cuts, which arrays take and scalars do not.
-            if x._alias or x._node.type.rank:
-                if t is float:
-                    if y == 0.5:
-                        return _unary(_SQRT, x)
-                elif y == 2:
+            if t is int:
+                if y == 2:
                     return _unary(_SQUARE, x)
-                elif y == -1:
+                if y == -1 and kind.kind in "fc":
                     return _unary(_RECIPROCAL, x)
-        elif t is int and y < 0 and kind.kind in "bi":
-            raise ValueError(f"power: {kind} to the negative power {y}: expected a real type, cast it first")
+            elif y == 0.5 and kind.kind in "fc":
+                return _unary(_SQRT, x)
+        if t is int and y < 0 and not isinstance(kind, Weak) and (kind.kind == "b" or -(1 << (kind.bits - 1)) <= y):
+            if kind.kind in "bi":
+                raise ValueError(f"power: {kind} to the negative power {y}: expected a real type, cast it first")
     return _binary(_POWER, x, y)
 
 
@@ -1265,7 +1269,7 @@ def _view(x: SymbolicArray, node: Node) -> SymbolicArray:
     if x._alias:
         made._alias = True
     elif x._node.type.rank:
-        base = x._base or x
+        base = x if x._base is None else x._base
         made._base = base
         if base._views is None:
             base._views = weakref.WeakValueDictionary()
@@ -1389,7 +1393,7 @@ def _record(target: Node, value: Node) -> None:
 
 def _localise(x: SymbolicArray) -> None:
     """Give a computed array memory of its own, because it is about to be written into."""
-    base = x._base or x
+    base = x if x._base is None else x._base
     if base._alias:
         return
     recording = _current(f"an assignment into a computed {x.type}")
@@ -1430,10 +1434,10 @@ def _write(x: SymbolicArray, value: SymbolicArray, what: str, elementwise: bool)
     to, own = x.type, value.type
     if to.element.dtype is None or not np.can_cast(own.element.dtype, to.element.dtype, "same_kind"):
         raise TypeMismatch(f"{what} of {own.element} into {to.element}: not allowed by the casting rule 'same_kind'")
-    if own.rank > to.rank:
-        raise ShapeMismatch(f"{what} of {own} into {to}: expected at most {to.rank} axes")
     if _is_scalar(x):
         raise TypeMismatch(f"{what} into a scalar {to}: expected an array")
+    if own.rank > to.rank:
+        raise ShapeMismatch(f"{what} of {own} into {to}: expected at most {to.rank} axes")
     node = _cast(value, to.element)
     if elementwise and not x._alias and x._base is None and not x._views:
         x._node = node
@@ -1599,7 +1603,8 @@ def _wrapped(value: Any, to: ElementType) -> Node:
 def _dot(x: Any, y: Any, out: Any = None) -> SymbolicArray:
     left, right = _symbolic(x, "dot"), _symbolic(y, "dot")
     if left.ndim == 0 or right.ndim == 0:
-        return _into(out, _call(_MULTIPLY, (x, y)))
+        # Unlike a ufunc, dot makes arrays of Python numbers first.
+        return _into(out, _call(_MULTIPLY, (_strong(left.node), _strong(right.node))))
     if left.ndim > 1 and right.ndim > 2:
         raise UnsupportedError(f"np.dot of {left.type} and {right.type} cannot be traced: expected np.matmul")
     return _into(out, _call(_MATMUL, (x, y)))
@@ -1818,6 +1823,10 @@ def apply(op: Operator | str, *args: Any) -> SymbolicArray:
 # -- Recording ----------------------------------------------------------------------------------
 
 
+_LOCAL: Final = "_arrayexpr_local_"
+_local_numbers: Final = itertools.count()
+
+
 class Trace:
     """Records assignments to symbolic arrays, in order, while it is entered.
 
@@ -1829,7 +1838,7 @@ class Trace:
     ...     total = a + 1
     ...     a[...] = 0
     ...     b[...] = total
-    >>> [str(s.target.name) for s in recording.statements]
+    >>> [s.target.name for s in recording.program().statements]
     ['t0', 'a', 'b']
     """
 
@@ -1888,7 +1897,8 @@ class Trace:
         return _assemble(name, self._statements, values, None, self._locals)
 
     def _local(self, t: ArrayType) -> Operand:
-        local = Operand(f"t{len(self._locals)}", t.plain)
+        # Programs call it otherwise; here it must be no operand of the same name and type.
+        local = Operand(f"{_LOCAL}{next(_local_numbers)}", t.plain)
         self._locals.append(local)
         return local
 
@@ -2139,6 +2149,10 @@ def _assemble(
     own = set(locals)
     for node in postorder(roots):
         if isinstance(node, Operand) and node not in own:
+            if node.name.startswith(_LOCAL):
+                raise TypeMismatch(
+                    f"{name} reads a value that was computed in another trace: expected it to be passed on"
+                )
             before = met.setdefault(node.name, node)
             if before is not node:
                 raise TypeMismatch(f"{name} has two operands named {node.name!r}, {before.type} and {node.type}")
@@ -2153,19 +2167,11 @@ def _assemble(
                     "expected it to be passed as an argument"
                 )
     taken = {operand.name for operand in operands}
-    renamed: dict[Node, Node] = {}
-    kept: list[Operand] = []
-    for local in locals:
-        fresh = _fresh(local.name, taken)
-        kept.append(local if fresh == local.name else Operand(fresh, local.type))
-        if kept[-1] is not local:
-            renamed[local] = kept[-1]
-    if renamed:
-        new = transform(roots, renamed.get)
-        order = [
-            (new[item[0]],) if isinstance(item, tuple) else rebuild(item, tuple(new[x] for x in item.args))
-            for item in order
-        ]
+    kept = [Operand(_fresh(f"t{k}", taken), local.type) for k, local in enumerate(locals)]
+    if kept:
+        new = transform(roots, dict(zip(locals, kept, strict=True)).get)
+        for k, item in enumerate(order):
+            order[k] = (new[item[0]],) if isinstance(item, tuple) else rebuild(item, tuple(new[x] for x in item.args))
     count = sum(isinstance(item, tuple) for item in order)
     results: list[Operand] = []
     statements: list[Node] = []
