@@ -30,7 +30,7 @@ import operator as python_operator
 import re
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, Final, Self
 
@@ -671,8 +671,9 @@ def _power(x: SymbolicArray, y: Any) -> Any:
                     return _unary(_RECIPROCAL, x)
             elif y == 0.5 and kind.kind in "fc":
                 return _unary(_SQRT, x)
-        if t is int and y < 0 and not isinstance(kind, Weak) and (kind.kind == "b" or -(1 << (kind.bits - 1)) <= y):
-            if kind.kind in "bi":
+        if t is int and y < 0 and not isinstance(kind, Weak):
+            held = kind.kind == "b" or (kind.kind == "i" and y >= -(1 << (kind.bits - 1)))
+            if held:
                 raise ValueError(f"power: {kind} to the negative power {y}: expected a real type, cast it first")
     return _binary(_POWER, x, y)
 
@@ -1078,6 +1079,8 @@ class SymbolicArray:
     def astype(
         self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
     ) -> SymbolicArray:
+        if isinstance(dtype, SymbolicArray):
+            raise TypeMismatch(f"astype to a symbolic array {dtype.type}: expected an element type")
         to = element(dtype)
         own = self._node.type.element
         if own.dtype is None or not np.can_cast(own.dtype, to.dtype, casting):  # type: ignore[arg-type]
@@ -1771,6 +1774,10 @@ _TEXT_FUNCTIONS: Final = (
 )
 
 
+# Ufuncs without a row of their name that are built of other nodes.
+_MORE_UFUNCS: Final = frozenset({"divmod", "matmul", "positive"})
+
+
 def function(name: str) -> Callable[..., Any] | None:
     """The function of that name on symbolic arrays and numbers: NumPy's names and those of the table's rows.
 
@@ -1782,19 +1789,17 @@ def function(name: str) -> Callable[..., Any] | None:
     if name in _TEXT_FUNCTIONS:
         return _FUNCTIONS[getattr(np, name)]
     row = _ROWS.get(name, name)
+    if not is_operator(row) and name not in _MORE_UFUNCS:
+        return None
     ufunc = getattr(np, name, None)
-    if isinstance(ufunc, np.ufunc) and (is_operator(row) or name in ("divide", "divmod", "matmul", "positive")):
+    if isinstance(ufunc, np.ufunc):
         return lambda *args, **kwargs: _ufunc(ufunc, args, kwargs)
-    if is_operator(row) and operator(row).reduction not in ("argmin", "argmax"):
-        return lambda *args: apply(row, *args)
-    return None
+    return lambda *args: apply(row, *args)
 
 
 def function_names() -> list[str]:
     """Every name that `function` knows."""
-    names = (
-        set(_TEXT_FUNCTIONS) | set(_ROWS) | {op.name for op in operators()} | {"divide", "divmod", "matmul", "positive"}
-    )
+    names = set(_TEXT_FUNCTIONS) | set(_ROWS) | {op.name for op in operators()} | _MORE_UFUNCS
     return sorted(name for name in names if function(name) is not None)
 
 
@@ -1894,7 +1899,7 @@ class Trace:
             values = [_symbolic(result, "result").node for result in results]
         finally:
             _recording.reset(token)
-        return _assemble(name, self._statements, values, None, self._locals)
+        return assemble(name, self._statements, values, None, self._locals)
 
     def _local(self, t: ArrayType) -> Operand:
         # Programs call it otherwise; here it must be no operand of the same name and type.
@@ -1994,7 +1999,7 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
                 got = type(result).__name__
                 raise TypeMismatch(f"{called} returns {got}{place}: expected arrays, numbers or None") from None
     operands = [x._node for _, x, _ in parameters]
-    return _assemble(called, recording._statements, values, operands, recording._locals)
+    return assemble(called, recording._statements, values, operands, recording._locals)
 
 
 def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[str, SymbolicArray, str]]:
@@ -2003,13 +2008,13 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
     except (TypeError, ValueError):
         declared = []
     if isinstance(function, np.ufunc) or not declared:
-        return [(f"x{k}", _symbol(f"x{k}", spec), "positional") for k, spec in enumerate(specs)]
+        return [(f"x{k}", symbol(f"x{k}", spec), "positional") for k, spec in enumerate(specs)]
     made: list[tuple[str, SymbolicArray, str]] = []
     given = list(specs)
     for parameter in declared:
         if parameter.kind is parameter.VAR_POSITIONAL:
             made += [
-                (f"{parameter.name}{k}", _symbol(f"{parameter.name}{k}", spec), "positional")
+                (f"{parameter.name}{k}", symbol(f"{parameter.name}{k}", spec), "positional")
                 for k, spec in enumerate(given)
             ]
             given = []
@@ -2017,7 +2022,7 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
             continue
         elif given:
             kind = "keyword" if parameter.kind is parameter.KEYWORD_ONLY else "positional"
-            made.append((parameter.name, _symbol(parameter.name, given.pop(0)), kind))
+            made.append((parameter.name, symbol(parameter.name, given.pop(0)), kind))
         elif parameter.default is parameter.empty:
             raise TypeMismatch(f"{called} has no spec for its parameter {parameter.name!r}: got {len(specs)}")
     if given:
@@ -2028,7 +2033,7 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
 _TEXT_TYPE: Final = re.compile(r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[01]?:?[01]?(?:\s*,\s*::?[01]?)*)\s*\])?")
 
 
-def _symbol(name: str, spec: Any) -> SymbolicArray:
+def symbol(name: str, spec: Any) -> SymbolicArray:
     """The symbolic array of a name and a spec: see `trace`."""
     if isinstance(spec, SymbolicArray):
         made = _value(Operand(name, spec.type), spec._kind)
@@ -2099,7 +2104,7 @@ def scalar(name: str, dtype: Any) -> SymbolicArray:
     """
     if isinstance(dtype, str) and dtype.startswith("weak "):
         dtype = Weak(dtype)
-    return _symbol(name, dtype if isinstance(dtype, Weak) else element(dtype))
+    return symbol(name, dtype if isinstance(dtype, Weak) else element(dtype))
 
 
 def assign(target: SymbolicArray, value: Any, subscripts: Any = ...) -> Node:
@@ -2132,10 +2137,10 @@ def program(*results_or_assignments: Any, name: str = "kernel") -> Program:
             items.append((item,))
         else:
             items.append((_symbolic(item, "program").node,))
-    return _assemble(name, items, [], None, ())
+    return assemble(name, items, [], None, ())
 
 
-def _assemble(
+def assemble(
     name: str,
     items: Iterable[Any],
     values: Sequence[Node],
@@ -2197,8 +2202,3 @@ def _fresh(name: str, taken: set[str]) -> str:
         fresh, k = f"{name}_{k}", k + 1
     taken.add(fresh)
     return fresh
-
-
-def spec_symbols(specs: Mapping[str, Any]) -> dict[str, SymbolicArray]:
-    """A symbolic array for each name, of the specs that `trace` takes."""
-    return {name: _symbol(name, spec) for name, spec in specs.items()}

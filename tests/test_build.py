@@ -12,6 +12,7 @@ from evaluator import run
 
 from arrayexpr._core.errors import ShapeMismatch, TypeMismatch, UnsupportedError
 from arrayexpr._core.ops import Operator, operators, register
+from arrayexpr._core.program import Program
 from arrayexpr._core.types import FLOAT64, elements
 from arrayexpr.build import (
     SymbolicArray,
@@ -27,6 +28,11 @@ from arrayexpr.build import (
     spec_of,
     trace,
 )
+
+try:
+    from arrayexpr._core.interpret import interpret
+except ImportError:
+    interpret = None
 
 DTYPES = [t.dtype for t in elements()]
 NUMBERS = [0, 1, 2, 3, -1, -2, 100, 300, -300, 2**40, 2**63, 2**70, -(2**63), True, 0.5, 2.0, -1.0, 1e300, 1j, 2 - 0.5j]
@@ -98,7 +104,10 @@ def check(function: Any, *args: Any, specs: Any = None) -> None:
     if isinstance(expected, type) or isinstance(traced, type):
         assert expected is traced, (expected, traced)
         return
+    again = [a.copy() if isinstance(a, np.ndarray) else a for a in ours]
     got = run(traced, *ours)
+    if interpret is not None:
+        interpreted(traced, again, got, ours)
     if isinstance(expected, tuple):
         for one, other in zip(got, expected, strict=True):
             same(one, other)
@@ -109,6 +118,20 @@ def check(function: Any, *args: Any, specs: Any = None) -> None:
     for one, other in zip(ours, theirs, strict=True):
         if isinstance(one, np.ndarray):
             same(one, other)
+
+
+def interpreted(traced: Program, arguments: list[Any], got: Any, after: list[Any]) -> None:
+    """The oracle of the other tests agrees with this one's, in place as well."""
+    given = {
+        operand.name: np.asarray(value, operand.type.element.dtype)
+        for operand, value in zip(traced.operands, arguments, strict=True)
+    }
+    results = interpret(traced, given)
+    for operand, value in zip(traced.results, got if isinstance(got, tuple) else (got,), strict=False):
+        same(np.asarray(results[operand.name]), value)
+    for operand, value in zip(traced.operands, after, strict=True):
+        if isinstance(value, np.ndarray):
+            same(given[operand.name], value)
 
 
 # -- Types --------------------------------------------------------------------------------------
@@ -652,6 +675,51 @@ def test_assignment_casts_as_numpy() -> None:
         return t
 
     check(into_computed, np.zeros((2, 3)), np.arange(3))
+
+
+def random_steps(seed: int, count: int) -> Any:
+    """A function of three arrays of six elements that computes, views and assigns at random."""
+
+    def f(a: Any, b: Any, c: Any) -> Any:
+        rng = np.random.default_rng(seed)
+        values = [a, b, c]
+        for _ in range(count):
+            x, y = (values[rng.integers(len(values))] for _ in range(2))
+            short = rng.integers(2)
+            match rng.integers(9):
+                case 0:
+                    values.append(x + y * 2)
+                case 1:
+                    values.append(x[::-1])
+                case 2:
+                    x[...] = y - 1
+                case 3:
+                    x += y
+                case 4:
+                    x[: 3 + short] = y[3 - short :]
+                case 5:
+                    v = x[1::2]
+                    v *= y[:3] - 1
+                case 6:
+                    x[rng.integers(6)] = y.sum()
+                case 7:
+                    values.append(np.minimum(x, y[0]))
+                    s = x[2]
+                    x[0] = 3
+                    values.append(values[-1] - s)
+                case 8:
+                    np.subtract(x, y, out=x)
+                    values.append(x.copy() if short else +y)
+            values = values[:3] + values[3:][-8:]
+        return tuple(values)
+
+    return f
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_programs_keep_numpys_order(seed: int) -> None:
+    start = [np.arange(6), np.arange(6)[::-1] * 3, np.ones(6, int)]
+    check(random_steps(seed, 5 + seed), *start)
 
 
 def test_out_of_a_trace_assignment_says_so() -> None:
