@@ -23,13 +23,14 @@ from __future__ import annotations
 
 import cmath
 import inspect
+import itertools
 import keyword
 import math
 import operator as python_operator
 import re
 import weakref
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar, Token
 from typing import Any, Final, Self
 
@@ -441,6 +442,9 @@ def _constant(value: Any, to: ElementType, what: str = "constant") -> Node:
     kind = to.kind
     try:
         if kind == "b":
+            if t is int and not -(1 << 63) <= value < 1 << 63:
+                # NumPy goes through its default integer.
+                raise OverflowError(f"{what}: Python integer {_short(value)} does not fit int64")
             made = Constant(bool(value), to)
         elif kind in "iu":
             whole = int(value)
@@ -603,7 +607,7 @@ def _with_constant(rule: _Rule, x: SymbolicArray, y: Any, swapped: bool) -> Any:
         constant = y if cast1 is None else Cast(y, cast1)
     else:
         to = ins[0] if swapped else ins[1]
-        if rule.comparison and to.kind in "iu" and t is int:
+        if rule.comparison and t is int and x._node.type.element.kind in "iu" and to.kind in "iu":
             low, high = _bounds(to)
             if not low <= y <= high:
                 return _strong(_beyond(rule.name, node, y > high, swapped))
@@ -658,18 +662,19 @@ def _power(x: SymbolicArray, y: Any) -> Any:
             if t is int and y < 0 and kind.python is int:
                 # A Python int to a negative power is a float.
                 return _binary(_POWER, _value(Cast(_operand(x, "power")[1], FLOAT64), _weak[float]), y)
-        elif kind.kind in "fc":
+        elif x._alias or x._node.type.rank:
             # NumPy's own short cuts, which arrays take and scalars do not.
-            if x._alias or x._node.type.rank:
-                if t is float:
-                    if y == 0.5:
-                        return _unary(_SQRT, x)
-                elif y == 2:
+            if t is int:
+                if y == 2:
                     return _unary(_SQUARE, x)
-                elif y == -1:
+                if y == -1 and kind.kind in "fc":
                     return _unary(_RECIPROCAL, x)
-        elif t is int and y < 0 and kind.kind in "bi":
-            raise ValueError(f"power: {kind} to the negative power {y}: expected a real type, cast it first")
+            elif y == 0.5 and kind.kind in "fc":
+                return _unary(_SQRT, x)
+        if t is int and y < 0 and not isinstance(kind, Weak):
+            held = kind.kind == "b" or (kind.kind == "i" and y >= -(1 << (kind.bits - 1)))
+            if held:
+                raise ValueError(f"power: {kind} to the negative power {y}: expected a real type, cast it first")
     return _binary(_POWER, x, y)
 
 
@@ -1074,6 +1079,8 @@ class SymbolicArray:
     def astype(
         self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
     ) -> SymbolicArray:
+        if isinstance(dtype, SymbolicArray):
+            raise TypeMismatch(f"astype to a symbolic array {dtype.type}: expected an element type")
         to = element(dtype)
         own = self._node.type.element
         if own.dtype is None or not np.can_cast(own.dtype, to.dtype, casting):  # type: ignore[arg-type]
@@ -1265,7 +1272,7 @@ def _view(x: SymbolicArray, node: Node) -> SymbolicArray:
     if x._alias:
         made._alias = True
     elif x._node.type.rank:
-        base = x._base or x
+        base = x if x._base is None else x._base
         made._base = base
         if base._views is None:
             base._views = weakref.WeakValueDictionary()
@@ -1389,7 +1396,7 @@ def _record(target: Node, value: Node) -> None:
 
 def _localise(x: SymbolicArray) -> None:
     """Give a computed array memory of its own, because it is about to be written into."""
-    base = x._base or x
+    base = x if x._base is None else x._base
     if base._alias:
         return
     recording = _current(f"an assignment into a computed {x.type}")
@@ -1430,10 +1437,10 @@ def _write(x: SymbolicArray, value: SymbolicArray, what: str, elementwise: bool)
     to, own = x.type, value.type
     if to.element.dtype is None or not np.can_cast(own.element.dtype, to.element.dtype, "same_kind"):
         raise TypeMismatch(f"{what} of {own.element} into {to.element}: not allowed by the casting rule 'same_kind'")
-    if own.rank > to.rank:
-        raise ShapeMismatch(f"{what} of {own} into {to}: expected at most {to.rank} axes")
     if _is_scalar(x):
         raise TypeMismatch(f"{what} into a scalar {to}: expected an array")
+    if own.rank > to.rank:
+        raise ShapeMismatch(f"{what} of {own} into {to}: expected at most {to.rank} axes")
     node = _cast(value, to.element)
     if elementwise and not x._alias and x._base is None and not x._views:
         x._node = node
@@ -1599,7 +1606,8 @@ def _wrapped(value: Any, to: ElementType) -> Node:
 def _dot(x: Any, y: Any, out: Any = None) -> SymbolicArray:
     left, right = _symbolic(x, "dot"), _symbolic(y, "dot")
     if left.ndim == 0 or right.ndim == 0:
-        return _into(out, _call(_MULTIPLY, (x, y)))
+        # Unlike a ufunc, dot makes arrays of Python numbers first.
+        return _into(out, _call(_MULTIPLY, (_strong(left.node), _strong(right.node))))
     if left.ndim > 1 and right.ndim > 2:
         raise UnsupportedError(f"np.dot of {left.type} and {right.type} cannot be traced: expected np.matmul")
     return _into(out, _call(_MATMUL, (x, y)))
@@ -1766,6 +1774,10 @@ _TEXT_FUNCTIONS: Final = (
 )
 
 
+# Ufuncs without a row of their name that are built of other nodes.
+_MORE_UFUNCS: Final = frozenset({"divmod", "matmul", "positive"})
+
+
 def function(name: str) -> Callable[..., Any] | None:
     """The function of that name on symbolic arrays and numbers: NumPy's names and those of the table's rows.
 
@@ -1777,19 +1789,17 @@ def function(name: str) -> Callable[..., Any] | None:
     if name in _TEXT_FUNCTIONS:
         return _FUNCTIONS[getattr(np, name)]
     row = _ROWS.get(name, name)
+    if not is_operator(row) and name not in _MORE_UFUNCS:
+        return None
     ufunc = getattr(np, name, None)
-    if isinstance(ufunc, np.ufunc) and (is_operator(row) or name in ("divide", "divmod", "matmul", "positive")):
+    if isinstance(ufunc, np.ufunc):
         return lambda *args, **kwargs: _ufunc(ufunc, args, kwargs)
-    if is_operator(row) and operator(row).reduction not in ("argmin", "argmax"):
-        return lambda *args: apply(row, *args)
-    return None
+    return lambda *args: apply(row, *args)
 
 
 def function_names() -> list[str]:
     """Every name that `function` knows."""
-    names = (
-        set(_TEXT_FUNCTIONS) | set(_ROWS) | {op.name for op in operators()} | {"divide", "divmod", "matmul", "positive"}
-    )
+    names = set(_TEXT_FUNCTIONS) | set(_ROWS) | {op.name for op in operators()} | _MORE_UFUNCS
     return sorted(name for name in names if function(name) is not None)
 
 
@@ -1818,6 +1828,10 @@ def apply(op: Operator | str, *args: Any) -> SymbolicArray:
 # -- Recording ----------------------------------------------------------------------------------
 
 
+_LOCAL: Final = "_arrayexpr_local_"
+_local_numbers: Final = itertools.count()
+
+
 class Trace:
     """Records assignments to symbolic arrays, in order, while it is entered.
 
@@ -1829,7 +1843,7 @@ class Trace:
     ...     total = a + 1
     ...     a[...] = 0
     ...     b[...] = total
-    >>> [str(s.target.name) for s in recording.statements]
+    >>> [s.target.name for s in recording.program().statements]
     ['t0', 'a', 'b']
     """
 
@@ -1885,10 +1899,11 @@ class Trace:
             values = [_symbolic(result, "result").node for result in results]
         finally:
             _recording.reset(token)
-        return _assemble(name, self._statements, values, None, self._locals)
+        return assemble(name, self._statements, values, None, self._locals)
 
     def _local(self, t: ArrayType) -> Operand:
-        local = Operand(f"t{len(self._locals)}", t.plain)
+        # Programs call it otherwise; here it must be no operand of the same name and type.
+        local = Operand(f"{_LOCAL}{next(_local_numbers)}", t.plain)
         self._locals.append(local)
         return local
 
@@ -1984,7 +1999,7 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
                 got = type(result).__name__
                 raise TypeMismatch(f"{called} returns {got}{place}: expected arrays, numbers or None") from None
     operands = [x._node for _, x, _ in parameters]
-    return _assemble(called, recording._statements, values, operands, recording._locals)
+    return assemble(called, recording._statements, values, operands, recording._locals)
 
 
 def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[str, SymbolicArray, str]]:
@@ -1993,13 +2008,13 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
     except (TypeError, ValueError):
         declared = []
     if isinstance(function, np.ufunc) or not declared:
-        return [(f"x{k}", _symbol(f"x{k}", spec), "positional") for k, spec in enumerate(specs)]
+        return [(f"x{k}", symbol(f"x{k}", spec), "positional") for k, spec in enumerate(specs)]
     made: list[tuple[str, SymbolicArray, str]] = []
     given = list(specs)
     for parameter in declared:
         if parameter.kind is parameter.VAR_POSITIONAL:
             made += [
-                (f"{parameter.name}{k}", _symbol(f"{parameter.name}{k}", spec), "positional")
+                (f"{parameter.name}{k}", symbol(f"{parameter.name}{k}", spec), "positional")
                 for k, spec in enumerate(given)
             ]
             given = []
@@ -2007,7 +2022,7 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
             continue
         elif given:
             kind = "keyword" if parameter.kind is parameter.KEYWORD_ONLY else "positional"
-            made.append((parameter.name, _symbol(parameter.name, given.pop(0)), kind))
+            made.append((parameter.name, symbol(parameter.name, given.pop(0)), kind))
         elif parameter.default is parameter.empty:
             raise TypeMismatch(f"{called} has no spec for its parameter {parameter.name!r}: got {len(specs)}")
     if given:
@@ -2018,7 +2033,7 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
 _TEXT_TYPE: Final = re.compile(r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[01]?:?[01]?(?:\s*,\s*::?[01]?)*)\s*\])?")
 
 
-def _symbol(name: str, spec: Any) -> SymbolicArray:
+def symbol(name: str, spec: Any) -> SymbolicArray:
     """The symbolic array of a name and a spec: see `trace`."""
     if isinstance(spec, SymbolicArray):
         made = _value(Operand(name, spec.type), spec._kind)
@@ -2089,7 +2104,7 @@ def scalar(name: str, dtype: Any) -> SymbolicArray:
     """
     if isinstance(dtype, str) and dtype.startswith("weak "):
         dtype = Weak(dtype)
-    return _symbol(name, dtype if isinstance(dtype, Weak) else element(dtype))
+    return symbol(name, dtype if isinstance(dtype, Weak) else element(dtype))
 
 
 def assign(target: SymbolicArray, value: Any, subscripts: Any = ...) -> Node:
@@ -2122,10 +2137,10 @@ def program(*results_or_assignments: Any, name: str = "kernel") -> Program:
             items.append((item,))
         else:
             items.append((_symbolic(item, "program").node,))
-    return _assemble(name, items, [], None, ())
+    return assemble(name, items, [], None, ())
 
 
-def _assemble(
+def assemble(
     name: str,
     items: Iterable[Any],
     values: Sequence[Node],
@@ -2139,6 +2154,10 @@ def _assemble(
     own = set(locals)
     for node in postorder(roots):
         if isinstance(node, Operand) and node not in own:
+            if node.name.startswith(_LOCAL):
+                raise TypeMismatch(
+                    f"{name} reads a value that was computed in another trace: expected it to be passed on"
+                )
             before = met.setdefault(node.name, node)
             if before is not node:
                 raise TypeMismatch(f"{name} has two operands named {node.name!r}, {before.type} and {node.type}")
@@ -2153,19 +2172,11 @@ def _assemble(
                     "expected it to be passed as an argument"
                 )
     taken = {operand.name for operand in operands}
-    renamed: dict[Node, Node] = {}
-    kept: list[Operand] = []
-    for local in locals:
-        fresh = _fresh(local.name, taken)
-        kept.append(local if fresh == local.name else Operand(fresh, local.type))
-        if kept[-1] is not local:
-            renamed[local] = kept[-1]
-    if renamed:
-        new = transform(roots, renamed.get)
-        order = [
-            (new[item[0]],) if isinstance(item, tuple) else rebuild(item, tuple(new[x] for x in item.args))
-            for item in order
-        ]
+    kept = [Operand(_fresh(f"t{k}", taken), local.type) for k, local in enumerate(locals)]
+    if kept:
+        new = transform(roots, dict(zip(locals, kept, strict=True)).get)
+        for k, item in enumerate(order):
+            order[k] = (new[item[0]],) if isinstance(item, tuple) else rebuild(item, tuple(new[x] for x in item.args))
     count = sum(isinstance(item, tuple) for item in order)
     results: list[Operand] = []
     statements: list[Node] = []
@@ -2191,8 +2202,3 @@ def _fresh(name: str, taken: set[str]) -> str:
         fresh, k = f"{name}_{k}", k + 1
     taken.add(fresh)
     return fresh
-
-
-def spec_symbols(specs: Mapping[str, Any]) -> dict[str, SymbolicArray]:
-    """A symbolic array for each name, of the specs that `trace` takes."""
-    return {name: _symbol(name, spec) for name, spec in specs.items()}
