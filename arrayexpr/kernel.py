@@ -19,9 +19,8 @@ from ._core.layout import Layout
 from ._core.nodes import Assign
 from ._core.passes.driver import ARRAY_PASSES, PASSES, run
 from ._core.program import Program
-from ._core.types import element
 from .adapters import c
-from .build import Weak, trace
+from .build import spec_of, trace
 from .expression import expression
 from .target import Target
 
@@ -166,19 +165,13 @@ class _Traced:
 
 
 def _spec(arg: Any, name: str) -> Any:
-    """What tracing needs of an argument: element type and rank, or the kind of a Python scalar."""
-    if isinstance(arg, np.ndarray | np.generic):
-        try:
-            return element(arg.dtype), arg.ndim
-        except TypeMismatch as error:
-            raise TypeMismatch(f"operand {name}: {error}") from None
-    if isinstance(arg, bool):
-        return element("bool"), 0
-    if isinstance(arg, int | float | complex):
-        return Weak(type(arg))
-    if isinstance(arg, list | tuple) or hasattr(arg, "__array__"):
-        return _spec(np.asarray(arg), name)
-    raise TypeMismatch(f"operand {name} is {type(arg).__name__}: expected an array or a number")
+    """What tracing needs of an argument: its element type and rank, or the kind of a Python scalar."""
+    if isinstance(arg, list | tuple) or (hasattr(arg, "__array__") and not isinstance(arg, np.ndarray | np.generic)):
+        arg = np.asarray(arg)
+    try:
+        return spec_of(arg)
+    except TypeMismatch as error:
+        raise TypeMismatch(f"operand {name}: {error}") from None
 
 
 def kernel(

@@ -314,11 +314,10 @@ static inline $T spacing_$N($T x) {
     return ($T)(nextafter$s(x, away) - x);
 }
 """
-# NumPy's spacing of half precision has no sign.
+# NumPy's spacing of half precision is upward for either sign.
 _SPACING_HALF = """
 static inline $T spacing_$N($T x) {
-    if (x < 0) x = -x;
-    return ($T)(nextafter_$N(x, ($T)INFINITY) - x);
+    return x - x != x - x ? ($T)NAN : ($T)(nextafter_$N(x, ($T)INFINITY) - x);
 }
 """
 _GCD = """
