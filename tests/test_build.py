@@ -494,10 +494,25 @@ def test_errors_of_shape_and_place(function: Any, error: type[Exception], messag
 def test_subscripts_are_numpys() -> None:
     x = np.arange(24.0).reshape(2, 3, 4)
     for index in (
-        np.s_[0], np.s_[-1], np.s_[0, 1, 2], np.s_[...], np.s_[1:], np.s_[::-1], np.s_[..., 0], np.s_[:, None, 1:3],
-        np.s_[None], np.s_[0, ..., None], np.s_[:, ::2, -3:-1], np.s_[np.int64(1)], np.s_[()], np.s_[5:], np.s_[0, 1, 2, ...],
-        np.s_[0, 1, 2, None], np.s_[None, ..., None], np.s_[-1:0:-1],
-    ):  # fmt: skip
+        np.s_[0],
+        np.s_[-1],
+        np.s_[0, 1, 2],
+        np.s_[...],
+        np.s_[1:],
+        np.s_[::-1],
+        np.s_[..., 0],
+        np.s_[:, None, 1:3],
+        np.s_[None],
+        np.s_[0, ..., None],
+        np.s_[:, ::2, -3:-1],
+        np.s_[np.int64(1)],
+        np.s_[()],
+        np.s_[5:],
+        np.s_[0, 1, 2, ...],
+        np.s_[0, 1, 2, None],
+        np.s_[None, ..., None],
+        np.s_[-1:0:-1],
+    ):
         check(lambda a: a[index] * 2, x)  # noqa: B023
         check(lambda a: (a + 1)[index], x)  # noqa: B023
         check(lambda a: a[index], x)  # noqa: B023
@@ -804,8 +819,13 @@ def test_specs() -> None:
 
     made = trace(f, "float32['C', :, :]", "float32", Weak(int), array("z", "int8", 1), FLOAT64.array(1), "weak float")
     assert [f"{o.name}: {o.type}" for o in made.operands] == [
-        "a: float32['C', :, :]", "s: float32", "n: int64", "m: int8[:]", "rest0: float64[:]", "rest1: float64",
-    ]  # fmt: skip
+        "a: float32['C', :, :]",
+        "s: float32",
+        "n: int64",
+        "m: int8[:]",
+        "rest0: float64[:]",
+        "rest1: float64",
+    ]
     assert trace(np.hypot, ("float32", 1), "float32").operands[1].name == "x1"
     assert trace(lambda a: a, "float64[:, ::1]").operands[0].type.layout == ("strided", "unit")
     assert trace(lambda a: a, ("float64", 1), name="named").name == "named"
