@@ -520,12 +520,13 @@ cpdef Node constant(object value, object type):
         low, high = (-(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1) if t.kind == "i" else (0, (1 << t.bits) - 1)
         if not low <= value <= high:
             raise TypeMismatch(f"constant {value} does not fit {t}: expected {low} to {high}")
+    # Asked before the conversion, which would warn.
+    if t.kind != "c" and isinstance(value, (complex, np.complexfloating)):
+        raise TypeMismatch(f"constant {value!r} is no value of {t}")
     try:
         with np.errstate(over="ignore"):
             scalar = np.asarray(value).astype(t.dtype)
         if scalar.shape != () or (t.kind in "iub" and not bool(scalar == value)):
-            raise ValueError
-        if t.kind != "c" and isinstance(value, (complex, np.complexfloating)):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise TypeMismatch(f"constant {value!r} is no value of {t}") from None
