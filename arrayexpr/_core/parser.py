@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn
 
@@ -464,8 +465,9 @@ class TextParser:
             value = at.value
         try:
             if type(value) in (int, float, str):
-                # NumPy reads a text in the type's own precision, but takes underscores and spaces too.
-                with np.errstate(all="ignore"):
+                # NumPy reads a text in the type's own precision; it warns of what is too large or small.
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)
                     return t.dtype.type(value)
         except (ValueError, OverflowError):
             pass
