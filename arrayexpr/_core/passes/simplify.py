@@ -539,7 +539,7 @@ _PATTERNS: Final = (
     Rule("negative_over_constant", "(-x) / C", "x / (-C)", kinds="f"),
     Rule("constant_over_negative", "C / (-x)", "(-C) / x", kinds="f"),
     Rule("square_of_negative", "square(-x)", "square(x)"),
-    Rule("absolute_of_negative", "absolute(-x)", "absolute(x)"),
+    Rule("absolute_of_negative", "absolute(-x)", "absolute(x)", kinds="ifc"),
     Rule("absolute_of_square", "absolute(square(x))", "square(x)", kinds="f"),
     Rule("absolute_of_unsigned", "absolute(x)", "x", kinds="u"),
     Rule("cos_of_negative", "cos(-x)", "cos(x)", kinds="f"),
