@@ -14,10 +14,11 @@ share: cost 3 to 2
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import IO, Any, Final
@@ -96,6 +97,26 @@ def run(
         # `contract` is everyone's: a list of passes that all are exact takes it too.
         if option not in taken and option != "contract":
             raise ArrayExprError(f"none of the passes {', '.join(chosen)} takes the option {option!r}")
+    collecting = gc.isenabled()
+    # Nodes form no cycles, and the collector would walk all of them again and again: with it on, 100,000
+    # nodes took 14.5 times as long as 10,000.
+    gc.disable()
+    try:
+        return _run(program, chosen, functions, options, check, steps, echo)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _run(
+    program: Program,
+    chosen: Sequence[str],
+    functions: Sequence[tuple[Pass, frozenset[str]]],
+    options: dict[str, Any],
+    check: bool,
+    steps: list[Step] | None,
+    echo: IO[str] | None,
+) -> Program:
     record = steps is not None or echo is not None
     if check:
         verify(program)
