@@ -1,0 +1,27 @@
+"""arrayexpr: the array-expression optimiser that compilers share."""
+
+from ._core.errors import (
+    ArrayExprError,
+    CompilerWarning,
+    OverlapError,
+    ParseError,
+    ShapeMismatch,
+    TypeMismatch,
+    UnsupportedError,
+    VerifyError,
+)
+from ._core.interpret import interpret
+from ._core.layout import Layout
+from ._core.parser import parse
+from ._core.program import Program
+from .build import array, program, scalar
+from .kernel import compile, emit, evaluate, explain, kernel, optimize
+from .target import Target
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArrayExprError", "CompilerWarning", "Layout", "OverlapError", "ParseError", "Program", "ShapeMismatch", "Target",
+    "TypeMismatch", "UnsupportedError", "VerifyError", "array", "compile", "emit", "evaluate", "explain", "interpret",
+    "kernel", "optimize", "parse", "program", "scalar",
+]  # fmt: skip

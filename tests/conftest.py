@@ -1,11 +1,13 @@
 """Options and profiles of the tests."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
     "arrayexpr",
-    max_examples=60,
+    max_examples=int(os.environ.get("ARRAYEXPR_TEST_EXAMPLES", "150")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )

@@ -643,3 +643,15 @@ def test_print_program_is_str() -> None:
     made = program(Assign(R, A))
     assert print_program(made) == str(made) == HEAD + "    r[...] = a\n"
     assert is_name("größe") and not is_name("None") and not is_name("") and not is_name(3)
+
+
+@pytest.mark.parametrize(
+    "name", ["printer", "parser", "verify", "interpret", "program", "types", "ops", "layout", "errors"]
+)
+def test_examples_in_docstrings(name: str) -> None:
+    import doctest
+    import importlib
+
+    module = importlib.import_module(f"arrayexpr._core.{name}")
+    flags = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL | doctest.NORMALIZE_WHITESPACE
+    assert doctest.testmod(module, optionflags=flags).failed == 0

@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ArrayExprError, TypeMismatch
-from .types import BOOL, INT64, ElementType, element, real_of
+from .types import BOOL, INT64, ElementType, element, elements, real_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,12 @@ class Operator:
 
     `numpy` computes it on arrays of the right types. `c` is its spelling in the C family: the name
     of a libm function (its suffix for float and long double is added), or a template over `{0}`,
-    `{1}`, ...; one for all kinds or one per kinds, as `{"iu": ..., "f": ...}`. `source` is C that the
+    `{1}`, ...; one for all kinds or one per kinds or type, as `{"iu": ..., "float16": ..., "f": ...}`. `source` is C that the
     spelling calls, with `$T` for the C type, `$R` for its parts' type, `$N` for our name of the type
     and `$s` for libm's suffix. `cost` counts operations, an addition being one. `derivative` has a
-    text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none.
+    text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none. Operands of the
+    kinds in `may_raise` make it raise ValueError with the text `raises` where the C condition
+    `raises_when` holds of an element.
     """
 
     name: str
@@ -89,7 +91,9 @@ class Operator:
     derivative: tuple[str | None, ...] | None = None
     cost: float = 1.0
     may_raise: str = ""
-    vector_math: bool = False
+    raises_when: str = ""
+    raises: str = ""
+    vector_math: str = ""
     reduction: str | None = None
     _results: dict[Any, Any] = field(default_factory=dict, repr=False)
 
@@ -117,23 +121,25 @@ class Operator:
             known = self._results[types] = _result(self, types)
         return known
 
-    def spelling(self, language: str, kind: str) -> str | None:
-        """How `language` spells it for operands of `kind`; C's spelling where it has no own."""
-        return _by_kind(self.spellings.get(language, self.c), kind)
+    def spelling(self, language: str, t: ElementType) -> str | None:
+        """How `language` spells it for operands of a type; C's spelling where it has no own."""
+        return _for_type(self.spellings.get(language, self.c), t)
 
-    def source_for(self, kind: str) -> str:
-        return _by_kind(self.source, kind) or ""
+    def source_for(self, t: ElementType) -> str:
+        """The C that the spelling for operands of a type calls."""
+        return _for_type(self.source, t) or ""
 
 
-def _by_kind(spelling: str | Mapping[str, str] | None, kind: str) -> str | None:
+def _for_type(spelling: str | Mapping[str, str] | None, t: ElementType) -> str | None:
+    """The text under the type's own name, else under its kind."""
     if spelling is None or isinstance(spelling, str):
         return spelling
-    for kinds, text in spelling.items():
-        if kind in kinds:
-            return text
-    return None
+    if t.name in spelling:
+        return spelling[t.name]
+    return next((text for kinds, text in spelling.items() if t.kind in kinds and kinds not in _element_names), None)
 
 
+_element_names = frozenset(t.name for t in elements())
 _FIXED = {"B": BOOL, "I": INT64, "N": element("int32"), "U": element("uint8")}
 
 
@@ -292,6 +298,28 @@ static inline $T right_shift_$N($T a, $T b) {
     return (uint64_t)b < 8 * sizeof($T) ? ($T)(a >> b) : 0;
 }
 """
+_NEXTAFTER_HALF = """
+static inline $T nextafter_$N($T x, $T y) {
+    union { $T value; uint16_t bits; } a = {x}, b = {y};
+    if (x != x || y != y) return ($T)NAN;
+    if (x == y) return x;
+    if (x == 0) a.bits = (b.bits & 0x8000) | 1;
+    else a.bits += (x < y) == (x > 0) ? 1 : -1;
+    return a.value;
+}
+"""
+_SPACING = """
+static inline $T spacing_$N($T x) {
+    const $T away = x < 0 ? -($T)INFINITY : ($T)INFINITY;
+    return ($T)(nextafter$s(x, away) - x);
+}
+"""
+# NumPy's spacing of half precision is upward for either sign.
+_SPACING_HALF = """
+static inline $T spacing_$N($T x) {
+    return x - x != x - x ? ($T)NAN : ($T)(nextafter_$N(x, ($T)INFINITY) - x);
+}
+"""
 _GCD = """
 static inline $T gcd_$N($T a, $T b) {
     a = a < 0 ? ($T)-a : a;
@@ -321,16 +349,19 @@ static inline $T logaddexp2_$N($T x, $T y) {
 }
 """
 # Quotient after scaling by the larger part of the divisor (R. L. Smith, 1962), as NumPy computes it.
+# gcc 12 fuses products into alternating sums even under -ffp-contract=off: volatile keeps them rounded.
 _DIVIDE_COMPLEX = """
 static inline $T true_divide_$N($T a, $T b) {
     const $R br = fabs$s(b.re), bi = fabs$s(b.im);
     if (br >= bi) {
         if (br == 0 && bi == 0) return ($T){a.re / br, a.im / br};
         const $R ratio = b.im / b.re, scale = 1 / (b.re + b.im * ratio);
-        return ($T){(a.re + a.im * ratio) * scale, (a.im - a.re * ratio) * scale};
+        volatile $R re = a.im * ratio, im = a.re * ratio;
+        return ($T){(a.re + re) * scale, (a.im - im) * scale};
     }
     const $R ratio = b.re / b.im, scale = 1 / (b.im + b.re * ratio);
-    return ($T){(a.re * ratio + a.im) * scale, (a.im * ratio - a.re) * scale};
+    volatile $R re = a.re * ratio, im = a.im * ratio;
+    return ($T){(re + a.im) * scale, (im - a.re) * scale};
 }
 """
 _RECIPROCAL_COMPLEX = """
@@ -343,11 +374,17 @@ static inline $T reciprocal_$N($T a) {
     return ($T){ratio / d, -1 / d};
 }
 """
-_MULTIPLY_COMPLEX = """
-static inline $T multiply_$N($T a, $T b) {
-    return ($T){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+_MULTIPLY_PLAIN = "    return ($T){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};\n"
+# Where the processor has fused multiply-add NumPy rounds once here; never so in long double.
+_MULTIPLY_FUSED = (
+    "#if defined(__FMA__) || defined(__FP_FAST_FMA)\n"
+    "    return ($T){fma$s(a.re, b.re, -(a.im * b.im)), fma$s(a.re, b.im, a.im * b.re)};\n"
+    "#else\n" + _MULTIPLY_PLAIN + "#endif\n"
+)
+_MULTIPLY_COMPLEX = {
+    kinds: "\nstatic inline $T multiply_$N($T a, $T b) {\n" + body + "}\n"
+    for kinds, body in (("clongdouble", _MULTIPLY_PLAIN), ("c", _MULTIPLY_FUSED))
 }
-"""
 _SIGN_COMPLEX = """
 static inline $T sign_$N($T a) {
     const $R size = hypot$s(a.re, a.im);
@@ -444,7 +481,7 @@ _row(
     precedence=9, derivative=("1", "-1"), units=(Element(0, Law("iuf", "c"), left=False),),
 )  # fmt: skip
 _row(
-    "multiply", "TT>T", "iufc", {"iuf": "{0} * {1}", "c": "multiply_$N({0}, {1})"}, source={"c": _MULTIPLY_COMPLEX},
+    "multiply", "TT>T", "iufc", {"iuf": "{0} * {1}", "c": "multiply_$N({0}, {1})"}, source=_MULTIPLY_COMPLEX,
     # NumPy multiplies complex numbers with fused products where the processor has them: x * y and y * x
     # then differ in the last bit.
     symbol="*", precedence=10, commutes=Law("biuf", "c"), associates=_WRAPS, derivative=("x1", "x0"),
@@ -475,8 +512,9 @@ _row(
 )  # fmt: skip
 _row(
     "power", "TT>T", "iufc", {"iu": "power_$N({0}, {1})", "f": "pow", "c": "power_$N({0}, {1})"},
-    source={"iu": _POWER_INT, "c": _POWER_COMPLEX}, symbol="**", precedence=12, cost=40, vector_math=True,
-    may_raise="i", units=(Element(1, Law("iuf", "c"), left=False),),
+    source={"iu": _POWER_INT, "c": _POWER_COMPLEX}, symbol="**", precedence=12, cost=40, vector_math="fc",
+    may_raise="i", raises_when="{1} < 0", raises="Integers to negative integer powers are not allowed.",
+    units=(Element(1, Law("iuf", "c"), left=False),),
     derivative=("x1 * x0 ** (x1 - 1)", "y * log(x0)"),
 )  # fmt: skip
 _row(
@@ -485,7 +523,7 @@ _row(
 )  # fmt: skip
 _row(
     "absolute", "T>R", "iufc", {"f": "fabs", "i": "({0} < 0 ? -{0} : {0})", "u": "{0}", "c": "hypot$s({0}.re, {0}.im)"},
-    idempotent=Law("iuf"), derivative=("sign(x0)",),
+    idempotent=Law("iuf"), vector_math="c", derivative=("sign(x0)",),
 )  # fmt: skip
 _row(
     "sign", "T>T", "iufc",
@@ -493,7 +531,7 @@ _row(
      "c": "sign_$N({0})"},
     source={"c": _SIGN_COMPLEX}, idempotent=Law("iuf"), derivative=("0",),
 )  # fmt: skip
-_row("square", "T>T", "iufc", {"iuf": "{0} * {0}", "c": "($T){{0}.re * {0}.re - {0}.im * {0}.im, {0}.re * {0}.im + {0}.im * {0}.re}"}, derivative=("2 * x0",))  # fmt: skip
+_row("square", "T>T", "iufc", {"iuf": "{0} * {0}", "c": "multiply_$N({0}, {0})"}, source=_MULTIPLY_COMPLEX, derivative=("2 * x0",))  # fmt: skip
 _row("reciprocal", "T>T", "fc", {"f": "1 / {0}", "c": "reciprocal_$N({0})"}, source={"c": _RECIPROCAL_COMPLEX}, cost=8, derivative=("-y * y",))  # fmt: skip
 _row("fma", "TTT>T", "f", "fma", numpy=_fma, derivative=("x1", "x0", "1"))
 
@@ -501,7 +539,9 @@ for _name, _symbol, _reduction in (("logical_and", "and", "logical_and"), ("logi
     _sign = {"logical_and": "&&", "logical_or": "||", "logical_xor": "!="}[_name]
     _row(
         _name, "TT>B", "biufc",
-        {"biuf": f"(({{0}} != 0) {_sign} ({{1}} != 0))",
+        # Our bools are 0 or 1, and a bitwise operation vectorises where && branches.
+        {"b": f"({{0}} {_sign[0] if _symbol else '^'} {{1}})",
+         "iuf": f"(({{0}} != 0) {_sign} ({{1}} != 0))",
          "c": f"(({{0}}.re != 0 || {{0}}.im != 0) {_sign} ({{1}}.re != 0 || {{1}}.im != 0))"},
         symbol=_symbol, precedence={"and": 2, "or": 1}.get(_symbol or "", 0), commutes=_ALL, associates=Law("b"),
         idempotent=Law("b" if _symbol else ""), reduction=_reduction,
@@ -551,8 +591,11 @@ _row("real", "T>R", "c", "{0}.re", numpy=_real)
 _row("imag", "T>R", "c", "{0}.im", numpy=_imag)
 _row("conjugate", "T>T", "c", "($T){{0}.re, -{0}.im}", involution=Law("c"))
 _row("copysign", "TT>T", "f", "copysign")
-_row("nextafter", "TT>T", "f", "nextafter", cost=4)
-_row("spacing", "T>T", "f", "(nextafter$s({0}, copysign$s(INFINITY, {0})) - {0})", cost=4)
+_row("nextafter", "TT>T", "f", {"float16": "nextafter_$N({0}, {1})", "f": "nextafter"}, source={"float16": _NEXTAFTER_HALF}, cost=4)  # fmt: skip
+_row("spacing", "T>T", "f", {"float16": "spacing_$N({0})", "f": "spacing_$N({0})"}, source={
+    "float16": _NEXTAFTER_HALF + _SPACING_HALF,
+    "f": _SPACING,
+}, cost=4)  # fmt: skip
 _row("ldexp", "TN>T", "f", "ldexp", cost=4)
 _row("isnan", "T>B", "fc", {"f": "({0} != {0})", "c": "({0}.re != {0}.re || {0}.im != {0}.im)"})
 _row("isinf", "T>B", "fc", {"f": "(isinf({0}) != 0)", "c": "(isinf({0}.re) || isinf({0}.im))"})
@@ -588,15 +631,15 @@ for _name, _libm, _c_source, _derivative in (
     _own = _c_source.startswith("\n")
     _row(
         _name, "T>T", "fc", {"f": _libm, "c": f"{_name}_$N({{0}})" if _own else _c_source},
-        source={"c": _c_source} if _own else "", cost=20, vector_math=True, derivative=(_derivative,),
+        source={"c": _c_source} if _own else "", cost=20, vector_math="fc", derivative=(_derivative,),
     )  # fmt: skip
-_row("cbrt", "T>T", "f", "cbrt", cost=20, vector_math=True, derivative=("1 / (3 * y * y)",))
-_row("arctan2", "TT>T", "f", "atan2", cost=40, vector_math=True, derivative=("x1 / (x0 * x0 + x1 * x1)", "-x0 / (x0 * x0 + x1 * x1)"))  # fmt: skip
-_row("hypot", "TT>T", "f", "hypot", cost=15, vector_math=True, commutes=_ALL, derivative=("x0 / y", "x1 / y"))
-_row("logaddexp", "TT>T", "f", "logaddexp_$N({0}, {1})", source=_LOGADDEXP, cost=50, vector_math=True, commutes=_ALL, derivative=("exp(x0 - y)", "exp(x1 - y)"))  # fmt: skip
-_row("logaddexp2", "TT>T", "f", "logaddexp2_$N({0}, {1})", source=_LOGADDEXP2, cost=50, vector_math=True, commutes=_ALL, derivative=("exp2(x0 - y)", "exp2(x1 - y)"))  # fmt: skip
-_row("deg2rad", "T>T", "f", "({0} * ($T)0.0174532925199432957692369076848861271L)", derivative=("0.017453292519943295",))
-_row("rad2deg", "T>T", "f", "({0} * ($T)57.2957795130823208767981548141051703L)", derivative=("57.29577951308232",))
+_row("cbrt", "T>T", "f", "cbrt", cost=20, vector_math="fc", derivative=("1 / (3 * y * y)",))
+_row("arctan2", "TT>T", "f", "atan2", cost=40, vector_math="fc", derivative=("x1 / (x0 * x0 + x1 * x1)", "-x0 / (x0 * x0 + x1 * x1)"))  # fmt: skip
+_row("hypot", "TT>T", "f", "hypot", cost=15, vector_math="fc", commutes=_ALL, derivative=("x0 / y", "x1 / y"))
+_row("logaddexp", "TT>T", "f", "logaddexp_$N({0}, {1})", source=_LOGADDEXP, cost=50, vector_math="fc", commutes=_ALL, derivative=("exp(x0 - y)", "exp(x1 - y)"))  # fmt: skip
+_row("logaddexp2", "TT>T", "f", "logaddexp2_$N({0}, {1})", source=_LOGADDEXP2, cost=50, vector_math="fc", commutes=_ALL, derivative=("exp2(x0 - y)", "exp2(x1 - y)"))  # fmt: skip
+_row("deg2rad", "T>T", "f", "({0} * (($T)3.14159265358979323846264338327950288L / ($T)180))", derivative=("0.017453292519943295",))
+_row("rad2deg", "T>T", "f", "({0} * (($T)180 / ($T)3.14159265358979323846264338327950288L))", derivative=("57.29577951308232",))
 
 # Operators that only reduce: over an axis they give the place of the first extreme.
 _row("argmin", "T>I", "biufc", None, reduction="argmin")

@@ -20,6 +20,7 @@ class Program:
     operands that the program makes: the caller gets them back, and may supply their storage. `locals`
     are operands that the program makes for itself: the first statement that touches one assigns it as
     a whole, which gives it its shape, and nobody outside sees it.
+    `remarks` are what passes have to say to a reader, such as why a loop is no vector loop.
     `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
     `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
 
@@ -34,7 +35,8 @@ class Program:
     """
 
     __slots__ = (
-        "name", "operands", "statements", "results", "locals", "origins", "hosts", "layouts", "target", "__weakref__"
+        "name", "operands", "statements", "results", "locals", "origins", "hosts", "layouts", "target", "remarks",
+        "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -49,6 +51,7 @@ class Program:
         hosts: Mapping[str, Callable[..., Any]] | None = None,
         layouts: Mapping[str, Layout] | None = None,
         target: Target | None = None,
+        remarks: Iterable[str] = (),
     ):
         self.name = name
         self.operands = tuple(operands)
@@ -59,6 +62,7 @@ class Program:
         self.hosts: Mapping[str, Callable[..., Any]] = dict(hosts or {})
         self.layouts: Mapping[str, Layout] = dict(layouts or {})
         self.target = target
+        self.remarks = tuple(remarks)
 
     def replace(self, **fields: Any) -> Program:
         """The same program with some fields changed; the program itself where none differ."""
@@ -81,6 +85,10 @@ class Program:
             before = origins.get(node, ())
             origins[node] = before + tuple(o for o in attached if not any(o is b for b in before))
         return self.replace(statements=statements, origins=origins)
+
+    def remarked(self, remarks: Iterable[str]) -> Program:
+        """The program with more remarks, each once."""
+        return self.replace(remarks=tuple(dict.fromkeys((*self.remarks, *remarks))))
 
     def origin(self, node: Node) -> tuple[Any, ...]:
         """What the host attached to a node, or to the nodes that became it."""

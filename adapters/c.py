@@ -1,0 +1,229 @@
+"""C99: a whole source file for a scheduled program, and its compilation by the system's compiler.
+
+The kernel's binary interface, which every emitted file repeats at its head:
+
+    typedef struct {
+        void *data;                 /* the first element */
+        const ptrdiff_t *shape;     /* the length of each axis */
+        const ptrdiff_t *strides;   /* bytes between neighbours along each axis, of any sign */
+    } arrayexpr_array;
+
+    int NAME(const arrayexpr_array *arrays, void *scratch, int threads);
+
+`arrays` holds the operands in order, then the results. `scratch` is NAME_scratch(arrays) bytes, aligned
+to 64; it may be NULL where that is 0. Returns 0, or one of the ARRAYEXPR_ codes.
+"""
+
+from __future__ import annotations
+
+from arrayexpr._core.nodes import Extent, Node, Operand, Scratch, Store, postorder
+from arrayexpr._core.passes.nests import enclosed
+from arrayexpr._core.program import Program
+
+from .clike import Dialect, Writer
+
+C = Dialect(
+    name="c",
+    types={
+        "bool": "uint8_t",
+        **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+        "float16": "_Float16",
+        "float32": "float",
+        "float64": "double",
+        "longdouble": "long double",
+        "complex64": "arrayexpr_complex64",
+        "complex128": "arrayexpr_complex128",
+        "clongdouble": "arrayexpr_clongdouble",
+    },
+    pragmas={
+        # ivdep and not restrict: an output may be the very view that an input is.
+        "vector": ("#pragma GCC ivdep",),
+        "parallel": ("#ifdef _OPENMP", "#pragma omp parallel for num_threads(threads) if (threads > 1)", "#endif"),
+    },
+)
+
+_HEAD = """\
+#include <complex.h>
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifndef ARRAYEXPR_ABI
+#define ARRAYEXPR_ABI 1
+typedef struct {
+    void *data;
+    const ptrdiff_t *shape;
+    const ptrdiff_t *strides;
+} arrayexpr_array;
+enum { ARRAYEXPR_OK, ARRAYEXPR_RAISED, ARRAYEXPR_SHAPE, ARRAYEXPR_OVERLAP };
+#endif
+"""
+
+_COMPLEX = {
+    "complex64": "typedef struct { float re, im; } arrayexpr_complex64;",
+    "complex128": "typedef struct { double re, im; } arrayexpr_complex128;",
+    "clongdouble": "typedef struct { long double re, im; } arrayexpr_clongdouble;",
+}
+
+_OVERLAP = """\
+/* Whether two arrays may share memory without being the same view. */
+static inline int arrayexpr_overlap(const arrayexpr_array *a, int rank_a, ptrdiff_t size_a,
+                                    const arrayexpr_array *b, int rank_b, ptrdiff_t size_b) {
+    uintptr_t low_a = (uintptr_t)a->data, high_a = low_a + size_a;
+    uintptr_t low_b = (uintptr_t)b->data, high_b = low_b + size_b;
+    int same = rank_a == rank_b && low_a == low_b && size_a == size_b;
+    for (int k = 0; k < rank_a; ++k) {
+        ptrdiff_t reach = (a->shape[k] - 1) * a->strides[k];
+        if (a->shape[k] == 0) return 0;
+        if (reach < 0) low_a += reach; else high_a += reach;
+        same = same && a->shape[k] == b->shape[k] && (a->strides[k] == b->strides[k] || a->shape[k] == 1);
+    }
+    for (int k = 0; k < rank_b; ++k) {
+        ptrdiff_t reach = (b->shape[k] - 1) * b->strides[k];
+        if (b->shape[k] == 0) return 0;
+        if (reach < 0) low_b += reach; else high_b += reach;
+    }
+    return low_a < high_b && low_b < high_a && !same;
+}
+"""
+
+
+def emit(program: Program, *, checked: bool = True) -> str:
+    """The C source of a scheduled program (`optimize` gives one).
+
+    `checked` adds the tests that shapes fit and that no output partly overlaps another operand; the
+    caller of an unchecked kernel has made sure of both, and gives broadcast axes stride 0.
+
+    Raises UnsupportedError for what C has no form for, naming the node.
+    """
+    name = program.name
+    writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
+    for operand in program.declared:
+        writer.names.of("operand", operand.name)
+    for node in postorder(program.statements):
+        if isinstance(node, Store) or (node.type is not None and not isinstance(node, Operand)):
+            continue
+    lines = list(writer.body(program.statements))
+    prologue = _prologue(program, writer, checked)
+    used = "\n".join([*prologue, *lines, *writer.helpers])
+    text = [_HEAD]
+    text.extend(_COMPLEX[t] for t in _COMPLEX if f"arrayexpr_{t}" in used)
+    if "arrayexpr_overlap(" in used:
+        text.append(_OVERLAP)
+    text.extend(writer.helpers)
+    text.append("")
+    text.append(_describe(program))
+    text.extend(_scratch_function(program, writer))
+    text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
+    if "scratch" not in "\n".join(lines):
+        text.append("    (void)scratch;")
+    if "threads" not in "\n".join(lines):
+        text.append("    (void)threads;")
+    if writer.may_raise:
+        text.append("    int raised = 0;")
+    text.extend(prologue)
+    text.extend(lines)
+    text.append("    return raised ? ARRAYEXPR_RAISED : ARRAYEXPR_OK;" if writer.may_raise else "    return ARRAYEXPR_OK;")
+    text.append("}")
+    return "\n".join(text) + "\n"
+
+
+def _describe(program: Program) -> str:
+    rows = [f"   arrays[{k}]  {operand.name}: {operand.type}" for k, operand in enumerate(program.declared)]
+    return "\n".join([f"/* {program.name}", *rows, "*/"])
+
+
+def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
+    """Name the pointer, lengths and byte strides that the body uses of each operand."""
+    body = "\n".join(writer.lines)
+    stored = {s.operand for s in enclosed(program.statements) if isinstance(s, Store)}
+    checks = _checks(program, writer, stored) if checked else []
+    tested = "\n".join(checks)
+    lines = []
+    for k, operand in enumerate(program.declared):
+        name = writer.names.of("operand", operand.name)
+        if _uses(body, name):
+            const = "" if operand in stored else "const "
+            lines.append(f"    {const}char *{name} = ({const}char *)arrays[{k}].data;")
+        for axis in range(operand.type.rank):
+            if _uses(body + tested, f"{name}_n{axis}"):
+                lines.append(f"    const ptrdiff_t {name}_n{axis} = arrays[{k}].shape[{axis}];")
+            if _uses(body, f"{name}_{axis}"):
+                stride = f"arrays[{k}].strides[{axis}]"
+                if checked and operand not in stored:
+                    stride = f"arrays[{k}].shape[{axis}] == 1 ? 0 : {stride}"
+                lines.append(f"    const ptrdiff_t {name}_{axis} = {stride};")
+    return lines + checks
+
+
+def _uses(text: str, name: str) -> bool:
+    import re
+
+    return re.search(rf"\b{re.escape(name)}\b", text) is not None
+
+
+def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]:
+    lines = []
+    place = {operand: k for k, operand in enumerate(program.declared)}
+    for operand, axis, loop_extent in _walked(program):
+        if isinstance(loop_extent, Extent) and loop_extent.operand is operand and loop_extent.axis == axis:
+            continue
+        length = f"arrays[{place[operand]}].shape[{axis}]"
+        wanted = writer.integer(loop_extent)
+        alone = "" if operand in stored else f"{length} != 1 && "
+        lines.append(f"    if ({alone}{length} != {wanted}) return ARRAYEXPR_SHAPE;")
+    for out in program.declared:
+        if out not in stored:
+            continue
+        for other in program.declared:
+            if other is out or (other in stored and place[other] < place[out]):
+                continue
+            a, b = place[out], place[other]
+            lines.append(
+                f"    if (arrayexpr_overlap(&arrays[{a}], {out.type.rank}, {out.type.element.itemsize}, "
+                f"&arrays[{b}], {other.type.rank}, {other.type.element.itemsize})) return ARRAYEXPR_OVERLAP;"
+            )
+    return lines
+
+
+def _walked(program: Program) -> list[tuple[Operand, int, Node]]:
+    """For each axis of an operand that a whole loop walks: the operand, the axis and the loop's length."""
+    from arrayexpr._core.nodes import Constant, Index, Load, Loop
+
+    found: dict[tuple[Operand, int], Node] = {}
+    declared = set(program.declared)
+    for statement in enclosed(program.statements):
+        if not isinstance(statement, Loop):
+            continue
+        for node in postorder(statement.body):
+            if not isinstance(node, Load | Store) or node.operand not in declared:
+                continue
+            for axis, subscript in enumerate(node.subscripts):
+                whole = isinstance(statement.start, Constant) and statement.start.value == 0
+                if isinstance(subscript, Index) and subscript is statement.index and whole:
+                    found.setdefault((node.operand, axis), statement.stop)
+    return [(operand, axis, stop) for (operand, axis), stop in found.items()]
+
+
+def _scratch_function(program: Program, writer: Writer) -> list[str]:
+    """NAME_scratch: the bytes of scratch that a call needs."""
+    sizes = []
+    declared: set[str] = set()
+    for statement in enclosed(program.statements):
+        if isinstance(statement, Scratch):
+            extents = [writer.integer(e, 10) for e in statement.extents]
+            size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
+            sizes.append(f"({size} + 63) / 64 * 64")
+            declared.update(_extent_lines(program, writer, statement))
+    body = ["    (void)arrays;", "    return 0;"] if not sizes else [*sorted(declared), f"    return {' + '.join(sizes)};"]
+    return [f"ptrdiff_t {program.name}_scratch(const arrayexpr_array *arrays) {{", *body, "}"]
+
+
+def _extent_lines(program: Program, writer: Writer, statement: Scratch) -> list[str]:
+    place = {operand: k for k, operand in enumerate(program.declared)}
+    return [
+        f"    const ptrdiff_t {writer.names.of('operand', n.operand.name)}_n{n.axis} = "
+        f"arrays[{place[n.operand]}].shape[{n.axis}];"
+        for n in postorder(statement.extents)
+        if isinstance(n, Extent)
+    ]

@@ -1,0 +1,669 @@
+"""The one printer of the C family: walks a schedule, and owns names, precedence and literals.
+
+A dialect (C, OpenCL, CUDA) is a table of differences: see `Dialect`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from arrayexpr._core.errors import UnsupportedError
+from arrayexpr._core.nodes import (
+    Apply,
+    Barrier,
+    Cast,
+    Constant,
+    Extent,
+    For,
+    Guard,
+    Index,
+    Load,
+    Loop,
+    Node,
+    Operand,
+    Pack,
+    Scratch,
+    Store,
+    Stride,
+    postorder,
+)
+from arrayexpr._core.ops import Operator
+from arrayexpr._core.program import Program
+from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, real_of
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one language of the family differs from the others."""
+
+    name: str
+    #: our element type's name → the language's type
+    types: dict[str, str]
+    #: role → lines put before a loop of that role
+    pragmas: dict[str, tuple[str, ...]]
+    #: the type of lengths, strides and loop coordinates
+    index: str = "ptrdiff_t"
+    literal_int64: str = "INT64_C({})"
+    literal_uint64: str = "UINT64_C({})"
+    barrier: str = ";"
+    #: element types the language has no arithmetic for → the type to compute in
+    widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
+
+
+#: Precedence levels of C, loosest first, as far as text is put together without parentheses.
+_COMPARE, _SUM, _PRODUCT, _UNARY, _ATOM = 4, 9, 10, 11, 20
+_PLAIN_INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
+
+_KEYWORDS = frozenset(
+    """auto break case char const continue default do double else enum extern float for goto if inline int long
+    register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
+    bool true false asm typeof int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t ptrdiff_t size_t
+    arrays scratch threads raised main NAN INFINITY I complex errno stdin stdout stderr linux unix NULL
+    kernel global local constant private half uchar ushort uint ulong""".split()
+)
+_SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
+
+
+class Names:
+    """C identifiers for the names of a program: as they are where C allows, and never twice."""
+
+    def __init__(self, reserved: Sequence[str] = ()):
+        self._given: dict[tuple[str, str], str] = {}
+        self._taken = set(_KEYWORDS) | set(reserved)
+
+    def of(self, kind: str, name: str) -> str:
+        """The identifier for a name of one kind (`operand`, `index`, `value`), the same each time."""
+        key = (kind, name)
+        if key not in self._given:
+            plain = re.sub(r"[^A-Za-z0-9_]", lambda m: f"u{ord(m[0]):x}", name)
+            # Names that begin with an underscore, and libm's, are the implementation's.
+            if plain.startswith("_") or kind == "operand" and not re.fullmatch(r"[A-Za-z]\w{0,2}", plain):
+                plain = "x" + plain if plain.startswith("_") else plain + "_"
+            while plain in self._taken:
+                plain += "_"
+            self._taken.add(plain)
+            self._given[key] = plain
+        return self._given[key]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """The address of a row by name, and the axes of the operand along which a loop walks from it."""
+
+    name: str
+    axes: tuple[int, ...]
+
+
+class _Scope:
+    """The names given to rows, loaded values and bounds within a loop, those of the loops around included."""
+
+    def __init__(self, outer: _Scope | None = None):
+        self.rows: dict[tuple[Node, ...], _Row] = dict(outer.rows) if outer else {}
+        self.loaded: dict[Node, str] = dict(outer.loaded) if outer else {}
+        self.bounds: dict[Node, str] = dict(outer.bounds) if outer else {}
+
+
+def _place_of(access: Load | Store) -> tuple[Node, ...]:
+    return (access.operand, *access.subscripts)
+
+
+class Writer:
+    """Writes the statements of one scheduled program in one dialect.
+
+    Use: `body(statements)` gives the lines; `helpers` then holds the C that they call, in order.
+    """
+
+    def __init__(self, program: Program, dialect: Dialect, reserved: Sequence[str] = ()):
+        self.program = program
+        self.dialect = dialect
+        self.names = Names(reserved)
+        self.helpers: dict[str, None] = {}
+        self.lines: list[str] = []
+        self.depth = 1
+        self.may_raise: str | None = None
+        self._scratch: set[Operand] = set()
+        self._facts: list[set[Node]] = [set()]
+        self._scopes = [_Scope()]
+        self._count = 0
+
+    # -- statements --
+
+    def line(self, text: str) -> None:
+        self.lines.append("    " * self.depth + text if text else "")
+
+    def body(self, statements: Sequence[Node]) -> list[str]:
+        """The lines for statements, indented by one level."""
+        for statement in statements:
+            self.statement(statement)
+        return self.lines
+
+    def statement(self, statement: Node) -> None:
+        if type(statement) is Loop or type(statement) is For:
+            self._loop(statement)
+        elif isinstance(statement, Store):
+            self._stores((statement,))
+        elif isinstance(statement, Guard):
+            self._guard(statement)
+        elif isinstance(statement, Scratch):
+            self._declare_scratch(statement)
+        elif isinstance(statement, Pack):
+            self._pack(statement)
+        elif isinstance(statement, Barrier):
+            self.line(self.dialect.barrier)
+        else:
+            raise UnsupportedError(f"{type(statement).__name__} has no {self.dialect.name} form: {statement!r}")
+
+    def _block(self, statements: Sequence[Node]) -> None:
+        self.depth += 1
+        stores: list[Store] = []
+        for statement in statements:
+            # Stores of one element are written together: every value is computed before the first store.
+            if isinstance(statement, Store):
+                stores.append(statement)
+                continue
+            self._stores(stores)
+            stores = []
+            self.statement(statement)
+        self._stores(stores)
+        self.depth -= 1
+
+    def _scoped_block(self, statements: Sequence[Node]) -> None:
+        self._scopes.append(_Scope(self._scopes[-1]))
+        self._block(statements)
+        self._scopes.pop()
+
+    def _loop(self, loop: For) -> None:
+        role = loop.role if isinstance(loop, Loop) else "serial"
+        compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
+        innermost = not any(isinstance(s, For | Guard) for s in loop.body)
+        start, stop, step = (self._bound(x) for x in (loop.start, loop.stop, loop.step))
+        self._scopes.append(_Scope(self._scopes[-1]))
+        if innermost and self._walks(loop):
+            # Rows are named, and what does not move is loaded, where the loop runs at all.
+            self.line(f"if ({start} {compare} {stop}) {{")
+            self.depth += 1
+            self._name_rows(loop)
+        i = self.names.of("index", loop.index.name)
+        advance = f"++{i}" if step == "1" else f"{i} += {step}"
+        for pragma in self.dialect.pragmas.get(role, ()):
+            self.line(pragma)
+        self.line(f"for ({self.dialect.index} {i} = {start}; {i} {compare} {stop}; {advance}) {{")
+        self._block(loop.body)
+        self.line("}")
+        if innermost and self._walks(loop):
+            self.depth -= 1
+            self.line("}")
+        self._scopes.pop()
+
+    def _bound(self, expression: Node) -> str:
+        """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
+        text = self.integer(expression)
+        if re.fullmatch(r"-?\w+", text):
+            return text
+        known = self._scopes[-1].bounds
+        if expression not in known:
+            known[expression] = self._local("n")
+            self.line(f"const {self.dialect.index} {known[expression]} = {text};")
+        return known[expression]
+
+    @staticmethod
+    def _walks(loop: For) -> bool:
+        return any(isinstance(n, Load | Store) and n.operand.type.rank for n in postorder(loop.body))
+
+    def _name_rows(self, loop: For) -> None:
+        """Name the row that each access of an innermost loop walks along; load what it does not walk."""
+        scope = self._scopes[-1]
+        nodes = postorder(loop.body)
+        stored = {n.operand for n in nodes if isinstance(n, Store)}
+        for node in nodes:
+            if not isinstance(node, Load | Store) or _place_of(node) in scope.rows or node in scope.loaded:
+                continue
+            operand = node.operand
+            moving = tuple(k for k, s in enumerate(node.subscripts) if loop.index in postorder((s,)))
+            still = [(k, s) for k, s in enumerate(node.subscripts) if k not in moving]
+            fixed = all(self.stride(operand, k) == "0" for k in moving)
+            c_type = self.type(operand.type.element)
+            if isinstance(node, Load) and fixed and operand not in stored:
+                name = self._local("s")
+                self.line(f"const {c_type} {name} = {self._load(node)[0]};")
+                scope.loaded[node] = name
+                continue
+            name = self._local("p")
+            const = "" if operand in stored else "const "
+            base = self.names.of("operand", operand.name)
+            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self._offset(operand, still)});")
+            scope.rows[_place_of(node)] = _Row(name, moving)
+
+    def _guard(self, guard: Guard) -> None:
+        self.line(f"if ({self.expression(guard.condition)}) {{")
+        facts = set()
+        conditions = [guard.condition]
+        while conditions:
+            condition = conditions.pop()
+            if isinstance(condition, Apply) and condition.op.name == "logical_and":
+                conditions.extend(condition.args)
+            else:
+                facts.add(condition)
+        self._facts.append(self._facts[-1] | facts)
+        self._scoped_block(guard.then)
+        self._facts.pop()
+        if guard.otherwise:
+            self.line("} else {")
+            self._scoped_block(guard.otherwise)
+        self.line("}")
+
+    def _declare_scratch(self, statement: Scratch) -> None:
+        """Take the next part of the caller's scratch, contiguous in C order."""
+        operand = statement.operand
+        name = self.names.of("operand", operand.name)
+        size = self._local("n")
+        extents = [self.integer(e, _PRODUCT) for e in statement.extents]
+        self.line(f"const {self.dialect.index} {size} = {' * '.join([*extents, str(operand.type.element.itemsize)])};")
+        self.line(f"char *{name} = (char *)scratch;")
+        self.line(f"scratch = (char *)scratch + ({size} + 63) / 64 * 64;")
+        for axis in range(operand.type.rank):
+            rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
+            stride = " * ".join([*rest, str(operand.type.element.itemsize)])
+            self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
+        self._scratch.add(operand)
+
+    def _pack(self, statement: Pack) -> None:
+        indices = [self._local("k") for _ in statement.extents]
+        for index, extent in zip(indices, statement.extents, strict=True):
+            self.line(f"for ({self.dialect.index} {index} = 0; {index} < {self.integer(extent)}; ++{index})")
+            self.depth += 1
+        c_type = self.type(statement.target.type.element)
+        target = "".join(f" + {i} * {self.stride(statement.target, k)}" for k, i in enumerate(indices))
+        source = "".join(
+            f" + ({self.integer(s)} + {i}) * {self.stride(statement.source, k)}"
+            for k, (s, i) in enumerate(zip(statement.starts, indices, strict=True))
+        )
+        to, of = (self.names.of("operand", o.name) for o in (statement.target, statement.source))
+        self.line(f"*({c_type} *)({to}{target}) = *(const {c_type} *)({of}{source});")
+        self.depth -= len(indices)
+
+    def _stores(self, stores: Sequence[Store]) -> None:
+        if not stores:
+            return
+        values = self._values([store.value for store in stores])
+        if len(stores) > 1:
+            named = []
+            for store, value in zip(stores, values, strict=True):
+                name = self._local("v")
+                self.line(f"const {self.type(store.operand.type.element)} {name} = {value};")
+                named.append(name)
+            values = named
+        for store, value in zip(stores, values, strict=True):
+            self.line(f"{self._place(store)} = {value};")
+
+    # -- addresses --
+
+    def _place(self, access: Load | Store) -> str:
+        operand = access.operand
+        const = "" if isinstance(access, Store) else "const "
+        c_type = self.type(operand.type.element)
+        row = self._scopes[-1].rows.get(_place_of(access))
+        if row is None:
+            base = self.names.of("operand", operand.name)
+            return f"*({const}{c_type} *)({base}{self._offset(operand, list(enumerate(access.subscripts)))})"
+        if not row.axes:
+            return f"*{row.name}"
+        moving = [(k, access.subscripts[k]) for k in row.axes]
+        if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
+            return f"{row.name}[{self.integer(moving[0][1])}]"
+        return f"*({const}{c_type} *)(({const}char *){row.name}{self._offset(operand, moving)})"
+
+    def _offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
+        text = ""
+        for axis, subscript in places:
+            stride = self.stride(operand, axis)
+            if stride == "0" or (isinstance(subscript, Constant) and subscript.value == 0):
+                continue
+            text += f" + {self.integer(subscript, _PRODUCT)} * {stride}"
+        return text
+
+    def stride(self, operand: Operand, axis: int) -> str:
+        """The bytes between neighbours: a number where types or an enclosing guard tell it."""
+        size = operand.type.element.itemsize
+        if operand in self._scratch:
+            if axis == operand.type.rank - 1:
+                return str(size)
+            return f"{self.names.of('operand', operand.name)}_{axis}"
+        known = operand.type.layout[axis]
+        if known == UNIT:
+            return str(size)
+        if known == BROADCAST:
+            return "0"
+        for fact in self._facts[-1]:
+            if isinstance(fact, Apply) and fact.op.name == "equal" and isinstance(fact.args[0], Stride):
+                subject, value = fact.args
+                if subject.operand is operand and subject.axis == axis and isinstance(value, Constant):
+                    return str(value.value)
+        return f"{self.names.of('operand', operand.name)}_{axis}"
+
+    # -- expressions --
+
+    def type(self, t: ElementType) -> str:
+        try:
+            return self.dialect.types[t.name]
+        except KeyError:
+            raise UnsupportedError(f"element type {t} has no {self.dialect.name} form") from None
+
+    def _local(self, letter: str) -> str:
+        self._count += 1
+        return self.names.of("value", f"{letter}{self._count}")
+
+    def integer(self, expression: Node, level: int = 0) -> str:
+        """An int64 expression over indices, lengths and strides, in the dialect's index type."""
+        text: dict[Node, tuple[str, int]] = {}
+        named = self._scopes[-1].bounds
+        for node in postorder((expression,)):
+            if node in named:
+                text[node] = (named[node], _ATOM)
+                continue
+            match node:
+                case Constant(value):
+                    text[node] = (str(value), _ATOM if value >= 0 else _UNARY)
+                case Index(name):
+                    text[node] = (self.names.of("index", name), _ATOM)
+                case Extent(operand, axis):
+                    text[node] = (f"{self.names.of('operand', operand.name)}_n{axis}", _ATOM)
+                case Stride(operand, axis):
+                    text[node] = (f"{self.names.of('operand', operand.name)}_{axis}", _ATOM)
+                case Operand():
+                    continue
+                case Apply(op, args) if all(a in text for a in args):
+                    text[node] = self._integer_apply(op, [text[a] for a in args])
+                case _:
+                    text[node] = (f"({self.dialect.index}){self._wrap(self._values((node,))[0])}", _UNARY)
+        return _parenthesise(text[expression], level)
+
+    def _integer_apply(self, op: Operator, args: list[tuple[str, int]]) -> tuple[str, int]:
+        if op.symbol in _PLAIN_INFIX and len(args) == 2:
+            own = _PLAIN_INFIX[op.symbol]
+            left, right = _parenthesise(args[0], own), _parenthesise(args[1], own + 1)
+            return f"{left} {op.symbol} {right}", own
+        x, y = (_parenthesise(a, _ATOM) for a in args) if len(args) == 2 else (args[0][0], "")
+        if op.name in ("minimum", "maximum"):
+            sign = "<" if op.name == "minimum" else ">"
+            return f"({x} {sign} {y} ? {x} : {y})", _ATOM
+        return self._spelled(op, INT64, [a if p >= _ATOM else f"({a})" for a, p in args])
+
+    def expression(self, expression: Node) -> str:
+        """A scalar expression on one line; locals that it needs are written first."""
+        return self._values((expression,))[0]
+
+    def _wrap(self, text: str) -> str:
+        return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
+
+    def _values(self, roots: Sequence[Node]) -> list[str]:
+        """Texts for scalar expressions; what is used more than once, or is long, becomes a local."""
+        order = [n for n in postorder(roots) if n.type is not None]
+        inside = self._subscript_nodes(order, roots)
+        uses: dict[Node, int] = {}
+        for node in order:
+            if node not in inside and not isinstance(node, Load | Extent | Stride):
+                for child in node.args:
+                    uses[child] = uses.get(child, 0) + 1
+        text: dict[Node, tuple[str, int]] = {}
+        for node in order:
+            if node in inside:
+                continue
+            match node:
+                case Constant():
+                    text[node] = self.literal(node)
+                case Load():
+                    text[node] = self._load(node)
+                case Index() | Extent() | Stride():
+                    text[node] = (f"(int64_t){self.integer(node, _UNARY)}", _UNARY)
+                case Apply(op, (Stride() as left, Constant() as right)) if op.name == "equal":
+                    text[node] = (f"({self.integer(left)} == {self.integer(right)})", _ATOM)
+                case Operand() if node.type.rank == 0:
+                    text[node] = self._load(Load(node, ()))
+                case Cast(arg):
+                    text[node] = self._cast(arg.type.element, node.type.element, text[arg])
+                case Apply(op, args):
+                    text[node] = self._apply(op, args, text, uses)
+                case _:
+                    raise UnsupportedError(f"{type(node).__name__} has no {self.dialect.name} form: {node!r}")
+            shared = uses.get(node, 0) > 1 and not isinstance(node, Constant)
+            if shared or len(text[node][0]) > 100:
+                name = self._local("t")
+                self.line(f"const {self.type(node.type.element)} {name} = {text[node][0]};")
+                text[node] = (name, _ATOM)
+        return [text[root][0] for root in roots]
+
+    @staticmethod
+    def _subscript_nodes(order: Sequence[Node], roots: Sequence[Node]) -> set[Node]:
+        """Nodes that stand in subscripts only: `_place` writes those."""
+        values = set(roots)
+        for node in reversed(order):
+            if node in values and not isinstance(node, Load | Extent | Stride):
+                values.update(node.args)
+        return {node for node in order if node not in values}
+
+    def _load(self, node: Load) -> tuple[str, int]:
+        if node in self._scopes[-1].loaded:
+            return self._scopes[-1].loaded[node], _ATOM
+        place = self._place(node)
+        if node.type.element is BOOL:
+            # Any byte but 0 is true, as in NumPy.
+            return f"({place} != 0)", _ATOM
+        return place, _ATOM if not place.startswith("*(") else _UNARY
+
+    def literal(self, node: Constant) -> tuple[str, int]:
+        """A constant, with the suffix that gives it its type."""
+        t, value = node.type.element, node.value
+        if t.kind == "b":
+            return ("1" if value else "0"), _ATOM
+        if t.kind == "c":
+            parts = (np.real(value), np.imag(value)) if t.bits == 160 else (value.real, value.imag)
+            inner = ", ".join(self._real_literal(p, real_of(t)) for p in parts)
+            return f"({self.type(t)}){{{inner}}}", _ATOM
+        if t.kind == "f":
+            text = self._real_literal(value, t)
+            return text, _ATOM if text[0] not in "-(" else _UNARY
+        if t.bits == 64:
+            form = self.dialect.literal_int64 if t.kind == "i" else self.dialect.literal_uint64
+            if value == -(1 << 63):
+                return f"({form.format(value + 1)} - 1)", _ATOM
+            return (form.format(value), _ATOM) if value >= 0 else (f"({form.format(value)})", _ATOM)
+        if value == -(1 << 31):
+            return "(-2147483647 - 1)", _ATOM
+        return f"{value}{'U' if t.kind == 'u' and t.bits == 32 else ''}", _ATOM if value >= 0 else _UNARY
+
+    def _real_literal(self, value: float, t: ElementType) -> str:
+        if t.bits == 16:
+            return f"({self.type(t)}){self._real_literal(float(value), real_of(_WIDE))}"
+        if np.isnan(value):
+            return f"({self.type(t)})NAN"
+        if np.isinf(value):
+            return f"{'-' if value < 0 else ''}({self.type(t)})INFINITY"
+        if t.bits == 80:
+            return np.format_float_scientific(value, unique=True) + "L"
+        text = str(t.dtype.type(value))
+        text = text if re.search(r"[.e]", text) else text + ".0"
+        return text + ("f" if t.bits == 32 else "")
+
+    def _apply(self, op: Operator, args: Sequence[Node], text: dict[Node, tuple[str, int]], uses: dict[Node, int]) -> tuple[str, int]:
+        own = args[1].type.element if op.signature.startswith("BT") else args[0].type.element
+        if op.may_raise and own.kind in op.may_raise and op.raises_when:
+            atoms = [self._atom(a, text)[0] for a in args]
+            never = isinstance(args[-1], Constant) and args[-1].value >= 0
+            if not never:
+                self.may_raise = op.raises
+                self.line(f"raised |= {_fill(op.raises_when, atoms)};")
+        result = op.result(tuple(a.type.element for a in args))
+        wide = self.dialect.widened.get(own.name)
+        spelling = op.c if isinstance(op.c, Mapping) else {}
+        if wide is not None and own.name not in spelling:
+            computed = _element(wide)
+            parts = []
+            for a in args:
+                value, level = text[a]
+                if a.type.element is own:
+                    value, level = f"({self.type(computed)}){_parenthesise((value, level), _UNARY)}", _UNARY
+                parts.append((value, level))
+            spelled = self._operate(op, computed, parts, args, text)
+            if result is own:
+                return f"({self.type(own)}){_parenthesise(spelled, _UNARY)}", _UNARY
+            return spelled
+        spelled = self._operate(op, own, [text[a] for a in args], args, text)
+        # C computes narrow integers as int: the result wraps to its own width at once, as in NumPy.
+        if result.kind in "iu" and result.bits < 32 and op.signature.endswith(">T"):
+            return f"({self.type(result)}){_parenthesise(spelled, _UNARY)}", _UNARY
+        return spelled
+
+    def _atom(self, node: Node, text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
+        """A text that may stand several times: a local unless it is a name or literal already."""
+        value, level = text[node]
+        if not re.fullmatch(r"[\w.]+", value) and not isinstance(node, Constant):
+            name = self._local("t")
+            self.line(f"const {self.type(node.type.element)} {name} = {value};")
+            text[node] = (name, _ATOM)
+        return text[node]
+
+    def _operate(self, op: Operator, t: ElementType, parts: list[tuple[str, int]], args: Sequence[Node], text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
+        spelling = op.spelling(self.dialect.name, t)
+        if spelling is None:
+            raise UnsupportedError(f"operator {op.name} on {t} has no {self.dialect.name} form")
+        own = _PLAIN_INFIX.get(op.symbol or "")
+        if own is not None and op.arity == 2 and t.kind != "c":
+            left, right = _parenthesise(parts[0], own), _parenthesise(parts[1], own + 1)
+            return f"{left} {op.symbol} {right}", own
+        for k, arg in enumerate(args):
+            if spelling.count(f"{{{k}}}") > 1 or (t.kind == "c" and f"{{{k}}}." in spelling):
+                if t.name == arg.type.element.name or not self.dialect.widened.get(arg.type.element.name):
+                    parts[k] = self._atom(arg, text)
+                elif not re.fullmatch(r"[\w.]+", parts[k][0]):
+                    name = self._local("t")
+                    self.line(f"const {self.type(t)} {name} = {parts[k][0]};")
+                    parts[k] = (name, _ATOM)
+        if "{" not in spelling:
+            atoms = [p[0] for p in parts]
+        else:
+            atoms = [_parenthesise(p, _ATOM) for p in parts]
+        return self._spelled(op, t, atoms)
+
+    def _spelled(self, op: Operator, t: ElementType, atoms: list[str]) -> tuple[str, int]:
+        """The operator's spelling for an element type over the texts of its operands."""
+        spelling = op.spelling(self.dialect.name, t) or ""
+        source = op.source_for(t)
+        if source:
+            if t.kind == "c":
+                self._need_complex(t)
+            self.helpers[self._substitute(source, t).strip("\n")] = None
+        if "{" not in spelling:
+            if t.kind == "c":
+                return f"{self._complex_library(spelling, t)}({', '.join(atoms)})", _ATOM
+            return f"{spelling}{_SUFFIX[t.name]}({', '.join(atoms)})", _ATOM
+        filled = _fill(self._substitute(spelling, t), atoms)
+        if op.symbol in ("<", ">", "<=", ">=", "==", "!=") and t.kind != "c":
+            return f"({filled})", _ATOM
+        whole = re.fullmatch(r"\w+\(.*\)|\(.*\)", filled) is not None and _balanced(filled)
+        return filled, _ATOM if whole else 0
+
+    def _substitute(self, text: str, t: ElementType) -> str:
+        part = real_of(t)
+        for letter, name in (("$T", self.type(t)), ("$R", self.type(part)), ("$N", t.name), ("$s", _SUFFIX.get(t.name, ""))):
+            text = text.replace(letter, name)
+        return text
+
+    def _need_complex(self, t: ElementType) -> None:
+        """The macro that makes C's own complex number without touching signs of zeros or infinities."""
+        self.helpers.setdefault(
+            self._substitute("#define CMPLX_$N(re, im) ((union { $R p[2]; $R _Complex z; }){{re, im}}.z)", t)
+        )
+
+    def _complex_library(self, function: str, t: ElementType) -> str:
+        self._need_complex(t)
+        name = f"{function}_{t.name}"
+        body = (
+            f"static inline $T {name}($T x) {{\n"
+            f"    $R _Complex z = {function}$s(CMPLX_$N(x.re, x.im));\n    return ($T){{creal$s(z), cimag$s(z)}};\n}}"
+        )
+        self.helpers[self._substitute(body, t)] = None
+        return name
+
+    def _unsigned_cast(self, of: ElementType, to: ElementType) -> str:
+        """A conversion by the signed type, the upper half of the range moved down and back."""
+        half = f"({self.type(of)}){1 << (to.bits - 1)}.0L"
+        return (
+            f"static inline {self.type(to)} cast_{of.name}_{to.name}({self.type(of)} x) {{\n"
+            f"    return x >= {half} ? ({self.type(to)})(int{to.bits}_t)(x - {half}) ^ ({self.type(to)})1 << {to.bits - 1}\n"
+            f"        : ({self.type(to)})(int{to.bits}_t)x;\n}}"
+        )
+
+    def _cast(
+        self, of: ElementType, to: ElementType, text: tuple[str, int], part_of_complex: bool = False
+    ) -> tuple[str, int]:
+        value, level = text
+        atom = _parenthesise(text, _ATOM)
+        c_type = self.type(to)
+        if of is to:
+            return text
+        if of.kind == "c":
+            if to.kind == "c":
+                part = self.type(real_of(to))
+                self.helpers.setdefault(
+                    f"static inline {c_type} cast_{of.name}_{to.name}({self.type(of)} x) "
+                    f"{{ return ({c_type}){{({part})x.re, ({part})x.im}}; }}"
+                )
+                return f"cast_{of.name}_{to.name}({value})", _ATOM
+            if to.kind == "b":
+                self.helpers.setdefault(
+                    f"static inline {c_type} cast_{of.name}_bool({self.type(of)} x) {{ return x.re != 0 || x.im != 0; }}"
+                )
+                return f"cast_{of.name}_bool({value})", _ATOM
+            return self._cast(real_of(of), to, (f"{atom}.re", _ATOM), part_of_complex=True)
+        if to.kind == "c":
+            part, _ = self._cast(of, real_of(to), text) if of is not real_of(to) else text
+            return f"({c_type}){{{part}, 0}}", _ATOM
+        if to.kind == "b":
+            return f"({atom} != 0)", _ATOM
+        if of.kind == "f" and to.kind in "iu":
+            # Out of range the result is undefined in C: these are the conversions that x86 and NumPy's
+            # scalar loops make, whatever the vector instructions would give.
+            if to.bits == 32 and to.kind == "u" and (of.bits not in (32, 64) or part_of_complex):
+                return f"({c_type})(int64_t){atom}", _UNARY
+            if to.kind == "u" and to.bits >= 32:
+                self.helpers.setdefault(self._unsigned_cast(of, to))
+                return f"cast_{of.name}_{to.name}({value})", _ATOM
+            if to.bits < 32:
+                through = "int16_t" if of.bits == 80 and (to.kind == "i" or to.bits == 8) else "int32_t"
+                return f"({c_type})({through}){atom}", _UNARY
+        return f"({c_type}){atom}", _UNARY
+
+
+_WIDE = None
+
+
+def _element(name: str) -> ElementType:
+    from arrayexpr._core.types import element
+
+    return element(name)
+
+
+_WIDE = _element("float32")
+
+
+def _parenthesise(text: tuple[str, int], level: int) -> str:
+    return text[0] if text[1] >= level else f"({text[0]})"
+
+
+def _fill(template: str, atoms: Sequence[str]) -> str:
+    return re.sub(r"\{(\d)\}", lambda m: atoms[int(m[1])], template)
+
+
+def _balanced(text: str) -> bool:
+    """Whether the parenthesis that closes last is the first that opened."""
+    depth = 0
+    for place, letter in enumerate(text):
+        depth += (letter == "(") - (letter == ")")
+        if depth == 0 and letter == ")":
+            return place == len(text) - 1
+    return False

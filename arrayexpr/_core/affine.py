@@ -1,0 +1,131 @@
+"""Integer expressions over loop indices: building them folded, and reading them as affine forms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .nodes import Apply, Constant, Index, Node, postorder
+from .ops import operator
+from .types import INT64
+
+_ADD = operator("add")
+_SUBTRACT = operator("subtract")
+_MULTIPLY = operator("multiply")
+_MINIMUM = operator("minimum")
+_MAXIMUM = operator("maximum")
+_FLOOR_DIVIDE = operator("floor_divide")
+
+
+def integer(value: int) -> Node:
+    """The int64 constant."""
+    return Constant(value, INT64)
+
+
+def plus(x: Node, y: Node) -> Node:
+    """x + y, folded.
+
+    >>> plus(integer(2), integer(3)) is integer(5)
+    True
+    """
+    match x, y:
+        case Constant(a), Constant(b):
+            return integer(a + b)
+        case _, Constant(0):
+            return x
+        case Constant(0), _:
+            return y
+        case _, Constant(b) if b < 0:
+            return Apply(_SUBTRACT, (x, integer(-b)))
+    return Apply(_ADD, (x, y))
+
+
+def minus(x: Node, y: Node) -> Node:
+    """x - y, folded."""
+    match x, y:
+        case Constant(a), Constant(b):
+            return integer(a - b)
+        case _, Constant(b):
+            return plus(x, integer(-b))
+    return integer(0) if x is y else Apply(_SUBTRACT, (x, y))
+
+
+def times(x: Node, y: Node) -> Node:
+    """x * y, folded."""
+    match x, y:
+        case Constant(a), Constant(b):
+            return integer(a * b)
+        case (Constant(0), _) | (_, Constant(0)):
+            return integer(0)
+        case _, Constant(1):
+            return x
+        case Constant(1), _:
+            return y
+    return Apply(_MULTIPLY, (x, y))
+
+
+def least(x: Node, y: Node) -> Node:
+    """The smaller of x and y, folded."""
+    match x, y:
+        case Constant(a), Constant(b):
+            return integer(min(a, b))
+    return x if x is y else Apply(_MINIMUM, (x, y))
+
+
+def greatest(x: Node, y: Node) -> Node:
+    """The larger of x and y, folded."""
+    match x, y:
+        case Constant(a), Constant(b):
+            return integer(max(a, b))
+    return x if x is y else Apply(_MAXIMUM, (x, y))
+
+
+def quotient(x: Node, y: int) -> Node:
+    """x // y for y > 0, folded."""
+    match x:
+        case Constant(a):
+            return integer(a // y)
+    return x if y == 1 else Apply(_FLOOR_DIVIDE, (x, integer(y)))
+
+
+def depends(expression: Node, index: Index) -> bool:
+    """Whether an integer expression reads a loop's index."""
+    return expression is index or (bool(expression.args) and index in postorder((expression,)))
+
+
+def coefficients(expression: Node, known: Mapping[Node, int]) -> tuple[int, dict[Index, int]] | None:
+    """The constant and the factor of each index of an affine expression; None where it is not affine.
+
+    `known` gives the values of leaves that are known, such as an `Extent`.
+
+    >>> i = Index("i")
+    >>> coefficients(plus(times(i, integer(3)), integer(1)), {})
+    (1, {Index i: 3})
+    """
+    forms: dict[Node, tuple[int, dict[Index, int]]] = {}
+    for node in postorder((expression,)):
+        if node in known:
+            forms[node] = (known[node], {})
+            continue
+        match node:
+            case Constant(value):
+                forms[node] = (value, {})
+            case Index():
+                forms[node] = (0, {node: 1})
+            case Apply(op, (x, y)) if op in (_ADD, _SUBTRACT) and x in forms and y in forms:
+                sign = 1 if op is _ADD else -1
+                (c, f), (d, g) = forms[x], forms[y]
+                total = {i: f.get(i, 0) + sign * g.get(i, 0) for i in {**f, **g}}
+                forms[node] = (c + sign * d, {i: n for i, n in total.items() if n})
+            case Apply(op, (x, y)) if op is _MULTIPLY and x in forms and y in forms:
+                (c, f), (d, g) = forms[x], forms[y]
+                if f and g:
+                    return None
+                forms[node] = (c * d, {i: n * (d if f else c) for i, n in (f or g).items() if n * (d if f else c)})
+            case Apply(op, (x, y)) if op in (_MINIMUM, _MAXIMUM, _FLOOR_DIVIDE) and x in forms and y in forms:
+                (c, f), (d, g) = forms[x], forms[y]
+                if f or g or (op is _FLOOR_DIVIDE and d == 0):
+                    return None
+                forms[node] = (min(c, d) if op is _MINIMUM else max(c, d) if op is _MAXIMUM else c // d, {})
+            case _:
+                return None
+    return forms[expression]

@@ -1,0 +1,193 @@
+"""C source to a loaded function: the system's compiler, and a cache of what it made.
+
+The cache is a directory private to the user, `ARRAYEXPR_CACHE_DIR` or the system's usual place. An entry
+is one shared library, named by a digest over source, flags, compiler version and processor, with a digest
+of its own bytes appended: an entry that was cut short, changed, or put there by another user is made anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+from ..errors import CompilerWarning
+
+#: -fwrapv: integers wrap, as in NumPy. -ffp-contract=off: no fused multiply-add, whose bits differ.
+#: -fno-math-errno and -fno-trapping-math change no value; with them gcc vectorises sqrt and selections.
+FLAGS = (
+    "-std=gnu99", "-O3", "-march=native", "-fPIC", "-shared", "-fwrapv", "-ffp-contract=off", "-fno-math-errno",
+    "-fno-trapping-math", "-w",
+)  # fmt: skip
+_DIGEST = 32
+_TIMEOUT_S = 300
+
+
+class CompileFailed(Exception):
+    """There is no compiler, or it failed; the message says which and shows its output."""
+
+
+def cache_dir() -> Path:
+    """Where compiled kernels are kept: `ARRAYEXPR_CACHE_DIR`, else the system's place for caches."""
+    given = os.environ.get("ARRAYEXPR_CACHE_DIR", "").strip()
+    if given:
+        return Path(given).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME", "").strip() or "~/.cache"
+    return Path(base).expanduser() / "arrayexpr"
+
+
+@functools.cache
+def compiler() -> tuple[str, ...]:
+    """The command of the C compiler: `CC`, else cc, gcc or clang. Empty where there is none."""
+    given = shlex.split(os.environ.get("CC", ""))
+    if given:
+        return tuple(given) if shutil.which(given[0]) else ()
+    for name in ("cc", "gcc", "clang"):
+        if shutil.which(name):
+            return (name,)
+    return ()
+
+
+@functools.cache
+def _identity(command: tuple[str, ...]) -> str:
+    """What decides the bytes that a compiler makes, beside source and flags: its version and the processor."""
+    try:
+        version = subprocess.run(
+            [*command, "--version"], capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CompileFailed(f"C compiler {shlex.join(command)} does not run: {error}") from error
+    try:
+        processor = "".join(
+            sorted({line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("model name", "flags"))})
+        )
+    except OSError:
+        processor = platform.processor()
+    return f"{version}\n{platform.machine()}\n{processor}"
+
+
+def load(source: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes.CDLL]:
+    """The address of a function of a C source, and the library that it lives in.
+
+    Raises CompileFailed where there is no compiler or it fails. A cache that cannot be used costs a
+    warning, once, and nothing else: the library is then made in a temporary directory.
+    """
+    command = compiler()
+    if not command:
+        raise CompileFailed("no C compiler found: expected cc, gcc or clang on the path, or CC to name one")
+    flags = (*FLAGS, "-fopenmp") if openmp else FLAGS
+    digest = hashlib.sha256("\0".join((source, *flags, *command, _identity(command))).encode()).hexdigest()
+    directory = _private_directory()
+    if directory is None:
+        with tempfile.TemporaryDirectory(prefix="arrayexpr-") as temporary:
+            path = Path(temporary) / f"{digest}.so"
+            _compile(command, flags, source, path)
+            return _open(path, symbol)
+    path = directory / f"{digest}.so"
+    if not _intact(path):
+        try:
+            _build(command, flags, source, directory, path)
+        except OSError as error:
+            _warn_once(f"the kernel cache {directory} cannot be written ({error}): kernels are compiled anew each time")
+            with tempfile.TemporaryDirectory(prefix="arrayexpr-") as temporary:
+                path = Path(temporary) / f"{digest}.so"
+                _compile(command, flags, source, path)
+                return _open(path, symbol)
+    return _open(path, symbol)
+
+
+def _open(path: Path, symbol: str) -> tuple[int, ctypes.CDLL]:
+    try:
+        library = ctypes.CDLL(str(path))
+        address = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
+    except (OSError, AttributeError) as error:
+        raise CompileFailed(f"compiled kernel {symbol} cannot be loaded: {error}") from error
+    assert address is not None
+    return address, library
+
+
+def _private_directory() -> Path | None:
+    """The cache directory, made where it is missing; None, with a warning, where it is not ours alone."""
+    directory = cache_dir()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = directory.stat()
+        if hasattr(os, "getuid"):
+            if status.st_uid != os.getuid():
+                raise PermissionError("it belongs to another user")
+            if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+                raise PermissionError("other users may write to it")
+        return directory
+    except OSError as error:
+        _warn_once(f"the kernel cache {directory} cannot be used ({error}): kernels are compiled anew each time")
+        return None
+
+
+def _intact(path: Path) -> bool:
+    """Whether an entry is ours and whole."""
+    try:
+        if hasattr(os, "getuid") and path.stat().st_uid != os.getuid():
+            return False
+        data = path.read_bytes()
+    except OSError:
+        return False
+    return len(data) > _DIGEST and hashlib.sha256(data[:-_DIGEST]).digest() == data[-_DIGEST:]
+
+
+def _build(command: tuple[str, ...], flags: tuple[str, ...], source: str, directory: Path, path: Path) -> None:
+    """Compile to a name of our own, then rename: another process sees all of an entry or nothing."""
+    handle, name = tempfile.mkstemp(suffix=".so", prefix=".new-", dir=directory)
+    os.close(handle)
+    try:
+        _compile(command, flags, source, Path(name))
+        data = Path(name).read_bytes()
+        with open(name, "ab") as file:
+            file.write(hashlib.sha256(data).digest())
+        os.chmod(name, 0o700)
+        os.replace(name, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+def _compile(command: tuple[str, ...], flags: tuple[str, ...], source: str, path: Path) -> None:
+    arguments = [*command, *flags, "-x", "c", "-", "-o", str(path), "-lm"]
+    try:
+        done = subprocess.run(arguments, input=source, capture_output=True, text=True, timeout=_TIMEOUT_S)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise CompileFailed(f"C compiler {shlex.join(command)} does not run: {error}") from error
+    if done.returncode != 0:
+        raise CompileFailed(f"C compiler {shlex.join(command)} failed ({done.returncode}):\n{done.stderr[:2000]}")
+
+
+_warned: set[str] = set()
+
+
+def _warn_once(message: str) -> None:
+    if message not in _warned:
+        _warned.add(message)
+        warnings.warn(message, CompilerWarning, stacklevel=_stacklevel())
+
+
+def _stacklevel() -> int:
+    """The depth of the first frame outside this package: the user's line is what a warning should show."""
+    level, frame = 2, sys._getframe(2)
+    while frame.f_back is not None and "arrayexpr" in frame.f_globals.get("__name__", ""):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def warn_interpreted(error: CompileFailed) -> None:
+    """Say, once, that kernels run through the interpreter, and why."""
+    _warn_once(f"kernels run through the interpreter: {error}")

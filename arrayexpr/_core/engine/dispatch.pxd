@@ -1,0 +1,93 @@
+from cpython.object cimport PyObject
+from numpy cimport npy_intp
+
+# The C interface of emitted kernels: see adapters/c.py.
+cdef struct Array:
+    void *data
+    const npy_intp *shape
+    const npy_intp *strides
+
+ctypedef int (*kernel_function)(const Array *arrays, void *scratch, int threads) noexcept nogil
+
+cdef enum:
+    MAX_AXES = 32
+    SPARE = 3                       # axes of length 1 before the first, for kernels of a higher rank
+    AXES = MAX_AXES + SPARE
+
+cdef class Code:
+    cdef kernel_function function
+    cdef readonly int rank          # of the loop nest
+    cdef readonly bint tiled
+    cdef readonly object library    # keeps the code loaded
+    cdef readonly object program    # scheduled
+    cdef readonly str source
+
+cdef class Problem:
+    cdef int count                  # streams: the inputs, then the output
+    cdef int rank                   # axes left after canonicalising
+    cdef bint tile                  # the last two axes are contiguous for different streams
+    cdef npy_intp elements
+    cdef npy_intp *shape            # AXES, right-aligned
+    cdef npy_intp *strides          # count * AXES, right-aligned
+    cdef npy_intp *offsets          # count: bytes from a stream's given start to its first element here
+    cdef npy_intp *low              # count: bytes from there to the lowest byte touched
+    cdef npy_intp *high             # count: ... and to one past the highest
+    cdef int canonicalise(self, int rank, const int *itemsize, npy_intp tile_bytes) except -1
+    cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
+    cdef bytes key(self, const int *itemsize)
+
+cdef class Region:
+    cdef readonly int count
+    cdef readonly dict codes
+    cdef readonly object expression
+    cdef int *itemsize
+    cdef npy_intp tile_bytes
+    cdef int threads
+    cdef object build
+    cdef str raises
+    cdef Problem problem(self, list streams)
+    cdef Code decide_problem(self, Problem problem)
+    cdef int run(self, Code code, Problem problem, char **data) except -1
+
+# One argument: where its data are, and room for them where it is a Python number.
+cdef struct Argument:
+    char *data
+    double number[2]
+
+cdef class Kernel
+
+cdef class Recipe:
+    cdef readonly Region region
+    cdef readonly int given         # operands given by place
+    cdef readonly int operands      # those, and the result where there is one
+    cdef int target                 # the place of what is written
+    cdef list descrs                # the dtype of each operand
+    cdef int *ranks                 # operands
+    cdef long long *lowest          # operands: the least Python int that is taken
+    cdef long long *highest
+    cdef int *source                # per stream: the operand it looks at
+    cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept
+    cdef object call(self, Kernel kernel, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
+
+cdef class Entry:
+    cdef Recipe recipe
+    cdef Code code
+    cdef Problem problem
+    cdef bint allocates             # the output is made here
+    cdef npy_intp *layouts          # operands * 2 * MAX_AXES: shape, then strides
+    cdef npy_intp *starts           # per stream: bytes from the operand's first element
+    cdef bint *same                 # per stream: walks as the output does, so that it may be the output
+    cdef int finish(self) except -1
+    cdef bint fits(self, PyObject *array, int k) noexcept
+    cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
+    cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found)
+
+cdef class Kernel:
+    cdef void *vectorcall
+    cdef readonly object resolve
+    cdef readonly object __name__
+    cdef public object __doc__
+    cdef public object __wrapped__
+    cdef list entries
+    cdef list recipes
+    cdef dict __dict__

@@ -1,0 +1,832 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The call path: from arrays to the compiled kernel for their layouts.
+
+A call first looks among the layouts seen last (`Entry`, compared number by number). Else the layouts
+are canonicalised (`Problem`): axes of length 1 dropped, falling axes flipped, axes ordered by the bytes
+they move, joined where memory goes on. What is left makes the signature: the rank, and per stream
+whether the inner axis is contiguous, broadcast or strided. Not the lengths and strides themselves: a
+new shape never compiles.
+"""
+
+cimport numpy as cnp
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.object cimport PyObject, PyTypeObject
+from cpython.ref cimport Py_INCREF
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcmp, memcpy
+from numpy cimport npy_intp
+
+cnp.import_array()
+
+# NumPy's accessors on borrowed pointers, without a reference count for each.
+cdef extern from *:
+    """
+    #define ARRAYEXPR_NDIM(a) PyArray_NDIM((PyArrayObject *)(a))
+    #define ARRAYEXPR_DIMS(a) PyArray_DIMS((PyArrayObject *)(a))
+    #define ARRAYEXPR_STRIDES(a) PyArray_STRIDES((PyArrayObject *)(a))
+    #define ARRAYEXPR_BYTES(a) PyArray_BYTES((PyArrayObject *)(a))
+    #define ARRAYEXPR_FLAGS(a) PyArray_FLAGS((PyArrayObject *)(a))
+    #define ARRAYEXPR_DESCR(a) ((PyObject *)PyArray_DESCR((PyArrayObject *)(a)))
+    #define ARRAYEXPR_NEW(d, n, s, t) PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)(d), n, s, t, NULL, 0, NULL)
+    #define ARRAYEXPR_RETURN(a) PyArray_Return((PyArrayObject *)(a))
+    #define ARRAYEXPR_ITEMSIZE(a) PyArray_ITEMSIZE((PyArrayObject *)(a))
+    #define ARRAYEXPR_TYPE_OF(d) (((PyArray_Descr *)(d))->type_num)
+    """
+    bint PyArray_CheckExact(PyObject *)
+    int PyArray_NDIM "ARRAYEXPR_NDIM" (PyObject *) noexcept
+    npy_intp *PyArray_DIMS "ARRAYEXPR_DIMS" (PyObject *) noexcept
+    npy_intp *PyArray_STRIDES "ARRAYEXPR_STRIDES" (PyObject *) noexcept
+    char *PyArray_BYTES "ARRAYEXPR_BYTES" (PyObject *) noexcept
+    int PyArray_FLAGS "ARRAYEXPR_FLAGS" (PyObject *) noexcept
+    PyObject *PyArray_DESCR "ARRAYEXPR_DESCR" (PyObject *) noexcept
+    object PyArray_New "ARRAYEXPR_NEW" (PyObject *, int, const npy_intp *, const npy_intp *)
+    object PyArray_Return "ARRAYEXPR_RETURN" (PyObject *)
+    npy_intp PyArray_ITEMSIZE "ARRAYEXPR_ITEMSIZE" (PyObject *) noexcept
+    int PyArray_TYPE_OF "ARRAYEXPR_TYPE_OF" (PyObject *) noexcept
+
+cdef extern from "Python.h":
+    Py_ssize_t PyVectorcall_NARGS(size_t)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject *)
+    PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
+    PyObject *PyList_GET_ITEM(object, Py_ssize_t)
+    bint PyFloat_CheckExact(object)
+    double PyFloat_AS_DOUBLE(object)
+    bint PyLong_CheckExact(object)
+    long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
+
+#: Specialisations of one region: seven for exact signatures, the eighth for all layouts beyond them.
+MAX_CODES = 8
+cdef int EXACT_CODES = MAX_CODES - 2
+#: The rank of the nest that a kernel walks; axes beyond are walked around it.
+cdef int NEST = SPARE
+
+# Below this many elements a call keeps the GIL: letting it go and taking it back costs some 50 ns.
+cdef npy_intp KEEP_GIL = 2048
+# Below this many bytes threads cost more than they gain: waking a team takes some 5 us.
+cdef npy_intp PARALLEL_BYTES = 1 << 20
+
+UNIT, BROADCAST, STRIDED = range(3)
+
+# Layouts remembered number by number, for repeat calls.
+cdef int MAX_ENTRIES = 8
+
+
+cdef class Code:
+    """One compiled specialisation."""
+
+    def __init__(self, address, int rank, bint tiled, library, program, str source):
+        self.function = <kernel_function><uintptr_t>address
+        self.rank = rank
+        self.tiled = tiled
+        self.library = library
+        self.program = program
+        self.source = source
+
+    def __repr__(self):
+        return f"<Code of rank {self.rank}{', tiled' if self.tiled else ''}>"
+
+
+cdef inline npy_intp _abs(npy_intp x) noexcept nogil:
+    return -x if x < 0 else x
+
+
+cdef class Problem:
+    """Streams over one shape, brought to canonical form."""
+
+    def __cinit__(self, int count):
+        self.count = count
+        cdef npy_intp *memory = <npy_intp *>calloc(AXES + count * (AXES + 3), sizeof(npy_intp))
+        if memory == NULL:
+            raise MemoryError()
+        self.shape = memory
+        self.strides = memory + AXES
+        self.offsets = self.strides + count * AXES
+        self.low = self.offsets + count
+        self.high = self.low + count
+
+    def __dealloc__(self):
+        free(self.shape)
+
+    cdef int canonicalise(self, int rank, const int *itemsize, npy_intp tile_bytes) except -1:
+        """Take the first `rank` axes of shape and strides as given, and leave the canonical ones right-aligned."""
+        cdef int n = self.count, s, k, j, left = 0
+        cdef npy_intp *shape = self.shape
+        cdef npy_intp *strides = self.strides
+        cdef npy_intp weight[MAX_AXES]
+        cdef int order[MAX_AXES]
+        cdef npy_intp length, w, step
+        cdef bint rises, falls, joined
+        self.elements = 1
+        for s in range(n):
+            self.offsets[s] = 0
+        # Drop axes of length 1; flip the axes that no stream walks up and one walks down.
+        for k in range(rank):
+            length = shape[k]
+            self.elements *= length
+            if length == 1:
+                continue
+            rises = falls = False
+            w = 0
+            for s in range(n):
+                step = strides[s * AXES + k]
+                rises |= step > 0
+                falls |= step < 0
+                # A store reads and writes its line, so it counts twice.
+                w += _abs(step) * (2 if s == n - 1 else 1)
+            if falls and not rises:
+                for s in range(n):
+                    self.offsets[s] += (length - 1) * strides[s * AXES + k]
+                    strides[s * AXES + k] = -strides[s * AXES + k]
+            # Insertion into the axes so far, heaviest first; equal axes keep their order.
+            j = left
+            while j > 0 and weight[j - 1] < w:
+                weight[j] = weight[j - 1]
+                order[j] = order[j - 1]
+                j -= 1
+            weight[j] = w
+            order[j] = k
+            left += 1
+        cdef npy_intp lengths[MAX_AXES]
+        cdef npy_intp row[MAX_AXES]
+        # Apply the order, right-aligned, and join axes where every stream goes on in memory.
+        for k in range(left):
+            lengths[k] = shape[order[k]]
+        for s in range(n):
+            for k in range(left):
+                row[k] = strides[s * AXES + order[k]]
+            for k in range(left):
+                strides[s * AXES + AXES - left + k] = row[k]
+        for k in range(left):
+            shape[AXES - left + k] = lengths[k]
+        cdef int first = AXES - left, place = AXES - 1
+        for k in range(AXES - 2, first - 1, -1):
+            joined = True
+            for s in range(n):
+                if strides[s * AXES + k] != strides[s * AXES + place] * shape[place]:
+                    joined = False
+                    break
+            if joined:
+                shape[place] *= shape[k]
+            else:
+                place -= 1
+                shape[place] = shape[k]
+                for s in range(n):
+                    strides[s * AXES + place] = strides[s * AXES + k]
+        self.rank = AXES - place if left else 0
+        for k in range(AXES - self.rank):
+            shape[k] = 1
+            for s in range(n):
+                strides[s * AXES + k] = 0
+        for s in range(n):
+            self.low[s] = 0
+            self.high[s] = itemsize[s]
+            for k in range(AXES - self.rank, AXES):
+                step = (shape[k] - 1) * strides[s * AXES + k]
+                if step < 0:
+                    self.low[s] += step
+                else:
+                    self.high[s] += step
+        self._find_tile(itemsize, tile_bytes)
+        return 0
+
+    cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1:
+        """Bring the axis that conflicts most next to the inner one, where the data leave the first cache."""
+        cdef int n = self.count, s, k, best = -1
+        cdef npy_intp votes, most = 0, step
+        self.tile = False
+        if self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
+            return 0
+        for k in range(AXES - self.rank, AXES - 1):
+            votes = 0
+            for s in range(n):
+                step = _abs(self.strides[s * AXES + AXES - 1])
+                if _abs(self.strides[s * AXES + k]) == itemsize[s] and step > itemsize[s]:
+                    votes += itemsize[s]
+            # A tile of a few rows is no tile.
+            if votes > most and self.shape[k] >= 8 and self.shape[AXES - 1] >= 8:
+                most = votes
+                best = k
+        if best < 0:
+            return 0
+        self.tile = True
+        for k in range(best, AXES - 2):
+            self.shape[k], self.shape[k + 1] = self.shape[k + 1], self.shape[k]
+            for s in range(n):
+                step = self.strides[s * AXES + k]
+                self.strides[s * AXES + k] = self.strides[s * AXES + k + 1]
+                self.strides[s * AXES + k + 1] = step
+        return 0
+
+    cdef bytes key(self, const int *itemsize):
+        """The signature: rank of the nest, whether it is tiled, and the class of each stream."""
+        cdef int s, axis
+        cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count)
+        cdef char *text = PyBytes_AS_STRING(result)
+        cdef npy_intp step
+        cdef char code
+        text[0] = max(1, min(self.rank, NEST))
+        text[1] = self.tile
+        for s in range(self.count):
+            code = 0
+            for axis in range(AXES - 2 if self.tile else AXES - 1, AXES):
+                step = self.strides[s * AXES + axis]
+                code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 2))
+            text[2 + s] = code
+        return result
+
+
+cdef class Region:
+    """One element-wise expression over streams, and the code for the signatures met so far.
+
+    `build(key)` makes the code for a signature, or None where nothing can be compiled.
+    """
+
+    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, str raises=""):
+        self.count = len(itemsizes)
+        self.expression = expression
+        self.codes = {}
+        self.build = build
+        self.tile_bytes = tile_bytes
+        self.threads = threads
+        self.raises = raises
+        self.itemsize = <int *>malloc(self.count * sizeof(int))
+        if self.itemsize == NULL:
+            raise MemoryError()
+        for k in range(self.count):
+            self.itemsize[k] = itemsizes[k]
+
+    def __dealloc__(self):
+        free(self.itemsize)
+
+    cdef Problem problem(self, list streams):
+        """The problem of arrays that broadcast to the last one, the output."""
+        cdef PyObject *few[16]
+        cdef PyObject **arrays = &few[0]
+        cdef int s
+        if self.count > 16:
+            arrays = <PyObject **>malloc(self.count * sizeof(PyObject *))
+            if arrays == NULL:
+                raise MemoryError()
+        for s in range(self.count):
+            arrays[s] = <PyObject *>streams[s]
+        try:
+            return _problem(self, arrays)
+        finally:
+            if self.count > 16:
+                free(arrays)
+
+    cdef Code decide_problem(self, Problem problem):
+        cdef bytes key = problem.key(self.itemsize)
+        code = self.codes.get(key)
+        if code is not None:
+            return <Code>code
+        return self._make(key)
+
+    def _make(self, bytes key):
+        # Beyond the budget every layout shares the generic kernels: one by rows, one by tiles.
+        generic = bytes([NEST, key[1]]) + bytes([10 if key[1] else 2] * self.count)
+        if len({id(code) for code in self.codes.values()}) >= EXACT_CODES and key != generic:
+            if generic not in self.codes:
+                self.codes[generic] = self.build(generic)
+            code = self.codes[generic]
+        else:
+            code = self.build(key)
+        self.codes[key] = code
+        return code
+
+    def decide(self, list streams not None):
+        """The code for arrays that broadcast to the last one; None where nothing can be compiled."""
+        return self.decide_problem(self.problem(streams))
+
+    def execute(self, list streams not None):
+        """Run on arrays that broadcast to the last one, the output. Returns whether there was code for it.
+
+        The arrays are aligned, native, of the region's element types, and do not partly overlap the output.
+        """
+        cdef int s
+        cdef Problem problem = self.problem(streams)
+        if problem.elements == 0:
+            return True
+        cdef Code code = self.decide_problem(problem)
+        if code is None:
+            return False
+        cdef char **data = <char **>malloc(self.count * sizeof(char *))
+        if data == NULL:
+            raise MemoryError()
+        try:
+            for s in range(self.count):
+                data[s] = PyArray_BYTES(<PyObject *>streams[s]) + problem.offsets[s]
+            self.run(code, problem, data)
+        finally:
+            free(data)
+        return True
+
+    cdef int run(self, Code code, Problem problem, char **data) except -1:
+        """Call the code on every block of its rank; `data` is consumed."""
+        cdef int n = self.count, s, status = 0
+        cdef Array few[16]
+        cdef Array *arrays = &few[0]
+        if n > 16:
+            arrays = <Array *>malloc(n * sizeof(Array))
+        if arrays == NULL:
+            raise MemoryError()
+        cdef int first = AXES - code.rank
+        for s in range(n):
+            arrays[s].data = data[s]
+            arrays[s].shape = problem.shape + first
+            arrays[s].strides = problem.strides + s * AXES + first
+        cdef int threads = self.threads
+        if threads > 1 and problem.elements * self.itemsize[n - 1] < PARALLEL_BYTES:
+            threads = 1
+        if problem.elements < KEEP_GIL:
+            status = _walk(code, problem, arrays, threads)
+        else:
+            with nogil:
+                status = _walk(code, problem, arrays, threads)
+        if arrays != &few[0]:
+            free(arrays)
+        if status != 0:
+            raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+        return 0
+
+
+cdef int _walk(Code code, Problem problem, Array *arrays, int threads) noexcept nogil:
+    """The axes beyond the nest's rank, as an odometer around the kernel."""
+    cdef int rank = problem.rank, s, k, status = 0
+    cdef int last = AXES - code.rank - 1, first = AXES - rank
+    cdef kernel_function function = code.function
+    if first > last:
+        return function(arrays, NULL, threads)
+    cdef npy_intp counter[MAX_AXES]
+    for k in range(first, last + 1):
+        counter[k - first] = 0
+    while True:
+        status |= function(arrays, NULL, threads)
+        k = last
+        while k >= first:
+            counter[k - first] += 1
+            if counter[k - first] < problem.shape[k]:
+                for s in range(problem.count):
+                    arrays[s].data = <char *>arrays[s].data + problem.strides[s * AXES + k]
+                break
+            counter[k - first] = 0
+            for s in range(problem.count):
+                arrays[s].data = <char *>arrays[s].data - (problem.shape[k] - 1) * problem.strides[s * AXES + k]
+            k -= 1
+        if k < first:
+            return status
+
+
+def allocate_like(list inputs not None, tuple shape, dtype):
+    """A new array in NumPy's 'K' order: its axes lie in memory as the inputs' do, in C order where they disagree.
+
+    >>> import numpy as np
+    >>> allocate_like([np.zeros((3, 4)).T], (4, 3), np.dtype(float)).strides
+    (8, 32)
+    """
+    cdef int rank = len(shape), k, n = len(inputs)
+    cdef npy_intp dims[MAX_AXES]
+    cdef PyObject *few[16]
+    cdef PyObject **arrays = &few[0]
+    for k in range(rank):
+        dims[k] = shape[k]
+    if n > 16:
+        arrays = <PyObject **>malloc(n * sizeof(PyObject *))
+        if arrays == NULL:
+            raise MemoryError()
+    for k in range(n):
+        arrays[k] = <PyObject *>inputs[k]
+    try:
+        return _allocate(arrays, n, rank, dims, dtype)
+    finally:
+        if n > 16:
+            free(arrays)
+
+
+cdef object _allocate(PyObject **inputs, int count, int rank, npy_intp *dims, object descr):
+    cdef int i, j, k, s, place
+    cdef int order[MAX_AXES]
+    cdef npy_intp strides[MAX_AXES]
+    cdef npy_intp x, y, step = descr.itemsize
+    cdef bint unclear, swap
+    for k in range(rank):
+        order[k] = rank - 1 - k
+    # From the fastest axis out: an axis moves before the ones that every input agrees are slower.
+    for i in range(1, rank):
+        place = i
+        for j in range(i - 1, -1, -1):
+            unclear, swap = True, False
+            for s in range(count):
+                x = _stride_of(inputs[s], order[i], rank)
+                y = _stride_of(inputs[s], order[j], rank)
+                if x != 0 and y != 0:
+                    if y <= x:
+                        swap = False
+                    elif unclear:
+                        swap = True
+                    unclear = False
+            if not unclear:
+                if not swap:
+                    break
+                place = j
+        k = order[i]
+        for j in range(i, place, -1):
+            order[j] = order[j - 1]
+        order[place] = k
+    for i in range(rank):
+        strides[order[i]] = step
+        step *= dims[order[i]] if dims[order[i]] > 0 else 1
+    Py_INCREF(descr)
+    return PyArray_New(<PyObject *>descr, rank, dims, strides if rank > 1 else NULL)
+
+
+cdef inline npy_intp _stride_of(PyObject *array, int axis, int rank) noexcept:
+    cdef int own
+    if array == NULL:
+        return 0
+    own = axis - (rank - PyArray_NDIM(array))
+    if own < 0 or PyArray_DIMS(array)[own] == 1:
+        return 0
+    return _abs(PyArray_STRIDES(array)[own])
+
+
+cdef bint _walks_itself(PyObject *array) noexcept:
+    """Whether two elements of an array may share memory."""
+    cdef int rank = PyArray_NDIM(array), i, j
+    cdef npy_intp reach = PyArray_ITEMSIZE(array), step, length
+    cdef npy_intp steps[MAX_AXES]
+    cdef npy_intp lengths[MAX_AXES]
+    if PyArray_FLAGS(array) & (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS):
+        return False
+    cdef int n = 0
+    for i in range(rank):
+        length = PyArray_DIMS(array)[i]
+        if length == 0:
+            return False
+        if length == 1:
+            continue
+        step = _abs(PyArray_STRIDES(array)[i])
+        j = n
+        while j > 0 and steps[j - 1] > step:
+            steps[j] = steps[j - 1]
+            lengths[j] = lengths[j - 1]
+            j -= 1
+        steps[j] = step
+        lengths[j] = length
+        n += 1
+    for i in range(n):
+        if steps[i] < reach:
+            return True
+        reach += steps[i] * (lengths[i] - 1)
+    return False
+
+
+def walks_itself(array not None):
+    """Whether two elements of an array may share memory.
+
+    >>> import numpy as np
+    >>> walks_itself(np.zeros((3, 4)).T), walks_itself(np.broadcast_to(np.zeros(4), (3, 4)))
+    (False, True)
+    """
+    return _walks_itself(<PyObject *>array)
+
+
+cdef class Recipe:
+    """How to run a program that is one region over whole operands, with what its operands must be.
+
+    `sources` gives each stream's place among the operands, the target's last; None for a stream that is
+    a view: such calls go through `resolve` the first time. `limits` are the Python ints each operand takes.
+    """
+
+    def __init__(self, Region region not None, list descrs not None, list ranks not None, list sources not None,
+                 list limits not None, int given):
+        cdef int k, m = len(descrs)
+        self.region = region
+        self.descrs = descrs
+        self.given = given
+        self.operands = m
+        self.ranks = <int *>calloc(m, sizeof(int))
+        self.lowest = <long long *>calloc(m, sizeof(long long))
+        self.highest = <long long *>calloc(m, sizeof(long long))
+        self.source = <int *>calloc(region.count, sizeof(int))
+        if self.ranks == NULL or self.lowest == NULL or self.highest == NULL or self.source == NULL:
+            raise MemoryError()
+        for k in range(m):
+            self.ranks[k] = ranks[k]
+            self.lowest[k], self.highest[k] = limits[k]
+        for k in range(region.count):
+            self.source[k] = sources[k]
+        self.target = self.source[region.count - 1]
+
+    def __dealloc__(self):
+        free(self.ranks)
+        free(self.lowest)
+        free(self.highest)
+        free(self.source)
+
+    cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept:
+        """Whether an argument is what operand k wants as it stands; sets where its data are."""
+        cdef PyObject *descr
+        cdef int kind, overflow = 0
+        cdef long long whole
+        if PyArray_CheckExact(arg):
+            argument.data = PyArray_BYTES(arg)
+            return (
+                PyArray_NDIM(arg) == self.ranks[k]
+                and PyArray_DESCR(arg) == <PyObject *>PyList_GET_ITEM(self.descrs, k)
+                and PyArray_FLAGS(arg) & cnp.NPY_ARRAY_ALIGNED
+            )
+        if self.ranks[k]:
+            return False
+        argument.data = <char *>argument.number
+        kind = PyArray_TYPE_OF(<PyObject *>PyList_GET_ITEM(self.descrs, k))
+        if PyFloat_CheckExact(<object>arg):
+            argument.number[0] = PyFloat_AS_DOUBLE(<object>arg)
+            return kind == cnp.NPY_DOUBLE
+        if PyLong_CheckExact(<object>arg):
+            whole = PyLong_AsLongLongAndOverflow(<object>arg, &overflow)
+            (<long long *>argument.data)[0] = whole
+            return kind == cnp.NPY_INT64 and not overflow and self.lowest[k] <= whole <= self.highest[k]
+        return False
+
+    cdef object call(self, Kernel kernel, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
+        """Run on new layouts, and have the kernel remember them; leaves `found` unset for what needs `resolve`."""
+        cdef int m = self.given, n = self.region.count, k, s, i, own, rank = 0
+        cdef Argument taken[16]
+        cdef PyObject *arrays[16]
+        cdef npy_intp dims[MAX_AXES]
+        cdef npy_intp length
+        cdef PyObject *target
+        cdef object result = None
+        if given != m or n > 16 or m >= 16 or (out != NULL and self.operands == m):
+            return None
+        for k in range(m):
+            if not self.take(args[k], k, &taken[k]):
+                return None
+        # Broadcast what is read; a mismatch is left to `resolve`, which says whose.
+        for s in range(n - 1):
+            k = self.source[s]
+            arrays[s] = args[k] if PyArray_CheckExact(args[k]) else NULL
+            rank = max(rank, self.ranks[k])
+        for i in range(rank):
+            dims[i] = 1
+        for s in range(n - 1):
+            if arrays[s] == NULL:
+                continue
+            own = PyArray_NDIM(arrays[s])
+            for i in range(own):
+                length = PyArray_DIMS(arrays[s])[i]
+                if length != 1:
+                    if dims[rank - own + i] != 1 and dims[rank - own + i] != length:
+                        return None
+                    dims[rank - own + i] = length
+        cdef bint allocates = self.target == m and out == NULL
+        if allocates:
+            if rank != self.ranks[m]:
+                return None
+            result = _allocate(arrays, n - 1, rank, dims, <object>PyList_GET_ITEM(self.descrs, m))
+            out = <PyObject *>result
+        elif out != NULL:
+            if not PyArray_CheckExact(out) or not self.take(out, m, &taken[m]):
+                return None
+            result = <object>out
+        target = out if self.target == m else args[self.target]
+        if not allocates:
+            if not PyArray_CheckExact(target) or not PyArray_FLAGS(target) & cnp.NPY_ARRAY_WRITEABLE:
+                return None
+            own = PyArray_NDIM(target)
+            if own < rank or _walks_itself(target):
+                return None
+            for i in range(rank):
+                if dims[i] != 1 and dims[i] != PyArray_DIMS(target)[own - rank + i]:
+                    return None
+        arrays[n - 1] = target
+        cdef Entry entry = Entry.__new__(Entry, self)
+        entry.allocates = allocates
+        for k in range(self.operands):
+            target = args[k] if k < m else out
+            if PyArray_CheckExact(target):
+                memcpy(entry.layouts + k * 2 * MAX_AXES, PyArray_DIMS(target), self.ranks[k] * sizeof(npy_intp))
+                memcpy(entry.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(target), self.ranks[k] * sizeof(npy_intp))
+        entry.problem = _problem(self.region, arrays)
+        entry.finish()
+        if entry.code is None:
+            return None
+        kernel.remember(entry)
+        return entry.run(args, taken, out, result, found)
+
+
+cdef Problem _problem(Region region, PyObject **arrays):
+    """The problem of arrays that broadcast to the last one, the output; NULL stands for a number."""
+    cdef int n = region.count, s, k, own, rank = PyArray_NDIM(arrays[n - 1])
+    cdef Problem problem = Problem(n)
+    memcpy(problem.shape, PyArray_DIMS(arrays[n - 1]), rank * sizeof(npy_intp))
+    for s in range(n):
+        if arrays[s] == NULL:
+            continue
+        own = PyArray_NDIM(arrays[s])
+        for k in range(own):
+            if PyArray_DIMS(arrays[s])[k] != 1:
+                problem.strides[s * AXES + rank - own + k] = PyArray_STRIDES(arrays[s])[k]
+    problem.canonicalise(rank, region.itemsize, region.tile_bytes)
+    return problem
+
+
+cdef class Entry:
+    """The layouts of one call that needed no conversion, and all that was decided for them."""
+
+    def __cinit__(self, Recipe recipe not None):
+        cdef int m = recipe.operands, n = recipe.region.count
+        self.recipe = recipe
+        self.layouts = <npy_intp *>calloc(m * 2 * MAX_AXES + n, sizeof(npy_intp))
+        self.same = <bint *>calloc(n, sizeof(bint))
+        if self.layouts == NULL or self.same == NULL:
+            raise MemoryError()
+        self.starts = self.layouts + m * 2 * MAX_AXES
+
+    def __dealloc__(self):
+        free(self.layouts)
+        free(self.same)
+
+    @staticmethod
+    def of(Recipe recipe not None, list arrays not None, list streams not None, bint allocates):
+        """The entry of a call of `resolve`: its operands, the result where there is one, and the streams on them."""
+        cdef Entry self = Entry.__new__(Entry, recipe)
+        cdef int s, k, n = recipe.region.count
+        cdef PyObject *array
+        self.allocates = allocates
+        for k in range(recipe.operands):
+            array = <PyObject *>arrays[k]
+            memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), recipe.ranks[k] * sizeof(npy_intp))
+            memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), recipe.ranks[k] * sizeof(npy_intp))
+        self.problem = recipe.region.problem(streams)
+        for s in range(n):
+            self.starts[s] = PyArray_BYTES(<PyObject *>streams[s]) - PyArray_BYTES(<PyObject *>arrays[recipe.source[s]])
+        self.finish()
+        return self
+
+    cdef int finish(self) except -1:
+        """Choose the code, and what every call needs to know of the streams."""
+        cdef Region region = self.recipe.region
+        cdef int s, k, n = region.count
+        cdef npy_intp *strides = self.problem.strides
+        self.code = region.decide_problem(self.problem)
+        for s in range(n):
+            self.starts[s] += self.problem.offsets[s]
+            self.same[s] = region.itemsize[s] == region.itemsize[n - 1] and not memcmp(
+                strides + s * AXES, strides + (n - 1) * AXES, AXES * sizeof(npy_intp)
+            )
+        return 0
+
+    cdef bint fits(self, PyObject *array, int k) noexcept:
+        """Whether an array that `take` took has the shape and strides of operand k."""
+        cdef npy_intp *layout = self.layouts + k * 2 * MAX_AXES
+        cdef npy_intp *dims = PyArray_DIMS(array)
+        cdef npy_intp *strides = PyArray_STRIDES(array)
+        cdef int i
+        for i in range(self.recipe.ranks[k]):
+            if dims[i] != layout[i] or strides[i] != layout[MAX_AXES + i]:
+                return False
+        return True
+
+    cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
+        """Run where the arguments fit; else leave `found` unset."""
+        cdef Recipe recipe = self.recipe
+        cdef int m = recipe.given, k
+        cdef Argument taken[16]
+        cdef PyObject *target
+        cdef object result = None
+        cdef npy_intp *layout
+        if given != m or m >= 16 or recipe.region.count > 16 or (out == NULL) != (self.allocates or recipe.operands == m):
+            return None
+        for k in range(m):
+            if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
+                return None
+        if self.allocates:
+            layout = self.layouts + m * 2 * MAX_AXES
+            k = recipe.ranks[m]
+            target = <PyObject *>PyList_GET_ITEM(recipe.descrs, m)
+            Py_INCREF(<object>target)
+            result = PyArray_New(target, k, layout, layout + MAX_AXES if k > 1 else NULL)
+            out = <PyObject *>result
+        else:
+            if out != NULL:
+                if not PyArray_CheckExact(out) or not recipe.take(out, m, &taken[m]) or not self.fits(out, m):
+                    return None
+                result = <object>out
+            target = out if recipe.target == m else args[recipe.target]
+            if not PyArray_CheckExact(target) or not PyArray_FLAGS(target) & cnp.NPY_ARRAY_WRITEABLE:
+                return None
+        return self.run(args, taken, out, result, found)
+
+    cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found):
+        """Run, where no input partly overlaps the output."""
+        cdef Recipe recipe = self.recipe
+        cdef Problem problem = self.problem
+        cdef int n = recipe.region.count, m = recipe.given, s, k
+        cdef char *data[16]
+        cdef char *low
+        cdef char *high
+        for s in range(n):
+            k = recipe.source[s]
+            data[s] = (PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
+        if not self.allocates:
+            low = data[n - 1] + problem.low[n - 1]
+            high = data[n - 1] + problem.high[n - 1]
+            for s in range(n - 1):
+                if (data[s] + problem.low[s] < high and low < data[s] + problem.high[s]
+                        and not (self.same[s] and data[s] == data[n - 1])):
+                    return None
+        found[0] = True
+        if problem.elements:
+            recipe.region.run(self.code, problem, &data[0])
+        if self.allocates and recipe.ranks[m] == 0:
+            Py_INCREF(result)
+            return PyArray_Return(<PyObject *>result)
+        return result
+
+
+cdef class Kernel:
+    """What the user calls: `kernel(*arrays, out=None)`.
+
+    Calls on layouts seen lately go straight to the compiled code (`Entry`), new layouts of a program that
+    is one region through its `Recipe`, and everything else to `resolve(args, out)`.
+    """
+
+    def __cinit__(self, *args, **kwargs):
+        self.vectorcall = <void *>_vectorcall
+
+    def __init__(self, resolve, str name):
+        self.resolve = resolve
+        self.entries = []
+        self.recipes = []
+        self.__name__ = name
+
+    def add(self, Recipe recipe not None):
+        """Answer calls by a recipe, for the types of operands that it takes."""
+        if recipe not in self.recipes:
+            self.recipes = [*self.recipes, recipe]
+
+    def remember(self, Entry entry not None):
+        """Keep an entry for repeat calls; the one unused longest goes."""
+        if entry.code is not None:
+            self.entries = [entry, *self.entries[:MAX_ENTRIES - 1]]
+
+    def __repr__(self):
+        return f"<arrayexpr kernel {self.__name__}>"
+
+
+cdef object _call(Kernel self, PyObject *const *args, size_t flags, PyObject *names):
+    cdef Py_ssize_t given = PyVectorcall_NARGS(flags), k
+    cdef PyObject *out = NULL
+    cdef bint found = False
+    cdef Entry entry
+    cdef Recipe recipe
+    cdef list entries = self.entries, recipes = self.recipes
+    cdef bint plain = names == NULL or PyTuple_GET_SIZE(names) == 0
+    if not plain and PyTuple_GET_SIZE(names) == 1 and <object>PyTuple_GET_ITEM(names, 0) == "out":
+        plain = True
+        out = args[given]
+        if out == <PyObject *>None:
+            out = NULL
+    if plain:
+        for k in range(len(entries)):
+            entry = <Entry>entries[k]
+            result = entry.call(args, given, out, &found)
+            if found:
+                if k:
+                    self.entries = [entry] + [e for e in entries if e is not entry]
+                return result
+        for k in range(len(recipes)):
+            recipe = <Recipe>recipes[k]
+            result = recipe.call(self, args, given, out, &found)
+            if found:
+                return result
+    keywords = {}
+    if names != NULL:
+        for k in range(PyTuple_GET_SIZE(names)):
+            keywords[<object>PyTuple_GET_ITEM(names, k)] = <object>args[given + k]
+    return self.resolve(tuple([<object>args[k] for k in range(given)]), **keywords)
+
+
+cdef PyObject *_vectorcall(PyObject *self, PyObject *const *args, size_t flags, PyObject *names) except NULL:
+    result = _call(<Kernel>self, args, flags, names)
+    Py_INCREF(result)
+    return <PyObject *>result
+
+
+# Cython gives classes no vectorcall of their own: a call through a tuple and a dict costs some 60 ns more.
+cdef extern from *:
+    """
+    static void arrayexpr_enable_vectorcall(PyTypeObject *cls, Py_ssize_t offset) {
+        cls->tp_vectorcall_offset = offset;
+        cls->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+        cls->tp_call = PyVectorcall_Call;
+        PyType_Modified(cls);
+    }
+    """
+    void arrayexpr_enable_vectorcall(PyTypeObject *, Py_ssize_t)
+
+cdef Kernel _probe = Kernel.__new__(Kernel)
+arrayexpr_enable_vectorcall(<PyTypeObject *>Kernel, <char *>&_probe.vectorcall - <char *><PyObject *>_probe)

@@ -1,0 +1,294 @@
+"""Calls that the call path does not remember: binding arrays to operands, and running a plan's steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import ShapeMismatch, TypeMismatch
+from ..interpret import interpret
+from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, View, postorder
+from ..program import Program
+from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep
+
+# np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
+_OVERLAP_WORK = 10_000
+
+
+class Runtime:
+    """Runs one plan on arrays, and tells the kernel what to remember."""
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.program = plan.program
+        self.assigned = {_base(s.target).name for s in self.program.statements if isinstance(s, Assign)}
+        self.limits = _limits(self.program)
+        self.recipe = self._recipe()
+
+    def run(self, kernel: Kernel, args: Sequence[Any], out: Any = None) -> Any:
+        """The results for arguments; one, a tuple, or None as the program has one, several or none."""
+        program = self.program
+        if len(args) != len(program.operands):
+            names = ", ".join(operand.name for operand in program.operands) or "none"
+            raise TypeError(f"{program.name} takes {len(program.operands)} operands ({names}): got {len(args)}")
+        given = [
+            _as_array(arg, operand, self.limits[operand.name])
+            for arg, operand in zip(args, program.operands, strict=True)
+        ]
+        outs = self._outputs(out)
+        slots: dict[str, Any] = {}
+        restore: list[tuple[Any, Any]] = []
+        for operand, array in zip(program.operands, given, strict=True):
+            slots[operand.name] = self._bound(operand, array, restore)
+        for operand, array in zip(program.results, outs, strict=True):
+            if array is not None:
+                slots[operand.name] = self._bound_output(operand, array, given, outs, restore)
+        direct = not restore and all(
+            slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
+        )
+        for step in self.plan.steps:
+            match step:
+                case RegionStep():
+                    if _run_region(step, slots) and direct and step is self.plan.single:
+                        self._remember(kernel, step, args, out, slots)
+                case ArrayStep():
+                    slots[step.slot] = _run_array(step, slots)
+                case InterpretStep():
+                    declared = {o.name: slots[o.name] for o in program.declared if o.name in slots}
+                    slots.update(interpret(step.program, declared))
+        for target, value in restore:
+            np.copyto(target, value, casting="same_kind")
+        results = tuple(
+            given_out if given_out is not None else slots[operand.name]
+            for operand, given_out in zip(program.results, outs, strict=True)
+        )
+        if out is None:
+            results = tuple(r[()] if r.ndim == 0 else r for r in results)
+        return None if not results else results[0] if len(results) == 1 else results
+
+    def _outputs(self, out: Any) -> tuple[Any, ...]:
+        n = len(self.program.results)
+        if out is None:
+            return (None,) * n
+        outs = out if isinstance(out, tuple) else (out,)
+        if len(outs) != n:
+            raise TypeError(f"{self.program.name} has {n} results: out has {len(outs)}")
+        for operand, array in zip(self.program.results, outs, strict=True):
+            if array is not None and not isinstance(array, np.ndarray):
+                raise TypeError(f"out for {operand.name} is {type(array).__name__}: expected a NumPy array")
+            if array is not None and not array.flags.writeable:
+                raise ValueError(f"out for {operand.name} is read-only")
+        return outs
+
+    def _bound(self, operand: Operand, array: Any, restore: list[tuple[Any, Any]]) -> Any:
+        """The array for an operand: a native, aligned copy of one that is not, copied back where it is assigned."""
+        if operand.name in self.assigned:
+            if not array.flags.writeable:
+                raise ValueError(f"operand {operand.name} is assigned to and its array is read-only")
+            if walks_itself(array):
+                raise ValueError(f"operand {operand.name} is assigned to and its array overlaps itself")
+        if array.dtype.isnative and array.flags.aligned:
+            return array
+        copy = array.astype(operand.type.element.dtype, order="K")
+        if operand.name in self.assigned:
+            restore.append((array, copy))
+        return copy
+
+    def _bound_output(
+        self, operand: Operand, array: Any, given: Sequence[Any], outs: Sequence[Any], restore: list[tuple[Any, Any]]
+    ) -> Any:
+        """The array for a result: a new one, copied at the end, where the given one cannot be written as we go."""
+        dtype = operand.type.element.dtype
+        if array.ndim != operand.type.rank:
+            raise ShapeMismatch(f"out for {operand.name} has {array.ndim} axes: expected {operand.type.rank}")
+        if not np.can_cast(dtype, array.dtype, "same_kind"):
+            raise TypeMismatch(f"out for {operand.name} has element type {array.dtype}: expected {dtype}")
+        # With several steps a later one may read what an earlier one's output would have overwritten.
+        others = [a for a in (*given, *outs) if a is not None and a is not array]
+        early = self.plan.single is None and any(np.may_share_memory(array, other) for other in others)
+        twice = sum(a is array for a in outs) > 1
+        if array.dtype == dtype and array.flags.aligned and not (early or twice or walks_itself(array)):
+            return array
+        copy = np.empty_like(array, dtype=dtype)
+        if _reads(self.program, operand):
+            copy[...] = array
+        restore.append((array, copy))
+        return copy
+
+    def _recipe(self) -> Recipe | None:
+        """How the call path runs this program without us; None where it is more than one region."""
+        step = self.plan.single
+        if step is None:
+            return None
+        operands = (*self.program.operands, *self.program.results)
+        names = [operand.name for operand in operands]
+        sources = (*step.sources, step.target)
+        if not all(source.slot in names for source in sources):
+            return None
+        return Recipe(
+            step.region,
+            [operand.type.element.dtype for operand in operands],
+            [operand.type.rank for operand in operands],
+            [names.index(source.slot) for source in sources],
+            [self.limits[name] for name in names],
+            len(self.program.operands),
+        )
+
+    def _remember(self, kernel: Kernel, step: RegionStep, args: Sequence[Any], out: Any, slots: dict[str, Any]) -> None:
+        """Have the kernel answer the next call like this one by itself."""
+        if self.recipe is None:
+            return
+        declared = (*self.program.operands, *self.program.results)
+        streams = [source.array(slots) for source in (*step.sources, step.target)]
+        allocates = bool(self.program.results) and out is None
+        kernel.remember(Entry.of(self.recipe, [slots[o.name] for o in declared], streams, allocates))
+        if not any(source.views for source in (*step.sources, step.target)):
+            kernel.add(self.recipe)
+
+
+def _base(node: Any) -> Operand:
+    while isinstance(node, View):
+        node = node.arg
+    return node
+
+
+def _reads(program: Program, operand: Operand) -> bool:
+    """Whether what is in an operand before the program runs may matter after: it is read or assigned in part."""
+    return any(
+        operand in postorder((s.value,)) or s.target is not operand
+        for s in program.statements
+        if isinstance(s, Assign) and (_base(s.target) is operand or operand in postorder((s.value,)))
+    )
+
+
+def _limits(program: Program) -> dict[str, tuple[int, int]]:
+    """The Python ints that each operand takes: NumPy refuses one that the array's own type does not hold."""
+    limits = {operand.name: (-(1 << 63), (1 << 63) - 1) for operand in program.declared}
+    for node in program.nodes():
+        if isinstance(node, Cast) and isinstance(node.arg, Operand) and node.arg.type.rank == 0:
+            t = node.type.element
+            if t.kind in "iu" and node.arg.type.element.kind == "i":
+                info = np.iinfo(t.dtype)
+                low, high = limits[node.arg.name]
+                limits[node.arg.name] = max(low, int(info.min)), min(high, int(info.max))
+    return limits
+
+
+def _as_array(arg: Any, operand: Operand, limits: tuple[int, int]) -> Any:
+    """An argument as an array of the operand's element type and rank, in the caller's memory where it is one."""
+    t = operand.type
+    if isinstance(arg, bool | int | float | complex) and not isinstance(arg, np.generic):
+        if t.rank:
+            raise ShapeMismatch(f"operand {operand.name} is a scalar: expected {t}")
+        kind = "b" if isinstance(arg, bool) else "i" if isinstance(arg, int) else "f" if isinstance(arg, float) else "c"
+        if "biufc".index(kind) > "biufc".index(t.element.kind) and not (kind == "i" and t.element.kind == "u"):
+            raise TypeMismatch(f"operand {operand.name} is a Python {type(arg).__name__}: expected {t}")
+        if kind == "i" and t.element.kind == "i" and not limits[0] <= arg <= limits[1]:
+            raise OverflowError(f"operand {operand.name} is {arg}: expected {limits[0]} to {limits[1]}")
+        # The same range check as a constant gets.
+        value = Constant(arg, t.element).value
+        return np.asarray(value, dtype=t.element.dtype)
+    array = np.asarray(arg) if isinstance(arg, np.ndarray | np.generic) else None
+    if array is None:
+        interface = getattr(arg, "__array__", None)
+        if interface is None and not isinstance(arg, list | tuple):
+            raise TypeMismatch(f"operand {operand.name} is {type(arg).__name__}: expected an array of {t}")
+        array = np.asarray(arg)
+    if array.dtype.newbyteorder("=") != t.element.dtype:
+        raise TypeMismatch(f"operand {operand.name} has element type {array.dtype}: expected {t.element}")
+    if array.ndim != t.rank:
+        raise ShapeMismatch(f"operand {operand.name} has {array.ndim} axes (shape {array.shape}): expected {t.rank}")
+    return array
+
+
+def broadcast(named: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[int, ...]:
+    """The shape that shapes broadcast to.
+
+    >>> broadcast([("a", (3, 1)), ("b", (4,))])
+    (3, 4)
+    >>> broadcast([("a", (3,)), ("b", (4,))])
+    Traceback (most recent call last):
+    arrayexpr._core.errors.ShapeMismatch: operand b has shape (4,), which does not broadcast with (3,) of a
+    """
+    rank = max((len(shape) for _, shape in named), default=0)
+    result = [1] * rank
+    setter = [""] * rank
+    for name, shape in named:
+        for axis, length in enumerate(shape, rank - len(shape)):
+            if length != 1 and result[axis] not in (1, length):
+                other = next(s for n, s in named if n == setter[axis])
+                raise ShapeMismatch(
+                    f"operand {name} has shape {shape}, which does not broadcast with {other} of {setter[axis]}"
+                )
+            if length != 1:
+                result[axis], setter[axis] = length, name
+    return tuple(result)
+
+
+def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
+    """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
+    streams = [source.array(slots) for source in step.sources]
+    named = [(source.slot, array.shape) for source, array in zip(step.sources, streams, strict=True)]
+    shape = broadcast(named)
+    target = step.target
+    if target.slot in slots:
+        out = target.array(slots)
+        if len(shape) > out.ndim or broadcast([(target.slot, out.shape), *named]) != out.shape:
+            raise ShapeMismatch(f"{target.slot} has shape {out.shape}: expected {shape}")
+    else:
+        element = step.assign.target.type.element
+        if target.views or len(shape) != step.assign.target.type.rank:
+            raise ShapeMismatch(f"the shape of {target.slot} is not known: expected it to be given as out")
+        out = slots[target.slot] = allocate_like(streams, shape, element.dtype)
+    copied = False
+    for k, array in enumerate(streams):
+        if _partly_overlaps(array, out):
+            streams[k] = array.copy(order="K")
+            copied = True
+    if not step.region.execute([*streams, out]):
+        operands = [n for n in postorder((step.assign,)) if isinstance(n, Operand)]
+        region = Program("region", operands, [step.assign])
+        interpret(region, {o.name: slots[o.name] for o in operands})
+        return False
+    return not copied
+
+
+def _partly_overlaps(array: Any, out: Any) -> bool:
+    if not np.may_share_memory(array, out):
+        return False
+    if (
+        array.shape == out.shape
+        and array.strides == out.strides
+        and array.itemsize == out.itemsize
+        and array.__array_interface__["data"] == out.__array_interface__["data"]
+    ):
+        return False
+    try:
+        return bool(np.shares_memory(array, out, max_work=_OVERLAP_WORK))
+    except np.exceptions.TooHardError:
+        return True
+
+
+def _run_array(step: ArrayStep, slots: dict[str, Any]) -> Any:
+    arrays = [source.array(slots) for source in step.sources]
+    node = step.node
+    if isinstance(node, Contract):
+        try:
+            return np.asarray(np.matmul(*arrays))
+        except ValueError:
+            left, right = (f"{s.slot} {a.shape}" for s, a in zip(step.sources, arrays, strict=True))
+            raise ShapeMismatch(f"{left} and {right} do not contract") from None
+    assert isinstance(node, Reduce)
+    axis = node.axes if node.op.arity == 2 else node.axes[0] if len(node.axes) == 1 else None
+    function = getattr(np, node.op.reduction or "")
+    try:
+        if node.op.arity == 1:
+            return np.asarray(function(arrays[0], axis=axis, keepdims=node.keepdims))
+        # NumPy would sum small integers as int64: the program has said what it wants by casts.
+        dtype = node.type.element.dtype
+        return np.asarray(function.reduce(arrays[0], axis=axis, dtype=dtype, keepdims=node.keepdims))
+    except ValueError as error:
+        raise ShapeMismatch(f"{node.op.name} over shape {arrays[0].shape} of {step.sources[0].slot}: {error}") from None

@@ -1,0 +1,136 @@
+"""Perfect loop nests: finding them, how their accesses move in memory, building them anew."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..affine import coefficients
+from ..nodes import Apply, Constant, Extent, For, Guard, Index, Load, Loop, Node, Operand, Store, Stride, postorder
+from ..ops import operator
+from ..program import Program
+from ..types import BROADCAST, UNIT
+
+_EQUAL = operator("equal")
+_AND = operator("logical_and")
+
+
+@dataclass(frozen=True)
+class Nest:
+    """Loops, outermost first, each the whole body of the one before, and the innermost body."""
+
+    loops: tuple[Loop, ...]
+    body: tuple[Node, ...]
+
+    @functools.cached_property
+    def accesses(self) -> list[Load | Store]:
+        """Every load and store of the body, loads first."""
+        found = [n for n in postorder(self.body) if isinstance(n, Load | Store)]
+        return [n for n in found if isinstance(n, Load)] + [n for n in found if isinstance(n, Store)]
+
+    def rebuilt(self, order: Sequence[int]) -> Node:
+        """The nest with its loops in another order."""
+        body = self.body
+        for k in reversed(order):
+            old = self.loops[k]
+            body = (Loop(old.index, old.start, old.stop, old.step, old.role, body),)
+        return body[0]
+
+
+def nest_of(loop: Loop) -> Nest:
+    """The deepest perfect nest that starts at a loop."""
+    loops = [loop]
+    body = loop.body
+    while len(body) == 1 and type(body[0]) is Loop:
+        loops.append(body[0])
+        body = body[0].body
+    return Nest(tuple(loops), body)
+
+
+def map_nests(program: Program, change: Callable[[Nest], Node]) -> Program:
+    """Replace every outermost loop by what `change` makes of its nest."""
+    new: dict[Node, Node] = {}
+
+    def visit(statement: Node) -> Node:
+        if type(statement) is Loop:
+            new[statement] = change(nest_of(statement))
+            return new[statement]
+        if isinstance(statement, Guard):
+            then, otherwise = tuple(map(visit, statement.then)), tuple(map(visit, statement.otherwise))
+            return Guard(statement.condition, then, otherwise)
+        return statement
+
+    return program.rewritten([visit(s) for s in program.statements], new)
+
+
+def extents_known(program: Program) -> dict[Node, int]:
+    """The value of each `Extent` and `Stride` that the layouts tell."""
+    known: dict[Node, int] = {}
+    for operand in program.declared:
+        layout = program.layouts.get(operand.name)
+        if layout is not None:
+            for axis, (length, stride) in enumerate(zip(layout.shape, layout.strides, strict=True)):
+                known[Extent(operand, axis)] = length
+                known[Stride(operand, axis)] = stride
+    return known
+
+
+def byte_strides(operand: Operand, program: Program) -> tuple[int | None, ...]:
+    """Bytes between neighbours along each axis, as far as layouts and types tell.
+
+    An axis of length 1 broadcasts: it counts as stride 0.
+    """
+    layout = program.layouts.get(operand.name)
+    if layout is not None:
+        return tuple(0 if n == 1 else s for n, s in zip(layout.shape, layout.strides, strict=True))
+    size = operand.type.element.itemsize
+    return tuple(size if a == UNIT else 0 if a == BROADCAST else None for a in operand.type.layout)
+
+
+def movement(access: Load | Store, index: Index, program: Program, known: Mapping[Node, int]) -> int | None:
+    """How many bytes an access moves when a loop takes one step; None where that is not known."""
+    total = 0
+    for subscript, stride in zip(access.subscripts, byte_strides(access.operand, program), strict=True):
+        form = coefficients(subscript, known)
+        if form is None:
+            # Terms over unknown lengths do not move with the index unless it stands in them.
+            if index in postorder((subscript,)):
+                return None
+            continue
+        factor = form[1].get(index, 0)
+        if factor:
+            if stride is None:
+                return None
+            total += factor * stride
+    return total
+
+
+def unit_condition(accesses: Sequence[Load | Store], index: Index, program: Program) -> Node | None:
+    """The test that every access whose stride along a loop is unknown moves by one element; None if none is."""
+    tests: dict[Node, None] = {}
+    for access in accesses:
+        strides = byte_strides(access.operand, program)
+        if UNIT in access.operand.type.layout:
+            # It is contiguous along another axis, and so not along this one but where that has length 1.
+            continue
+        for axis, subscript in enumerate(access.subscripts):
+            if strides[axis] is None and index in postorder((subscript,)):
+                size = Constant(access.operand.type.element.itemsize, subscript.type)
+                tests[Apply(_EQUAL, (Stride(access.operand, axis), size))] = None
+    condition: Node | None = None
+    for test in tests:
+        condition = test if condition is None else Apply(_AND, (condition, test))
+    return condition
+
+
+def enclosed(statements: Sequence[Node]) -> Iterator[Node]:
+    """Every statement at any depth, in order."""
+    for statement in statements:
+        yield statement
+        match statement:
+            case For():
+                yield from enclosed(statement.body)
+            case Guard():
+                yield from enclosed(statement.then)
+                yield from enclosed(statement.otherwise)

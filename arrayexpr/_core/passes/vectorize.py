@@ -1,0 +1,88 @@
+"""Marks the loops that may be vector loops."""
+
+from __future__ import annotations
+
+from ..nodes import EFFECTS, Cast, Guard, Load, Loop, Node, Opaque, Operand, Store, postorder
+from ..program import Program
+from .nests import enclosed, unit_condition
+
+
+def vectorize(program: Program, *, versions: bool = True) -> Program:
+    """Give innermost loops the role `vector`, with a version for unit strides where strides are unknown.
+
+        for i in serial(0, n, 1):         if a.strides[0] == 8 and r.strides[0] == 8:
+            r[i] = a[i]             →         for i in vector(0, n, 1): r[i] = a[i]
+                                          else:
+                                              for i in vector(0, n, 1): r[i] = a[i]
+
+    `versions=False` is for a caller whose operand types say all there is to know of strides.
+    What forbids it is put on the program's remarks: an effect that pins the order, a host's function,
+    or an operand that is stored and loaded at different elements.
+
+    Keeps: the loop's iterations, which are independent.
+    Requires: nests that `lower` made: operands overlap only where they are the same view.
+    """
+    remarks: list[str] = []
+    new: dict[Node, Node] = {}
+
+    def visit(statement: Node) -> tuple[Node, ...]:
+        if isinstance(statement, Guard):
+            then = tuple(s for t in statement.then for s in visit(t))
+            otherwise = tuple(s for t in statement.otherwise for s in visit(t))
+            return (Guard(statement.condition, then, otherwise),)
+        if type(statement) is not Loop:
+            return (statement,)
+        if any(type(inner) is Loop for inner in enclosed(statement.body)):
+            body = tuple(s for t in statement.body for s in visit(t))
+            changed = Loop(statement.index, statement.start, statement.stop, statement.step, statement.role, body)
+            new[statement] = changed
+            return (changed,)
+        if statement.role != "serial":
+            return (statement,)
+        reason = _refusal(statement)
+        if reason is not None:
+            remarks.append(f"loop {statement.index.name} is no vector loop: {reason}")
+            return (statement,)
+        vector = Loop(statement.index, statement.start, statement.stop, statement.step, "vector", statement.body)
+        new[statement] = vector
+        return (vector,)
+
+    def version(statement: Node) -> Node:
+        """The guard stands outside the whole nest: it is tested once."""
+        loops = [s for s in enclosed((statement,)) if type(s) is Loop and s.role == "vector"]
+        if not loops or isinstance(statement, Guard):
+            return statement
+        accesses = [n for n in postorder(loops[0].body) if isinstance(n, Load | Store)]
+        condition = unit_condition(accesses, loops[0].index, program)
+        return statement if condition is None else Guard(condition, (statement,), (statement,))
+
+    statements = []
+    for statement in program.statements:
+        for marked in visit(statement):
+            guarded = version(marked) if versions else marked
+            if guarded is not marked:
+                new[statement] = guarded
+            statements.append(guarded)
+    changed = program.rewritten(statements, new)
+    return changed.remarked(remarks)
+
+
+def _refusal(loop: Loop) -> str | None:
+    stored: dict[Operand, tuple[Node, ...]] = {}
+    nodes = postorder(loop.body)
+    for node in nodes:
+        if isinstance(node, EFFECTS):
+            return f"{type(node).__name__} pins its order"
+        if isinstance(node, Opaque):
+            return f"the host's function {node.name} has no vector form"
+        if isinstance(node, Cast) and node.type.element.kind == "V":
+            return f"{node.type.element} is the host's type"
+        if isinstance(node, Store):
+            if stored.setdefault(node.operand, node.subscripts) != node.subscripts:
+                return f"{node.operand.name} is stored at two places"
+            if loop.index not in postorder(node.subscripts):
+                return f"every iteration stores the same element of {node.operand.name}"
+    for node in nodes:
+        if isinstance(node, Load) and stored.get(node.operand, node.subscripts) != node.subscripts:
+            return f"{node.operand.name} is stored and loaded at different elements"
+    return None

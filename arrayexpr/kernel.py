@@ -1,0 +1,289 @@
+"""Programs to results: optimize, emit, compile, evaluate, explain, and the `kernel` decorator."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from . import target as targets
+from ._core.driver import ARRAY_PASSES, run
+from ._core.engine.dispatch import Kernel
+from ._core.engine.plan import Plan, RegionStep, plan
+from ._core.engine.runtime import Runtime
+from ._core.errors import ArrayExprError, TypeMismatch
+from ._core.layout import Layout
+from ._core.nodes import Assign
+from ._core.program import Program
+from .adapters import c
+from .build import spec_of, trace
+from .expression import expression
+from .target import Target
+
+#: The languages that `emit` writes, with the module for each.
+LANGUAGES = {"c": c}
+
+# Programs compiled for `evaluate`, by text and types; the one unused longest goes.
+_EVALUATED_MAX = 256
+
+
+def optimize(
+    program: Program, layouts: Mapping[str, Any] | None = None, target: Target | None = None, *, contract: str = "exact"
+) -> Program:
+    """The program after all passes: simplified, shared, and as a schedule of loops.
+
+    `layouts` gives the layout of operands by name (a `Layout`, or an array that has it); what is known
+    of shapes and strides decides the order of loops, which of them join, and tiles. `target` is the
+    machine, this one where not given. `contract` is "exact" (the bits of the tree as written) or "fast".
+
+    Raises VerifyError where the program is no valid tree, ArrayExprError for layouts of no operand.
+
+    >>> import arrayexpr
+    >>> a, b = arrayexpr.array("a", float, 1), arrayexpr.array("b", float, 1)
+    >>> print(arrayexpr.optimize(arrayexpr.program(a * b + 0)))  # doctest: +ELLIPSIS
+    def kernel(a: float64[:], b: float64[:], *, r: float64[:]):
+    ...
+    """
+    given = {name: Layout.of(like) for name, like in (layouts or {}).items()}
+    for name, layout in given.items():
+        operand = program.operand(name)
+        if len(layout.shape) != operand.type.rank:
+            raise ArrayExprError(f"layout of {name} has {len(layout.shape)} axes: expected {operand.type.rank}")
+    program = program.replace(target=target or targets.detect(), layouts={**program.layouts, **given})
+    return run(program, contract=contract)
+
+
+def emit(program: Program, language: str = "c") -> str:
+    """The source text of a program in a language; one that is not scheduled yet is optimised first.
+
+    Raises UnsupportedError, naming the node, for what the language has no form for.
+    """
+    if language not in LANGUAGES:
+        raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
+    if any(isinstance(statement, Assign) for statement in program.statements):
+        program = optimize(program, target=program.target)
+    return LANGUAGES[language].emit(program)
+
+
+class _Compiled:
+    """One program, planned on first use."""
+
+    def __init__(self, program: Program, target: Target, contract: str = "exact"):
+        self.source = program
+        self.target = target
+        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=contract)
+        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target))
+
+    @property
+    def plan(self) -> Plan:
+        return self.runtime.plan
+
+
+def compile(
+    program: Program, *, target: Target | None = None, threads: int | None = None, contract: str = "exact"
+) -> Kernel:
+    """A callable for a program: `kernel(*operands, out=None)` gives its result, or a tuple of them.
+
+    Operands are arrays of the element types and ranks that the program declares, in any layout. `out`
+    is an array for the result, a tuple where there are several. C is compiled when the first call of
+    a kind of layout comes, and kept on disk; without a compiler the interpreter runs the program.
+    `threads` is how many to use, else `ARRAYEXPR_NUM_THREADS`.
+
+    >>> import numpy as np, arrayexpr
+    >>> a = arrayexpr.array("a", "float64", 2)
+    >>> double = arrayexpr.compile(arrayexpr.program(a + a.T))
+    >>> double(np.ones((2, 2)))
+    array([[2., 2.],
+           [2., 2.]])
+    """
+    compiled = _Compiled(program, _target(target, threads), contract)
+
+    def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
+        return compiled.runtime.run(made, args, out)
+
+    made = Kernel(resolve, program.name)
+    made.compiled = compiled
+    made.__doc__ = str(program)
+    return made
+
+
+def _target(target: Target | None, threads: int | None) -> Target:
+    chosen = target or targets.detect()
+    return chosen if threads is None else chosen.with_cores(threads)
+
+
+class _Traced:
+    """A function written for NumPy, traced anew for each combination of element types and ranks."""
+
+    def __init__(self, function: Callable[..., Any], target: Target | None, threads: int | None, contract: str):
+        self.function = function
+        self.target = target
+        self.threads = threads
+        self.contract = contract
+        self.compiled: dict[tuple[Any, ...], _Compiled] = {}
+        self.lock = threading.Lock()
+        parameters = inspect.signature(function).parameters.values()
+        for p in parameters:
+            if p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
+                raise TypeError(f"kernel {function.__name__} has the parameter {p}: expected positional ones only")
+        self.names = [p.name for p in parameters]
+        self.defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+
+    def bind(self, args: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[Any, ...]:
+        """All arguments by place, from what is given by place, by name and by default."""
+        if len(args) > len(self.names):
+            raise TypeError(f"{self.function.__name__} takes {len(self.names)} arguments: got {len(args)}")
+        values = dict(self.defaults)
+        values.update(zip(self.names, args, strict=False))
+        for name, value in keywords.items():
+            if name not in self.names:
+                raise TypeError(f"{self.function.__name__} has no parameter {name!r}")
+            if name in self.names[: len(args)]:
+                raise TypeError(f"{self.function.__name__} got parameter {name!r} twice")
+            values[name] = value
+        missing = [name for name in self.names if name not in values]
+        if missing:
+            raise TypeError(f"{self.function.__name__} misses the argument {missing[0]!r}")
+        return tuple(values[name] for name in self.names)
+
+    def for_arguments(self, args: tuple[Any, ...]) -> _Compiled:
+        """The program for the types of arguments."""
+        key = tuple(_spec(arg, name) for arg, name in zip(args, self.names, strict=True))
+        compiled = self.compiled.get(key)
+        if compiled is None:
+            with self.lock:
+                compiled = self.compiled.get(key)
+                if compiled is None:
+                    program = trace(self.function, *key, name=self.function.__name__)
+                    compiled = _Compiled(program, _target(self.target, self.threads), self.contract)
+                    self.compiled[key] = compiled
+        return compiled
+
+
+def _spec(arg: Any, name: str) -> Any:
+    """What tracing needs of an argument: its element type and rank, or the kind of a Python scalar."""
+    if isinstance(arg, list | tuple) or (hasattr(arg, "__array__") and not isinstance(arg, np.ndarray | np.generic)):
+        arg = np.asarray(arg)
+    try:
+        return spec_of(arg)
+    except TypeMismatch as error:
+        raise TypeMismatch(f"operand {name}: {error}") from None
+
+
+def kernel(
+    function: Callable[..., Any] | None = None,
+    *,
+    target: Target | None = None,
+    threads: int | None = None,
+    contract: str = "exact",
+) -> Any:
+    """Turn a function written for NumPy into a fused kernel.
+
+    The function is traced once for each combination of element types and ranks that it is called with;
+    it must not look at values (`if a[0] > 0`) or shapes. Called with arrays of any layout, it gives what
+    NumPy gives, bit for bit but for vector math; `out=` names arrays for the results.
+
+    >>> import numpy as np
+    >>> @kernel
+    ... def axpy(alpha, x, y):
+    ...     return alpha * x + y
+    >>> axpy(2.0, np.arange(3.0), np.ones(3))
+    array([1., 3., 5.])
+    """
+    if function is None:
+        return functools.partial(kernel, target=target, threads=threads, contract=contract)
+    traced = _Traced(function, target, threads, contract)
+
+    def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:
+        args = traced.bind(args, keywords)
+        return traced.for_arguments(args).runtime.run(made, args, out)
+
+    made = Kernel(resolve, function.__name__)
+    made.traced = traced
+    made.__wrapped__ = function
+    made.__doc__ = function.__doc__
+    return made
+
+
+_evaluated: dict[Any, Kernel] = {}
+_evaluated_lock = threading.Lock()
+
+
+def evaluate(text: str, arrays: Mapping[str, Any] | None = None, out: Any = None, **named: Any) -> Any:
+    """The value of an expression, given as text, over arrays by name.
+
+    The text is Python's expression syntax over the names, NumPy's functions and constants; it is parsed,
+    never run as Python. Raises ParseError with the place of what it does not take.
+
+    >>> import numpy as np
+    >>> evaluate("sqrt(a * a + 3 * b)", {"a": np.array([1.0, 2.0]), "b": np.array([1.0, 4.0])})
+    array([2., 4.])
+    """
+    given = {**(arrays or {}), **named}
+    specs = {name: _spec(array, name) for name, array in given.items()}
+    key = (text, tuple(specs.items()))
+    made = _evaluated.get(key)
+    if made is None:
+        made = compile(expression(text, specs))
+        with _evaluated_lock:
+            while len(_evaluated) >= _EVALUATED_MAX:
+                _evaluated.pop(next(iter(_evaluated)))
+            _evaluated[key] = made
+    names = [operand.name for operand in made.compiled.program.operands]
+    return made(*[given[name] for name in names], out=out)
+
+
+def explain(what: Any, *arrays: Any) -> str:
+    """How a program or kernel is optimised: the program as written, after the passes, and how it is run.
+
+    With arrays, for their layouts: which regions there are, the signature of each and its schedule. A
+    kernel made by `kernel` needs them, since its program depends on their types.
+    """
+    if isinstance(what, Program):
+        compiled = _Compiled(what, what.target or targets.detect())
+    elif hasattr(what, "traced"):
+        if not arrays and what.traced.names:
+            raise TypeError(f"explain of {what.__name__} needs its arguments: their types decide the program")
+        arrays = what.traced.bind(arrays, {})
+        compiled = what.traced.for_arguments(arrays)
+    elif isinstance(what, Kernel):
+        compiled = what.compiled
+    else:
+        raise TypeError(f"explain of {type(what).__name__}: expected a Program or a kernel")
+    parts = ["As written:", _indented(compiled.source), "After the passes on arrays:", _indented(compiled.program)]
+    parts.extend(_explain_steps(compiled, arrays) if arrays else _explain_unknown(compiled))
+    return "\n".join(parts)
+
+
+def _explain_unknown(compiled: _Compiled) -> list[str]:
+    scheduled = optimize(compiled.program, target=compiled.target)
+    return ["Scheduled, with layouts unknown:", _indented(scheduled), *(f"  note: {r}" for r in scheduled.remarks)]
+
+
+def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
+    """Run once on copies, so that every step's layouts are the real ones, and describe what was chosen."""
+    before = {id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()}
+    copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
+    compiled.runtime.run(Kernel(None, "explain"), copies)
+    lines = []
+    for number, step in enumerate(compiled.plan.steps, 1):
+        if not isinstance(step, RegionStep):
+            lines.append(f"Step {number}: {type(step).__name__} by NumPy or the interpreter")
+            continue
+        lines.append(f"Step {number}: {step.assign!r}")
+        if not step.region.codes:
+            lines.append("  run by the interpreter: no compiled code")
+        for code in {id(c): c for c in step.region.codes.values()}.values():
+            state = "compiled before" if id(code) in before else "compiled for these arrays"
+            lines.append(f"  {code!r}, {state}:")
+            lines.append(_indented(code.program))
+            lines.extend(f"  note: {remark}" for remark in code.program.remarks)
+    return lines
+
+
+def _indented(program: Program) -> str:
+    return "\n".join("  " + line for line in str(program).splitlines())

@@ -1,0 +1,66 @@
+"""Descriptions of the machines that programs are scheduled for."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ._core.errors import ArrayExprError
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What schedules ask of a machine: cache sizes in bytes, vector width in bytes, cores to use.
+
+    >>> Target(l1=32 << 10, l2=1 << 20, l3=8 << 20, vector=32, cores=4).cores
+    4
+    """
+
+    l1: int = 32 << 10
+    l2: int = 512 << 10
+    l3: int = 8 << 20
+    line: int = 64
+    vector: int = 16
+    cores: int = 1
+
+    def with_cores(self, cores: int) -> Target:
+        """The same machine with another number of cores to use."""
+        if cores < 1:
+            raise ArrayExprError(f"number of threads {cores}: expected at least 1")
+        return replace(self, cores=cores)
+
+
+def num_threads() -> int:
+    """How many threads kernels use: `ARRAYEXPR_NUM_THREADS`, or 1."""
+    text = os.environ.get("ARRAYEXPR_NUM_THREADS", "").strip() or "1"
+    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+        raise ArrayExprError(f"ARRAYEXPR_NUM_THREADS is {text!r}: expected a whole number from 1 to 9999")
+    return int(text)
+
+
+@functools.cache
+def detect() -> Target:
+    """This machine, as far as the system tells; the defaults where it does not."""
+    sizes = {}
+    for level in (1, 2, 3):
+        for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+            try:
+                if (index / "level").read_text().strip() != str(level):
+                    continue
+                if (index / "type").read_text().strip() == "Instruction":
+                    continue
+                text = (index / "size").read_text().strip()
+            except OSError:
+                continue
+            match = re.fullmatch(r"(\d+)([KM]?)", text)
+            if match:
+                sizes[f"l{level}"] = int(match[1]) << {"": 0, "K": 10, "M": 20}[match[2]]
+    try:
+        flags = set(re.findall(r"\w+", Path("/proc/cpuinfo").read_text().partition("flags")[2].partition("\n")[0]))
+    except OSError:
+        flags = set()
+    vector = 64 if "avx512f" in flags else 32 if "avx2" in flags else 16
+    return Target(**sizes, vector=vector, cores=num_threads())
