@@ -525,12 +525,12 @@ cpdef Node constant(object value, object type):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise TypeMismatch(f"constant {value!r} is no value of {t}") from None
-    if t.bits in (80, 160):
+    cdef bytes key = scalar.tobytes()
+    if t.bits in (80, 160) and np.finfo(np.longdouble).nmant == 63:
         # The padding bytes of x87 long doubles are arbitrary: they must not make two constants of one.
-        padded = np.zeros((), t.dtype)
-        padded[...] = scalar
-        scalar = padded
-    return _intern(CONSTANT, t.array(0), scalar.tobytes(), ())
+        size = np.dtype(np.longdouble).itemsize
+        key = b"".join([key[k:k + 10] + bytes(size - 10) for k in range(0, len(key), size)])
+    return _intern(CONSTANT, t.array(0), key, ())
 
 
 cpdef Node constant_of(bytes raw, object element):

@@ -242,10 +242,10 @@ class TextParser:
             if kind is None:
                 self.fail("expected an axis: ':', '::1' (contiguous) or '::0' (broadcast)", axis)
             layout.append(kind)
-        if order is not None and set(layout) > {"strided"}:
-            self.fail(f"order {_shorten(order)!r} says all: expected ':' for each axis", at)
         if not layout:
             self.fail("expected an axis ':' or more", at)
+        if order is not None and set(layout) != {"strided"}:
+            self.fail(f"order {_shorten(order)!r} says all: expected ':' for each axis", at)
         made: ArrayType = self.make(at, ArrayType, t, len(layout), tuple(layout) if order is None else None, order)
         return made
 
@@ -466,7 +466,7 @@ class TextParser:
             if type(value) in (int, float, str):
                 # NumPy reads a text in the type's own precision, but takes underscores and spaces too.
                 with np.errstate(all="ignore"):
-                    return np.zeros((), t.dtype) + t.dtype.type(value) if t.bits == 80 else t.dtype.type(value)
+                    return t.dtype.type(value)
         except (ValueError, OverflowError):
             pass
         self.fail(f'expected a number of {t}, or "inf", "-inf", "nan"', at)
@@ -510,7 +510,7 @@ class TextParser:
 
     def block(self, body: Sequence[ast.stmt], depth: int) -> list[Node]:
         """The statements of a block; operands and indices declared in it end with it."""
-        if depth > MAX_NESTING:
+        if depth > MAX_NESTING + 1:
             self.fail(f"statements stand more than {MAX_NESTING} deep", body[0])
         before = dict(self.names) if depth > 1 else None
         found: list[Node] = []
