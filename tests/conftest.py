@@ -1,6 +1,7 @@
 """Options and profiles of the tests."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,3 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cache of compiled kernels of this run's own: no test is helped by what another run left."""
+    with pytest.MonkeyPatch.context() as patch:
+        directory = str(tmp_path_factory.mktemp("kernels"))
+        patch.setenv("ARRAYEXPR_CACHE_DIR", directory)
+        patch.delenv("ARRAYEXPR_NUM_THREADS", raising=False)
+        yield directory

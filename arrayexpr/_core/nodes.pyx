@@ -14,6 +14,8 @@ from cpython.object cimport Py_EQ, PyObject, PyObject_RichCompareBool, PyTypeObj
 from cpython.type cimport type as pytype
 from libc.stdint cimport uint64_t, uintptr_t
 
+import keyword
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -482,6 +484,15 @@ cdef object _array_type(object t, str what):
     raise VerifyError(f"{what} has no type: expected an ArrayType, got {t!r}")
 
 
+cdef int _need_name(str name, str what) except -1:
+    # The text form must give the very name back: no keyword, and as Python's parser normalises it.
+    if name is None or not name.isidentifier() or keyword.iskeyword(name) or (
+        not name.isascii() and unicodedata.normalize("NFKC", name) != name
+    ):
+        raise VerifyError(f"{what} name {name!r} is not an identifier")
+    return 0
+
+
 cdef Node _need(object node, type cls, str what):
     if not isinstance(node, cls):
         raise VerifyError(f"{what} is {type(node).__name__}: expected {cls.__name__}")
@@ -545,14 +556,12 @@ cpdef Node constant_of(bytes raw, object element):
 
 
 cpdef Node operand(str name, object type):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"operand name {name!r} is not an identifier")
+    _need_name(name, "operand")
     return _intern(OPERAND, _array_type(type, f"operand {name}"), name, ())
 
 
 cpdef Node index(str name):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"index name {name!r} is not an identifier")
+    _need_name(name, "index")
     return _intern(INDEX, _SCALAR_INT, name, ())
 
 
@@ -618,6 +627,8 @@ cpdef Node apply(object op, tuple args):
     cdef dict known = op._results
     t = known.get(types)
     if t is None:
+        if op.arity == 1 and op.reduction is not None:
+            raise VerifyError(f"{op.name} only reduces: expected Reduce")
         for k in range(n):
             _need_value(args[k], f"operand {k} of {op.name}")
             rank = max(rank, types[k].rank)
@@ -663,8 +674,7 @@ cpdef Node contract(Node left, Node right):
 
 
 cpdef Node function(str name, tuple params, Node body):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"function name {name!r} is not an identifier")
+    _need_name(name, "function")
     for p in params:
         _need(p, Operand, f"parameter of {name}")
     if len({p.key for p in params}) != len(params):
@@ -693,16 +703,15 @@ cpdef Node call(Node function, tuple arguments):
 
 
 cpdef Node opaque(str name, tuple args, object type):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"opaque name {name!r} is not an identifier")
+    _need_name(name, "opaque")
     for a in args:
         _need_value(a, f"argument of {name}")
     return _intern(OPAQUE, _array_type(type, f"Opaque {name}").plain, name, args)
 
 
 cpdef Node side_effect(Node inner, object reads=None, object writes=None):
-    if inner is None:
-        raise VerifyError("SideEffect holds nothing: expected an expression or a statement")
+    if inner is None or isinstance(inner, Function):
+        raise VerifyError(f"SideEffect holds {type(inner).__name__}: expected an expression or a statement")
     sets = []
     for what, names in (("reads", reads), ("writes", writes)):
         if names is not None:
@@ -714,8 +723,8 @@ cpdef Node side_effect(Node inner, object reads=None, object writes=None):
 
 
 cpdef Node unreorderable(Node inner):
-    if inner is None:
-        raise VerifyError("Unreorderable holds nothing: expected an expression or a statement")
+    if inner is None or isinstance(inner, Function):
+        raise VerifyError(f"Unreorderable holds {type(inner).__name__}: expected an expression or a statement")
     return _intern(UNREORDERABLE, inner.type, None, (inner,))
 
 
@@ -827,7 +836,23 @@ cpdef Node rebuild(Node node, tuple args):
         return side_effect(args[0], *node.key)
     if cid == UNREORDERABLE:
         return unreorderable(args[0])
-    return _intern(cid, node.type, node.key, args)
+    if cid == FOR:
+        return for_(args[0], args[1], args[2], args[3], args[4:])
+    if cid == LOOP:
+        return loop(args[0], args[1], args[2], args[3], node.key, args[4:])
+    if cid == GUARD:
+        return guard(args[0], args[1:1 + <Py_ssize_t>node.key], args[1 + <Py_ssize_t>node.key:])
+    if cid == SCRATCH:
+        return scratch(args[0], args[1:])
+    if cid == PACK:
+        return pack(args[0], args[1], args[2:1 + len(args) // 2], args[1 + len(args) // 2:])
+    if cid == OPAQUE:
+        return opaque(node.key, args, node.type)
+    if cid == EXTENT:
+        return extent(args[0], node.key)
+    if cid == STRIDE:
+        return stride(args[0], node.key)
+    raise VerifyError(f"{type(node).__name__} has no children: got {len(args)}")
 
 
 # -- Traversal: iterative, so that depth has no limit --------------------------------------------
