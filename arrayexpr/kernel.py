@@ -266,7 +266,9 @@ def _explain_unknown(compiled: _Compiled) -> list[str]:
 
 def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     """Run once on copies, so that every step's layouts are the real ones, and describe what was chosen."""
-    before = {id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()}
+    before = {
+        id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()
+    }
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
     compiled.runtime.run(Kernel(None, "explain"), copies)
     lines = []
@@ -277,7 +279,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         lines.append(f"Step {number}: {step.assign!r}")
         if not step.region.codes:
             lines.append("  run by the interpreter: no compiled code")
-        for code in {id(c): c for c in step.region.codes.values()}.values():
+        for code in dict.fromkeys(step.region.codes.values()):
             state = "compiled before" if id(code) in before else "compiled for these arrays"
             lines.append(f"  {code!r}, {state}:")
             lines.append(_indented(code.program))
