@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import keyword
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -121,6 +122,9 @@ class _Traced:
 
     def __init__(self, function: Callable[..., Any], target: Target | None, threads: int | None, contract: str):
         self.function = function
+        name = function.__name__
+        # A lambda's name, `<lambda>`, is no program's.
+        self.name = name if name.isidentifier() and not keyword.iskeyword(name) else "kernel"
         self.target = target
         self.threads = threads
         self.contract = contract
@@ -158,7 +162,7 @@ class _Traced:
             with self.lock:
                 compiled = self.compiled.get(key)
                 if compiled is None:
-                    program = trace(self.function, *key, name=self.function.__name__)
+                    program = trace(self.function, *key, name=self.name)
                     compiled = _Compiled(program, _target(self.target, self.threads), self.contract)
                     self.compiled[key] = compiled
         return compiled
