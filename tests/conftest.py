@@ -33,3 +33,13 @@ def operators_as_they_were() -> Iterator[None]:
     yield
     ops._table.clear()
     ops._table.update(before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cache of compiled kernels of this run's own: no test is helped by what another run left."""
+    with pytest.MonkeyPatch.context() as patch:
+        directory = str(tmp_path_factory.mktemp("kernels"))
+        patch.setenv("ARRAYEXPR_CACHE_DIR", directory)
+        patch.delenv("ARRAYEXPR_NUM_THREADS", raising=False)
+        yield directory

@@ -482,6 +482,12 @@ cdef object _array_type(object t, str what):
     raise VerifyError(f"{what} has no type: expected an ArrayType, got {t!r}")
 
 
+cdef int _need_name(str name, str what) except -1:
+    if name is None or not name.isidentifier():
+        raise VerifyError(f"{what} name {name!r} is not an identifier")
+    return 0
+
+
 cdef Node _need(object node, type cls, str what):
     if not isinstance(node, cls):
         raise VerifyError(f"{what} is {type(node).__name__}: expected {cls.__name__}")
@@ -545,14 +551,12 @@ cpdef Node constant_of(bytes raw, object element):
 
 
 cpdef Node operand(str name, object type):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"operand name {name!r} is not an identifier")
+    _need_name(name, "operand")
     return _intern(OPERAND, _array_type(type, f"operand {name}"), name, ())
 
 
 cpdef Node index(str name):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"index name {name!r} is not an identifier")
+    _need_name(name, "index")
     return _intern(INDEX, _SCALAR_INT, name, ())
 
 
@@ -663,8 +667,7 @@ cpdef Node contract(Node left, Node right):
 
 
 cpdef Node function(str name, tuple params, Node body):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"function name {name!r} is not an identifier")
+    _need_name(name, "function")
     for p in params:
         _need(p, Operand, f"parameter of {name}")
     if len({p.key for p in params}) != len(params):
@@ -693,8 +696,7 @@ cpdef Node call(Node function, tuple arguments):
 
 
 cpdef Node opaque(str name, tuple args, object type):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"opaque name {name!r} is not an identifier")
+    _need_name(name, "opaque")
     for a in args:
         _need_value(a, f"argument of {name}")
     return _intern(OPAQUE, _array_type(type, f"Opaque {name}").plain, name, args)
@@ -827,6 +829,7 @@ cpdef Node rebuild(Node node, tuple args):
         return side_effect(args[0], *node.key)
     if cid == UNREORDERABLE:
         return unreorderable(args[0])
+    # What is left keeps its type; `verify` looks at the rest.
     return _intern(cid, node.type, node.key, args)
 
 
