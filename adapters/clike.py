@@ -490,9 +490,7 @@ class Writer:
         text = text if re.search(r"[.e]", text) else text + ".0"
         return text + ("f" if t.bits == 32 else "")
 
-    def _apply(
-        self, op: Operator, args: Sequence[Node], text: dict[Node, tuple[str, int]], uses: dict[Node, int]
-    ) -> tuple[str, int]:
+    def _apply(self, op: Operator, args: Sequence[Node], text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
         own = args[1].type.element if op.signature.startswith("BT") else args[0].type.element
         if op.may_raise and own.kind in op.may_raise and op.raises_when:
             atoms = [self._atom(a, text)[0] for a in args]
@@ -606,11 +604,11 @@ class Writer:
 
     def _unsigned_cast(self, of: ElementType, to: ElementType) -> str:
         """A conversion by the signed type, the upper half of the range moved down and back."""
-        half = f"({self.type(of)}){1 << (to.bits - 1)}.0L"
+        c_type, half = self.type(to), f"({self.type(of)}){1 << (to.bits - 1)}.0L"
         return (
-            f"static inline {self.type(to)} cast_{of.name}_{to.name}({self.type(of)} x) {{\n"
-            f"    return x >= {half} ? ({self.type(to)})(int{to.bits}_t)(x - {half}) ^ ({self.type(to)})1 << {to.bits - 1}\n"
-            f"        : ({self.type(to)})(int{to.bits}_t)x;\n}}"
+            f"static inline {c_type} cast_{of.name}_{to.name}({self.type(of)} x) {{\n"
+            f"    return x >= {half} ? ({c_type})(int{to.bits}_t)(x - {half}) ^ ({c_type})1 << {to.bits - 1}\n"
+            f"        : ({c_type})(int{to.bits}_t)x;\n}}"
         )
 
     def _cast(
@@ -630,9 +628,8 @@ class Writer:
                 )
                 return f"cast_{of.name}_{to.name}({value})", _ATOM
             if to.kind == "b":
-                self.helpers.setdefault(
-                    f"static inline {c_type} cast_{of.name}_bool({self.type(of)} x) {{ return x.re != 0 || x.im != 0; }}"
-                )
+                head = f"static inline {c_type} cast_{of.name}_bool({self.type(of)} x)"
+                self.helpers.setdefault(f"{head} {{ return x.re != 0 || x.im != 0; }}")
                 return f"cast_{of.name}_bool({value})", _ATOM
             return self._cast(real_of(of), to, (f"{atom}.re", _ATOM), part_of_complex=True)
         if to.kind == "c":

@@ -45,6 +45,10 @@ class TypeMismatch(ArrayExprError, TypeError):
     """Element types that an operator, a cast or a kernel does not take."""
 
 
+class OutOfRange(TypeMismatch, OverflowError):
+    """A number that its element type cannot hold."""
+
+
 class ShapeMismatch(ArrayExprError, ValueError):
     """Shapes that do not broadcast together, or do not fit an output."""
 

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .errors import TypeMismatch, VerifyError
+from .errors import OutOfRange, TypeMismatch, VerifyError
 from .ops import Operator
 from .types import BOOL, INT64, ArrayType, ElementType
 
@@ -524,7 +524,7 @@ cpdef Node constant(object value, object type):
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and t.kind in "iu":
         low, high = (-(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1) if t.kind == "i" else (0, (1 << t.bits) - 1)
         if not low <= value <= high:
-            raise TypeMismatch(f"constant {value} does not fit {t}: expected {low} to {high}")
+            raise OutOfRange(f"constant {value} does not fit {t}: expected {low} to {high}")
     # Asked before the conversion, which would warn.
     if t.kind != "c" and isinstance(value, (complex, np.complexfloating)):
         raise TypeMismatch(f"constant {value!r} is no value of {t}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeMismatch, TypeMismatch
+from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
 from ..interpret import interpret
 from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, View, postorder
 from ..program import Program
@@ -215,7 +215,7 @@ def _as_array(arg: Any, operand: Operand, limits: tuple[int, int]) -> Any:
         if "biufc".index(kind) > "biufc".index(t.element.kind) and not (kind == "i" and t.element.kind == "u"):
             raise TypeMismatch(f"operand {operand.name} is a Python {type(arg).__name__}: expected {t}")
         if kind == "i" and t.element.kind == "i" and not limits[0] <= arg <= limits[1]:
-            raise OverflowError(f"operand {operand.name} is {arg}: expected {limits[0]} to {limits[1]}")
+            raise OutOfRange(f"operand {operand.name} is {arg}: expected {limits[0]} to {limits[1]}")
         # The same range check as a constant gets.
         value = Constant(arg, t.element).value
         return np.asarray(value, dtype=t.element.dtype)
