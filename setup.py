@@ -15,6 +15,7 @@ MODULES = [
     "_core/verify.py",
     "_core/passes/nests.py",
     "_core/passes/simplify.py",
+    "_core/passes/share.py",
     "_core/passes/inline.py",
     "_core/passes/lower.py",
     "_core/passes/order_axes.py",

@@ -360,7 +360,11 @@ class Writer:
     def integer(self, expression: Node, level: int = 0) -> str:
         """An int64 expression over indices, lengths and strides, in the dialect's index type."""
         text: dict[Node, tuple[str, int]] = {}
+        named = self._scopes[-1].bounds
         for node in postorder((expression,)):
+            if node in named:
+                text[node] = (named[node], _ATOM)
+                continue
             match node:
                 case Constant(value):
                     text[node] = (str(value), _ATOM if value >= 0 else _UNARY)

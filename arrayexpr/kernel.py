@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from . import target as targets
+from ._core.driver import ARRAY_PASSES, run
 from ._core.engine.dispatch import Kernel
 from ._core.engine.plan import Plan, RegionStep, plan
 from ._core.engine.runtime import Runtime
 from ._core.errors import ArrayExprError, TypeMismatch
 from ._core.layout import Layout
 from ._core.nodes import Assign
-from ._core.passes.driver import ARRAY_PASSES, PASSES, run
 from ._core.program import Program
 from .adapters import c
 from .build import spec_of, trace
@@ -54,7 +54,7 @@ def optimize(
         if len(layout.shape) != operand.type.rank:
             raise ArrayExprError(f"layout of {name} has {len(layout.shape)} axes: expected {operand.type.rank}")
     program = program.replace(target=target or targets.detect(), layouts={**program.layouts, **given})
-    return run(program, PASSES, options={"simplify": {"contract": contract}})
+    return run(program, contract=contract)
 
 
 def emit(program: Program, language: str = "c") -> str:
@@ -75,7 +75,7 @@ class _Compiled:
     def __init__(self, program: Program, target: Target, contract: str = "exact"):
         self.source = program
         self.target = target
-        self.program = run(program.replace(target=target), ARRAY_PASSES, options={"simplify": {"contract": contract}})
+        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=contract)
         self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target))
 
     @property

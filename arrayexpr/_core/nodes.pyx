@@ -9,11 +9,13 @@ True
 """
 
 cimport cython
-from cpython.mem cimport PyMem_Free, PyMem_Calloc
+from cpython.mem cimport PyMem_Calloc, PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.object cimport Py_EQ, PyObject, PyObject_RichCompareBool, PyTypeObject, newfunc
 from cpython.type cimport type as pytype
 from libc.stdint cimport uint64_t, uintptr_t
 
+import keyword
+import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +27,9 @@ from .types import BOOL, INT64, ArrayType, ElementType
 cdef extern from "Python.h":
     Py_ssize_t Py_REFCNT(PyObject *) nogil
     void PyObject_GC_UnTrack(void *)
+    Py_ssize_t PyTuple_GET_SIZE(PyObject *)
+    PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
+    int PyList_Append(list, PyObject *) except -1
 
 
 class Slice(NamedTuple):
@@ -479,6 +484,15 @@ cdef object _array_type(object t, str what):
     raise VerifyError(f"{what} has no type: expected an ArrayType, got {t!r}")
 
 
+cdef int _need_name(str name, str what) except -1:
+    # The text form must give the very name back: no keyword, and as Python's parser normalises it.
+    if name is None or not name.isidentifier() or keyword.iskeyword(name) or (
+        not name.isascii() and unicodedata.normalize("NFKC", name) != name
+    ):
+        raise VerifyError(f"{what} name {name!r} is not an identifier")
+    return 0
+
+
 cdef Node _need(object node, type cls, str what):
     if not isinstance(node, cls):
         raise VerifyError(f"{what} is {type(node).__name__}: expected {cls.__name__}")
@@ -516,21 +530,22 @@ cpdef Node constant(object value, object type):
         low, high = (-(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1) if t.kind == "i" else (0, (1 << t.bits) - 1)
         if not low <= value <= high:
             raise TypeMismatch(f"constant {value} does not fit {t}: expected {low} to {high}")
+    # Asked before the conversion, which would warn.
+    if t.kind != "c" and isinstance(value, (complex, np.complexfloating)):
+        raise TypeMismatch(f"constant {value!r} is no value of {t}")
     try:
         with np.errstate(over="ignore"):
             scalar = np.asarray(value).astype(t.dtype)
         if scalar.shape != () or (t.kind in "iub" and not bool(scalar == value)):
             raise ValueError
-        if t.kind != "c" and isinstance(value, (complex, np.complexfloating)):
-            raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise TypeMismatch(f"constant {value!r} is no value of {t}") from None
-    if t.bits in (80, 160):
+    cdef bytes key = scalar.tobytes()
+    if t.bits in (80, 160) and np.finfo(np.longdouble).nmant == 63:
         # The padding bytes of x87 long doubles are arbitrary: they must not make two constants of one.
-        padded = np.zeros((), t.dtype)
-        padded[...] = scalar
-        scalar = padded
-    return _intern(CONSTANT, t.array(0), scalar.tobytes(), ())
+        size = np.dtype(np.longdouble).itemsize
+        key = b"".join([key[k:k + 10] + bytes(size - 10) for k in range(0, len(key), size)])
+    return _intern(CONSTANT, t.array(0), key, ())
 
 
 cpdef Node constant_of(bytes raw, object element):
@@ -541,14 +556,12 @@ cpdef Node constant_of(bytes raw, object element):
 
 
 cpdef Node operand(str name, object type):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"operand name {name!r} is not an identifier")
+    _need_name(name, "operand")
     return _intern(OPERAND, _array_type(type, f"operand {name}"), name, ())
 
 
 cpdef Node index(str name):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"index name {name!r} is not an identifier")
+    _need_name(name, "index")
     return _intern(INDEX, _SCALAR_INT, name, ())
 
 
@@ -614,6 +627,8 @@ cpdef Node apply(object op, tuple args):
     cdef dict known = op._results
     t = known.get(types)
     if t is None:
+        if op.arity == 1 and op.reduction is not None:
+            raise VerifyError(f"{op.name} only reduces: expected Reduce")
         for k in range(n):
             _need_value(args[k], f"operand {k} of {op.name}")
             rank = max(rank, types[k].rank)
@@ -659,8 +674,7 @@ cpdef Node contract(Node left, Node right):
 
 
 cpdef Node function(str name, tuple params, Node body):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"function name {name!r} is not an identifier")
+    _need_name(name, "function")
     for p in params:
         _need(p, Operand, f"parameter of {name}")
     if len({p.key for p in params}) != len(params):
@@ -689,16 +703,15 @@ cpdef Node call(Node function, tuple arguments):
 
 
 cpdef Node opaque(str name, tuple args, object type):
-    if name is None or not name.isidentifier():
-        raise VerifyError(f"opaque name {name!r} is not an identifier")
+    _need_name(name, "opaque")
     for a in args:
         _need_value(a, f"argument of {name}")
     return _intern(OPAQUE, _array_type(type, f"Opaque {name}").plain, name, args)
 
 
 cpdef Node side_effect(Node inner, object reads=None, object writes=None):
-    if inner is None:
-        raise VerifyError("SideEffect holds nothing: expected an expression or a statement")
+    if inner is None or isinstance(inner, Function):
+        raise VerifyError(f"SideEffect holds {type(inner).__name__}: expected an expression or a statement")
     sets = []
     for what, names in (("reads", reads), ("writes", writes)):
         if names is not None:
@@ -710,8 +723,8 @@ cpdef Node side_effect(Node inner, object reads=None, object writes=None):
 
 
 cpdef Node unreorderable(Node inner):
-    if inner is None:
-        raise VerifyError("Unreorderable holds nothing: expected an expression or a statement")
+    if inner is None or isinstance(inner, Function):
+        raise VerifyError(f"Unreorderable holds {type(inner).__name__}: expected an expression or a statement")
     return _intern(UNREORDERABLE, inner.type, None, (inner,))
 
 
@@ -823,37 +836,75 @@ cpdef Node rebuild(Node node, tuple args):
         return side_effect(args[0], *node.key)
     if cid == UNREORDERABLE:
         return unreorderable(args[0])
-    return _intern(cid, node.type, node.key, args)
+    if cid == FOR:
+        return for_(args[0], args[1], args[2], args[3], args[4:])
+    if cid == LOOP:
+        return loop(args[0], args[1], args[2], args[3], node.key, args[4:])
+    if cid == GUARD:
+        return guard(args[0], args[1:1 + <Py_ssize_t>node.key], args[1 + <Py_ssize_t>node.key:])
+    if cid == SCRATCH:
+        return scratch(args[0], args[1:])
+    if cid == PACK:
+        return pack(args[0], args[1], args[2:1 + len(args) // 2], args[1 + len(args) // 2:])
+    if cid == OPAQUE:
+        return opaque(node.key, args, node.type)
+    if cid == EXTENT:
+        return extent(args[0], node.key)
+    if cid == STRIDE:
+        return stride(args[0], node.key)
+    raise VerifyError(f"{type(node).__name__} has no children: got {len(args)}")
 
 
 # -- Traversal: iterative, so that depth has no limit --------------------------------------------
 
+cdef struct Frame:
+    PyObject *node
+    Py_ssize_t next
+
+cdef unsigned long long _traversals = 0
+
+
 cpdef list postorder(object roots):
     """Every node under `roots` once, children before parents."""
-    cdef list order = [], stack = []
-    cdef set seen = set()
-    cdef Node node, child
-    cdef object top
-    cdef Py_ssize_t k
-    for root in reversed(tuple(roots)):
-        stack.append(root)
-    while stack:
-        top = stack.pop()
-        if type(top) is tuple:
-            order.append((<tuple>top)[0])
-            continue
-        node = <Node?>top
-        if node in seen:
-            continue
-        seen.add(node)
-        if len(node.args) == 0:
-            order.append(node)
-            continue
-        stack.append((node,))
-        for k in range(len(node.args) - 1, -1, -1):
-            child = <Node>node.args[k]
-            if child not in seen:
-                stack.append(child)
+    # What was seen is marked in the node, with the number of the traversal: a set of 100,000 nodes costs a
+    # cache miss a look-up. Nothing in the loop runs Python code, so no other traversal comes between.
+    global _traversals
+    cdef list order = []
+    cdef tuple starts = tuple([<Node?>root for root in roots])
+    cdef Py_ssize_t top = -1, size = 256
+    cdef Frame *stack = <Frame *>PyMem_Malloc(size * sizeof(Frame))
+    cdef Frame *more
+    cdef PyObject *child
+    cdef PyObject *args
+    if stack == NULL:
+        raise MemoryError()
+    _traversals += 1
+    try:
+        for root in starts:
+            child = <PyObject *>root
+            while True:
+                if child != NULL and (<Node>child).mark != _traversals:
+                    (<Node>child).mark = _traversals
+                    top += 1
+                    if top == size:
+                        more = <Frame *>PyMem_Realloc(stack, 2 * size * sizeof(Frame))
+                        if more == NULL:
+                            raise MemoryError()
+                        stack, size = more, 2 * size
+                    stack[top].node = child
+                    stack[top].next = 0
+                if top < 0:
+                    break
+                args = <PyObject *>(<Node>stack[top].node).args
+                if stack[top].next < PyTuple_GET_SIZE(args):
+                    child = PyTuple_GET_ITEM(args, stack[top].next)
+                    stack[top].next += 1
+                else:
+                    PyList_Append(order, stack[top].node)
+                    child = NULL
+                    top -= 1
+    finally:
+        PyMem_Free(stack)
     return order
 
 

@@ -95,6 +95,7 @@ class Operator:
     raises: str = ""
     vector_math: str = ""
     reduction: str | None = None
+    only: tuple[str, ...] = ()
     _results: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -157,6 +158,8 @@ def _result(op: Operator, types: tuple[ElementType, ...]) -> ElementType:
         elif t is not _FIXED[place]:
             raise TypeMismatch(f"{op.name} takes {_FIXED[place]} as operand {places.index(place)}: got {shown}")
     assert common is not None, op.signature
+    if op.only and common.name not in op.only:
+        raise TypeMismatch(f"{op.name} is not defined on {common}: expected one of {', '.join(op.only)}")
     if common.kind not in op.kinds:
         raise TypeMismatch(f"{op.name} is not defined on {common}: expected one of the kinds {op.kinds}")
     if result == "T":
@@ -533,7 +536,7 @@ _row(
 )  # fmt: skip
 _row("square", "T>T", "iufc", {"iuf": "{0} * {0}", "c": "multiply_$N({0}, {0})"}, source=_MULTIPLY_COMPLEX, derivative=("2 * x0",))  # fmt: skip
 _row("reciprocal", "T>T", "fc", {"f": "1 / {0}", "c": "reciprocal_$N({0})"}, source={"c": _RECIPROCAL_COMPLEX}, cost=8, derivative=("-y * y",))  # fmt: skip
-_row("fma", "TTT>T", "f", "fma", numpy=_fma, derivative=("x1", "x0", "1"))
+_row("fma", "TTT>T", "f", "fma", numpy=_fma, only=("float32", "float64"), derivative=("x1", "x0", "1"))
 
 for _name, _symbol, _reduction in (("logical_and", "and", "logical_and"), ("logical_or", "or", "logical_or"), ("logical_xor", None, None)):  # fmt: skip
     _sign = {"logical_and": "&&", "logical_or": "||", "logical_xor": "!="}[_name]

@@ -103,7 +103,7 @@ def type_text(type: ArrayType | ElementType) -> str:
 
     >>> from arrayexpr._core.types import FLOAT64, Foreign
     >>> type_text(FLOAT64.array(2, order="C")), type_text(Foreign("point").array(1))
-    ("float64['C', :]", 'foreign("point")[:]')
+    ("float64['C', :, :]", 'foreign("point")[:]')
     """
     element = type if isinstance(type, ElementType) else type.element
     if element.kind != "V":
@@ -125,9 +125,11 @@ def _real_text(key: bytes, t: ElementType) -> str:
     # The shortest text of its own precision, where that reads back through double to the same bits.
     short = str(scalar)
     if t.bits == 80:
-        back = np.zeros((), t.dtype)
-        back[...] = t.dtype.type(short)
-        return f'"{short}"' if back.tobytes() == key else f"bits={_bits(key)}"
+        if 0 < abs(scalar) < np.finfo(t.dtype).tiny:
+            # The C library reads these back too, but says that they overflow.
+            return f"bits={_bits(key)}"
+        back = t.dtype.type(short)
+        return f'"{short}"' if back == scalar and np.signbit(back) == np.signbit(scalar) else f"bits={_bits(key)}"
     return short if t.dtype.type(float(short)).tobytes() == key else repr(float(scalar))
 
 
@@ -481,35 +483,28 @@ def show(node: Node) -> str:
 
 
 def _show(node: Node, depth: int, left: list[int]) -> str:
-    def part(child: Node) -> _Text:
-        left[0] -= 1
-        if left[0] < 0 or (depth == 0 and children(child)):
-            return "...", ATOM
-        if isinstance(child, Apply) or child.type is not None:
-            return _show_expression(child, depth, left)
-        return _show(child, depth - 1, left), ATOM
+    def part(child: Node) -> str:
+        return _shown(child, depth, left)[0]
 
     def parts(nodes: Iterable[Node]) -> str:
-        return ", ".join(part(child)[0] for child in nodes)
+        return ", ".join(map(part, nodes))
 
     if isinstance(node, Function):
-        return f"def {node.name}({', '.join(_parameters(node.params))}): return {part(node.body)[0]}"
+        return f"def {node.name}({', '.join(_parameters(node.params))}): return {part(node.body)}"
     if node.type is not None:
-        return part(node)[0]
+        return part(node)
     if isinstance(node, Assign):
-        target = part(node.target)[0]
-        if not (isinstance(node.target, View) and node.target.subscripts):
-            target += "[...]"
-        return f"{target} = {part(node.value)[0]}"
+        whole = not (isinstance(node.target, View) and node.target.subscripts)
+        return f"{part(node.target)}{'[...]' if whole else ''} = {part(node.value)}"
     if isinstance(node, Store):
-        return f"{node.operand.name}[{parts(node.subscripts) or '()'}] = {part(node.value)[0]}"
+        return f"{node.operand.name}[{parts(node.subscripts) or '()'}] = {part(node.value)}"
     if isinstance(node, For):
         kind = node.role if isinstance(node, Loop) else "range"
         return f"for {node.index.name} in {kind}({parts((node.start, node.stop, node.step))}): ..."
     if isinstance(node, Guard):
-        return f"if {part(node.condition)[0]}: ..."
+        return f"if {part(node.condition)}: ..."
     if isinstance(node, Scratch):
-        return f"{node.operand.name} = scratch({', '.join([type_text(node.operand.type), parts(node.extents)])})"
+        return f"{node.operand.name} = scratch({', '.join([type_text(node.operand.type), *map(part, node.extents)])})"
     if isinstance(node, Pack):
         windows = f"starts=({parts(node.starts)}), extents=({parts(node.extents)})"
         return f"pack({node.target.name}, {node.source.name}, {windows})"
@@ -519,15 +514,10 @@ def _show(node: Node, depth: int, left: list[int]) -> str:
     return f"{type(node).__name__.lower()}()"
 
 
-def _show_expression(node: Node, depth: int, left: list[int]) -> _Text:
-    # Bounded by _SHOWN_DEPTH, so this recursion is.
-    texts: list[_Text] = []
-    for child in children(node):
-        left[0] -= 1
-        if left[0] < 0 or (depth == 0 and children(child)):
-            texts.append(("...", ATOM))
-            if left[0] < 0 and len(texts) > 3 and not isinstance(node, Apply):
-                break
-        else:
-            texts.append(_show_expression(child, depth - 1, left))
-    return _expression(node, texts)
+def _shown(node: Node, depth: int, left: list[int]) -> _Text:
+    # Recursion, but no deeper than _SHOWN_DEPTH and of no more than _SHOWN_NODES nodes.
+    inner = children(node)
+    left[0] -= 1
+    if left[0] < 0 or (depth == 0 and inner):
+        return "...", ATOM
+    return _expression(node, [_shown(child, depth - 1, left) for child in inner[: _SHOWN_NODES + 3]])

@@ -122,10 +122,12 @@ class _Cutter:
         for node in postorder((value,)):
             args = tuple(new[child] for child in node.args)
             match node:
-                case Reduce(_, arg) if node.axes:
+                case Reduce(op, arg) if node.axes or op.arity == 1:
                     new[node] = self._array_step(node, [self._materialised(new[arg])])
                 case Reduce(_, arg):
-                    new[node] = new[arg]
+                    # Of no axes: the operand itself, as what the operator gives.
+                    element = node.type.element
+                    new[node] = new[arg] if arg.type.element is element else Cast(new[arg], element)
                 case Contract(left, right):
                     new[node] = self._array_step(node, [self._materialised(new[left]), self._materialised(new[right])])
                 case View(arg) if _source_or_none(new[arg]) is None:

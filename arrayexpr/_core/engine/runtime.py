@@ -9,9 +9,9 @@ import numpy as np
 
 from ..errors import ShapeMismatch, TypeMismatch
 from ..interpret import interpret
-from ..nodes import Assign, Constant, Contract, Operand, Reduce, View, postorder
+from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, View, postorder
 from ..program import Program
-from .dispatch import Entry, Kernel, allocate_like
+from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
@@ -25,6 +25,8 @@ class Runtime:
         self.plan = plan
         self.program = plan.program
         self.assigned = {_base(s.target).name for s in self.program.statements if isinstance(s, Assign)}
+        self.limits = _limits(self.program)
+        self.recipe = self._recipe()
 
     def run(self, kernel: Kernel, args: Sequence[Any], out: Any = None) -> Any:
         """The results for arguments; one, a tuple, or None as the program has one, several or none."""
@@ -32,7 +34,10 @@ class Runtime:
         if len(args) != len(program.operands):
             names = ", ".join(operand.name for operand in program.operands) or "none"
             raise TypeError(f"{program.name} takes {len(program.operands)} operands ({names}): got {len(args)}")
-        given = [_as_array(arg, operand) for arg, operand in zip(args, program.operands, strict=True)]
+        given = [
+            _as_array(arg, operand, self.limits[operand.name])
+            for arg, operand in zip(args, program.operands, strict=True)
+        ]
         outs = self._outputs(out)
         slots: dict[str, Any] = {}
         restore: list[tuple[Any, Any]] = []
@@ -41,7 +46,9 @@ class Runtime:
         for operand, array in zip(program.results, outs, strict=True):
             if array is not None:
                 slots[operand.name] = self._bound_output(operand, array, given, outs, restore)
-        direct = all(slots[o.name] is a for o, a in zip(program.operands, args, strict=True)) and not restore
+        direct = not restore and all(
+            slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
+        )
         for step in self.plan.steps:
             match step:
                 case RegionStep():
@@ -81,7 +88,7 @@ class Runtime:
         if operand.name in self.assigned:
             if not array.flags.writeable:
                 raise ValueError(f"operand {operand.name} is assigned to and its array is read-only")
-            if _walks_itself(array):
+            if walks_itself(array):
                 raise ValueError(f"operand {operand.name} is assigned to and its array overlaps itself")
         if array.dtype.isnative and array.flags.aligned:
             return array
@@ -103,7 +110,7 @@ class Runtime:
         others = [a for a in (*given, *outs) if a is not None and a is not array]
         early = self.plan.single is None and any(np.may_share_memory(array, other) for other in others)
         twice = sum(a is array for a in outs) > 1
-        if array.dtype == dtype and array.flags.aligned and not (early or twice or _walks_itself(array)):
+        if array.dtype == dtype and array.flags.aligned and not (early or twice or walks_itself(array)):
             return array
         copy = np.empty_like(array, dtype=dtype)
         if _reads(self.program, operand):
@@ -111,18 +118,35 @@ class Runtime:
         restore.append((array, copy))
         return copy
 
+    def _recipe(self) -> Recipe | None:
+        """How the call path runs this program without us; None where it is more than one region."""
+        step = self.plan.single
+        if step is None:
+            return None
+        operands = (*self.program.operands, *self.program.results)
+        names = [operand.name for operand in operands]
+        sources = (*step.sources, step.target)
+        if not all(source.slot in names for source in sources):
+            return None
+        return Recipe(
+            step.region,
+            [operand.type.element.dtype for operand in operands],
+            [operand.type.rank for operand in operands],
+            [names.index(source.slot) for source in sources],
+            [self.limits[name] for name in names],
+            len(self.program.operands),
+        )
+
     def _remember(self, kernel: Kernel, step: RegionStep, args: Sequence[Any], out: Any, slots: dict[str, Any]) -> None:
-        names = [operand.name for operand in self.program.operands]
-        arrays = list(args)
-        alone = False
-        if self.program.results:
-            names.append(self.program.results[0].name)
-            arrays.append(slots[names[-1]])
-            alone = out is None and arrays[-1].ndim == 0
+        """Have the kernel answer the next call like this one by itself."""
+        if self.recipe is None:
+            return
+        declared = (*self.program.operands, *self.program.results)
         streams = [source.array(slots) for source in (*step.sources, step.target)]
-        sources = [names.index(source.slot) for source in (*step.sources, step.target)]
         allocates = bool(self.program.results) and out is None
-        kernel.remember(Entry(step.region, arrays, streams, sources, len(args), allocates, alone))
+        kernel.remember(Entry.of(self.recipe, [slots[o.name] for o in declared], streams, allocates))
+        if not any(source.views for source in (*step.sources, step.target)):
+            kernel.add(self.recipe)
 
 
 def _base(node: Any) -> Operand:
@@ -140,7 +164,20 @@ def _reads(program: Program, operand: Operand) -> bool:
     )
 
 
-def _as_array(arg: Any, operand: Operand) -> Any:
+def _limits(program: Program) -> dict[str, tuple[int, int]]:
+    """The Python ints that each operand takes: NumPy refuses one that the array's own type does not hold."""
+    limits = {operand.name: (-(1 << 63), (1 << 63) - 1) for operand in program.declared}
+    for node in program.nodes():
+        if isinstance(node, Cast) and isinstance(node.arg, Operand) and node.arg.type.rank == 0:
+            t = node.type.element
+            if t.kind in "iu" and node.arg.type.element.kind == "i":
+                info = np.iinfo(t.dtype)
+                low, high = limits[node.arg.name]
+                limits[node.arg.name] = max(low, int(info.min)), min(high, int(info.max))
+    return limits
+
+
+def _as_array(arg: Any, operand: Operand, limits: tuple[int, int]) -> Any:
     """An argument as an array of the operand's element type and rank, in the caller's memory where it is one."""
     t = operand.type
     if isinstance(arg, bool | int | float | complex) and not isinstance(arg, np.generic):
@@ -149,6 +186,8 @@ def _as_array(arg: Any, operand: Operand) -> Any:
         kind = "b" if isinstance(arg, bool) else "i" if isinstance(arg, int) else "f" if isinstance(arg, float) else "c"
         if "biufc".index(kind) > "biufc".index(t.element.kind) and not (kind == "i" and t.element.kind == "u"):
             raise TypeMismatch(f"operand {operand.name} is a Python {type(arg).__name__}: expected {t}")
+        if kind == "i" and t.element.kind == "i" and not limits[0] <= arg <= limits[1]:
+            raise OverflowError(f"operand {operand.name} is {arg}: expected {limits[0]} to {limits[1]}")
         # The same range check as a constant gets.
         value = Constant(arg, t.element).value
         return np.asarray(value, dtype=t.element.dtype)
@@ -163,16 +202,6 @@ def _as_array(arg: Any, operand: Operand) -> Any:
     if array.ndim != t.rank:
         raise ShapeMismatch(f"operand {operand.name} has {array.ndim} axes (shape {array.shape}): expected {t.rank}")
     return array
-
-
-def _walks_itself(array: Any) -> bool:
-    """Whether two elements of an array may share memory."""
-    reach = array.dtype.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
-        if stride < reach:
-            return array.size > 0
-        reach = stride * (length - 1) + reach
-    return False
 
 
 def broadcast(named: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[int, ...]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from ..nodes import Call, Node, transform
+from ..nodes import Apply, Call, Cast, Constant, Node, postorder, transform
+from ..ops import operator
 from ..program import Program
+from ..types import BOOL
+
+_WHERE = operator("where")
 
 
 def inline(program: Program) -> Program:
@@ -11,6 +15,8 @@ def inline(program: Program) -> Program:
 
         y[...] = f(a)      with  f(x) = x * x
         →  y[...] = a * a
+
+    Arguments that the body does not read keep their part in the shape: `where(True, body, argument)`.
 
     Keeps: f(args) == body[params := args].
     """
@@ -21,7 +27,16 @@ def inline(program: Program) -> Program:
             return None
         # Arguments hold calls of their own, and so may the body: both are expanded by the next round.
         params = dict(zip(node.function.params, node.arguments, strict=True))
-        return transform((node.function.body,), params.get)[node.function.body]
+        body = node.function.body
+        expanded = transform((body,), params.get)[body]
+        if any(param.type.rank for param in params):
+            return expanded
+        # A value has the shape that all arguments broadcast to, also those that the body does not read.
+        used = set(postorder((body,)))
+        for param, argument in params.items():
+            if argument.type.rank and param not in used:
+                expanded = Apply(_WHERE, (Constant(True, BOOL), expanded, _as(argument, body)))
+        return expanded
 
     statements = program.statements
     while any(isinstance(node, Call) for node in program.replace(statements=statements).nodes()):
@@ -29,3 +44,9 @@ def inline(program: Program) -> Program:
         program = program.rewritten((new[s] for s in statements), new)
         statements = program.statements
     return program
+
+
+def _as(argument: Node, like: Node) -> Node:
+    """The argument cast to the element type of another node."""
+    element = like.type.element
+    return argument if argument.type.element is element else Cast(argument, element)

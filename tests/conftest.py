@@ -1,0 +1,34 @@
+"""Options and profiles of the tests."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "arrayexpr",
+    max_examples=int(os.environ.get("ARRAYEXPR_TEST_EXAMPLES", "150")),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+)
+settings.load_profile("arrayexpr")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite the outputs of the golden files")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A cache of compiled kernels of this run's own: no test is helped by what another run left."""
+    with pytest.MonkeyPatch.context() as patch:
+        directory = str(tmp_path_factory.mktemp("kernels"))
+        patch.setenv("ARRAYEXPR_CACHE_DIR", directory)
+        patch.delenv("ARRAYEXPR_NUM_THREADS", raising=False)
+        yield directory
