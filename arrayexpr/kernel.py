@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import keyword
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -121,6 +122,9 @@ class _Traced:
 
     def __init__(self, function: Callable[..., Any], target: Target | None, threads: int | None, contract: str):
         self.function = function
+        name = function.__name__
+        # A lambda's name, `<lambda>`, is no program's.
+        self.name = name if name.isidentifier() and not keyword.iskeyword(name) else "kernel"
         self.target = target
         self.threads = threads
         self.contract = contract
@@ -158,7 +162,7 @@ class _Traced:
             with self.lock:
                 compiled = self.compiled.get(key)
                 if compiled is None:
-                    program = trace(self.function, *key, name=self.function.__name__)
+                    program = trace(self.function, *key, name=self.name)
                     compiled = _Compiled(program, _target(self.target, self.threads), self.contract)
                     self.compiled[key] = compiled
         return compiled
@@ -266,7 +270,9 @@ def _explain_unknown(compiled: _Compiled) -> list[str]:
 
 def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     """Run once on copies, so that every step's layouts are the real ones, and describe what was chosen."""
-    before = {id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()}
+    before = {
+        id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()
+    }
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
     compiled.runtime.run(Kernel(None, "explain"), copies)
     lines = []
@@ -277,7 +283,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         lines.append(f"Step {number}: {step.assign!r}")
         if not step.region.codes:
             lines.append("  run by the interpreter: no compiled code")
-        for code in {id(c): c for c in step.region.codes.values()}.values():
+        for code in dict.fromkeys(step.region.codes.values()):
             state = "compiled before" if id(code) in before else "compiled for these arrays"
             lines.append(f"  {code!r}, {state}:")
             lines.append(_indented(code.program))

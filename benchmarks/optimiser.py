@@ -122,7 +122,9 @@ def check(contract: str) -> None:
     for shape in SHAPES:
         program = build(shape, 60)
         arrays = {operand.name: rng.uniform(0.5, 1.5, 9) for operand in program.operands}
-        before, after = interpret(program, arrays), interpret(run(program, contract=contract), arrays)
+        storage = np.full(9, np.nan), np.full(9, np.nan)
+        before = interpret(program, arrays | {"result": storage[0]})
+        after = interpret(run(program, contract=contract), arrays | {"result": storage[1]})
         if contract == "exact":
             np.testing.assert_array_equal(after["result"], before["result"])
         else:
@@ -163,7 +165,8 @@ def measure_pytensor(shape: str, n: int) -> float:
     start = time.perf_counter()
     operand, operands = once(lambda k: pt.vector(f"x{k}", dtype="float64"))
     make = Library(operand, lambda k: pt.constant(float(k)), pt.add, pt.mul, pt.neg, pt.sqrt)
-    graph = FunctionGraph(list(operands.values()), [BUILDERS[shape](n, make)], clone=False)
+    value = BUILDERS[shape](n, make)
+    graph = FunctionGraph(list(operands.values()), [value], clone=False)
     pytensor.compile.mode.optdb.query("+fast_run", "-inplace", "-fusion", "-cxx_only", "-BlasOpt").rewrite(graph)
     return time.perf_counter() - start
 
@@ -184,8 +187,8 @@ def pytensor_times(python: str, sizes: Iterable[int], limit: float) -> dict[tupl
                 found[shape, n] = f"> {limit:g} s"
                 break
             if done.returncode:
-                lines = done.stderr.strip().splitlines()
-                found[shape, n] = lines[-1][:40] if lines else f"exit {done.returncode}"
+                lines = [line for line in done.stderr.splitlines() if "Error" in line]
+                found[shape, n] = lines[-1].split(":")[0].split(".")[-1] if lines else f"exit {done.returncode}"
             else:
                 found[shape, n] = float(json.loads(done.stdout.splitlines()[-1]))
     return found
@@ -215,23 +218,23 @@ def main() -> None:
     small = [n for n in options.sizes if n <= 10_000]
     theirs = pytensor_times(options.pytensor_python, small, options.pytensor_limit)
     found = "not installed" if theirs is None else "measured"
-    print(f"contract {options.contract}; passes: {', '.join(passes())}; PyTensor: {found}")
+    print(f"contract {options.contract}; PyTensor: {found}; times in microseconds a node, the best of {options.repeat}")
     columns = ["construction", *passes()]
-    print(f"{'shape':<10}{'nodes':>8}{'nodes/s':>12}  " + "".join(f"{name + ' us':>16}" for name in columns), end="")
-    print(f"{'all us/node':>14}{'PyTensor nodes/s':>20}{'ratio':>9}")
+    print(f"{'shape':<10}{'nodes':>8}{'nodes/s':>12}  " + "".join(f"{name:>14}" for name in columns), end="")
+    print(f"{'all':>8}{'PyTensor nodes/s':>18}{'ours':>8}")
     totals: dict[tuple[str, int], float] = {}
     for shape in SHAPES:
         for n in options.sizes:
             times = measure(shape, n, options.contract, options.repeat, not options.no_verify)
             totals[shape, n] = times["all"]
             row = f"{shape:<10}{n:>8}{n / times['all']:>12,.0f}  "
-            row += "".join(f"{times[name] / n * 1e6:>16.2f}" for name in columns)
-            row += f"{times['all'] / n * 1e6:>14.2f}"
+            row += "".join(f"{times[name] / n * 1e6:>14.2f}" for name in columns)
+            row += f"{times['all'] / n * 1e6:>8.2f}"
             other = None if theirs is None else theirs.get((shape, n))
             if isinstance(other, float):
-                row += f"{n / other:>20,.0f}{other / times['all']:>8.0f}x"
+                row += f"{n / other:>18,.0f}{other / times['all']:>7.0f}x"
             else:
-                row += f"{other or '-':>20}{'':>9}"
+                row += f"{other or '-':>18}"
             print(row)
     for shape in SHAPES:
         if (shape, 10_000) in totals and (shape, 100_000) in totals:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arrayexpr._core.nodes import Apply, Assign, Constant, Extent, postorder
 from evaluator import run
 
 from arrayexpr._core.errors import ShapeMismatch, TypeMismatch, UnsupportedError
+from arrayexpr._core.nodes import Apply, Assign, Constant, Extent, postorder
 from arrayexpr._core.ops import Operator, operators, register
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import FLOAT64, elements

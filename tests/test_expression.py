@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from arrayexpr._core.nodes import Constant
 from evaluator import run
 from test_build import same, sample
 
 from arrayexpr._core.errors import ParseError, ShapeMismatch, TypeMismatch, UnsupportedError
+from arrayexpr._core.nodes import Constant
 from arrayexpr.build import Weak, spec_of
 from arrayexpr.expression import expression
 

@@ -21,8 +21,8 @@ from arrayexpr._core.layout import Layout
 from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand
 from arrayexpr._core.ops import Operator, operator, operators
 from arrayexpr._core.parser import parse
-from arrayexpr._core.passes.simplify import RULES, holds_all, simplify
 from arrayexpr._core.passes.share import share
+from arrayexpr._core.passes.simplify import RULES, holds_all, simplify
 from arrayexpr._core.program import Program
 from arrayexpr._core.rewrite import Log, Rewriter, Rule, RuleSet
 from arrayexpr._core.types import ElementType, element, elements

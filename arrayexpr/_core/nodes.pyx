@@ -14,8 +14,6 @@ from cpython.object cimport Py_EQ, PyObject, PyObject_RichCompareBool, PyTypeObj
 from cpython.type cimport type as pytype
 from libc.stdint cimport uint64_t, uintptr_t
 
-import keyword
-import unicodedata
 from typing import NamedTuple
 
 import numpy as np
@@ -485,10 +483,7 @@ cdef object _array_type(object t, str what):
 
 
 cdef int _need_name(str name, str what) except -1:
-    # The text form must give the very name back: no keyword, and as Python's parser normalises it.
-    if name is None or not name.isidentifier() or keyword.iskeyword(name) or (
-        not name.isascii() and unicodedata.normalize("NFKC", name) != name
-    ):
+    if name is None or not name.isidentifier():
         raise VerifyError(f"{what} name {name!r} is not an identifier")
     return 0
 
@@ -627,8 +622,6 @@ cpdef Node apply(object op, tuple args):
     cdef dict known = op._results
     t = known.get(types)
     if t is None:
-        if op.arity == 1 and op.reduction is not None:
-            raise VerifyError(f"{op.name} only reduces: expected Reduce")
         for k in range(n):
             _need_value(args[k], f"operand {k} of {op.name}")
             rank = max(rank, types[k].rank)
@@ -710,8 +703,8 @@ cpdef Node opaque(str name, tuple args, object type):
 
 
 cpdef Node side_effect(Node inner, object reads=None, object writes=None):
-    if inner is None or isinstance(inner, Function):
-        raise VerifyError(f"SideEffect holds {type(inner).__name__}: expected an expression or a statement")
+    if inner is None:
+        raise VerifyError("SideEffect holds nothing: expected an expression or a statement")
     sets = []
     for what, names in (("reads", reads), ("writes", writes)):
         if names is not None:
@@ -723,8 +716,8 @@ cpdef Node side_effect(Node inner, object reads=None, object writes=None):
 
 
 cpdef Node unreorderable(Node inner):
-    if inner is None or isinstance(inner, Function):
-        raise VerifyError(f"Unreorderable holds {type(inner).__name__}: expected an expression or a statement")
+    if inner is None:
+        raise VerifyError("Unreorderable holds nothing: expected an expression or a statement")
     return _intern(UNREORDERABLE, inner.type, None, (inner,))
 
 
@@ -836,23 +829,8 @@ cpdef Node rebuild(Node node, tuple args):
         return side_effect(args[0], *node.key)
     if cid == UNREORDERABLE:
         return unreorderable(args[0])
-    if cid == FOR:
-        return for_(args[0], args[1], args[2], args[3], args[4:])
-    if cid == LOOP:
-        return loop(args[0], args[1], args[2], args[3], node.key, args[4:])
-    if cid == GUARD:
-        return guard(args[0], args[1:1 + <Py_ssize_t>node.key], args[1 + <Py_ssize_t>node.key:])
-    if cid == SCRATCH:
-        return scratch(args[0], args[1:])
-    if cid == PACK:
-        return pack(args[0], args[1], args[2:1 + len(args) // 2], args[1 + len(args) // 2:])
-    if cid == OPAQUE:
-        return opaque(node.key, args, node.type)
-    if cid == EXTENT:
-        return extent(args[0], node.key)
-    if cid == STRIDE:
-        return stride(args[0], node.key)
-    raise VerifyError(f"{type(node).__name__} has no children: got {len(args)}")
+    # What is left keeps its type; `verify` looks at the rest.
+    return _intern(cid, node.type, node.key, args)
 
 
 # -- Traversal: iterative, so that depth has no limit --------------------------------------------

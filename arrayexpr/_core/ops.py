@@ -65,12 +65,15 @@ class Operator:
 
     `numpy` computes it on arrays of the right types. `c` is its spelling in the C family: the name
     of a libm function (its suffix for float and long double is added), or a template over `{0}`,
-    `{1}`, ...; one for all kinds or one per kinds or type, as `{"iu": ..., "float16": ..., "f": ...}`. `source` is C that the
-    spelling calls, with `$T` for the C type, `$R` for its parts' type, `$N` for our name of the type
-    and `$s` for libm's suffix. `cost` counts operations, an addition being one. `derivative` has a
-    text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none. Operands of the
-    kinds in `may_raise` make it raise ValueError with the text `raises` where the C condition
-    `raises_when` holds of an element.
+    `{1}`, ...; one for all kinds or one per kinds or type, as `{"iu": ..., "float16": ..., "f": ...}`.
+    `source` is C that the spelling calls, with `$T` for the C type, `$R` for its parts' type, `$N` for
+    our name of the type and `$s` for libm's suffix; `spellings` are those of other languages where they
+    differ. `only` names the element types where not all of the kinds will do. `vector_math` are the kinds
+    for which a result may be off by up to 4 ulp. `cost` counts operations, an addition being one.
+    `derivative` has a text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none.
+    Operands of the kinds in `may_raise` make it raise ValueError with the text `raises` where the C
+    condition `raises_when` holds of an element. `reduction` is the name of the NumPy function that
+    reduces by it.
     """
 
     name: str

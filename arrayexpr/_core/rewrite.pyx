@@ -90,7 +90,7 @@ cdef class NodeMap:
     cdef int put(self, Node key, Node value) except -1:
         cdef size_t place
         cdef PyObject *old
-        if 2 * (self._used + 1) > self._size:
+        if 3 * (self._used + 1) > 2 * self._size:
             self._grow()
         place = <size_t>key.hash_ & (self._size - 1)
         while self._table[2 * place] != NULL:
@@ -109,7 +109,7 @@ cdef class NodeMap:
         return 0
 
     cdef int _grow(self) except -1:
-        cdef size_t size = 64 if self._size == 0 else 4 * self._size
+        cdef size_t size = 64 if self._size == 0 else 2 * self._size
         cdef PyObject **table = <PyObject **>PyMem_Calloc(2 * size, sizeof(PyObject *))
         cdef size_t k, place
         if table == NULL:

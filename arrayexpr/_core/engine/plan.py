@@ -169,6 +169,9 @@ class _Cutter:
 
         # Streams are scalars here: the nest's rank is the signature's to say.
         scalar = transform((value,), stream)[value]
+        # In the order of the operands, which is the one that a reader of messages and of C expects.
+        place = {operand.name: k for k, operand in enumerate(self.plan.program.declared)}
+        streams = dict(sorted(streams.items(), key=lambda item: place.get(_source(item[0]).slot, len(place))))
         output = Operand(target.slot, statement.target.type.element)
         inputs = list(streams.values())
         region = Region(

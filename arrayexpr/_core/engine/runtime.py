@@ -27,6 +27,10 @@ class Runtime:
         self.assigned = {_base(s.target).name for s in self.program.statements if isinstance(s, Assign)}
         self.limits = _limits(self.program)
         self.recipe = self._recipe()
+        # Slots that are written before the last step: a later one may read what that overwrites.
+        self.early = {step.target.slot for step in plan.steps[:-1] if isinstance(step, RegionStep)}
+        if any(isinstance(step, InterpretStep) for step in plan.steps):
+            self.early.update(operand.name for operand in self.program.declared)
 
     def run(self, kernel: Kernel, args: Sequence[Any], out: Any = None) -> Any:
         """The results for arguments; one, a tuple, or None as the program has one, several or none."""
@@ -46,6 +50,8 @@ class Runtime:
         for operand, array in zip(program.results, outs, strict=True):
             if array is not None:
                 slots[operand.name] = self._bound_output(operand, array, given, outs, restore)
+        if len(self.plan.steps) > 1 and (self.early & slots.keys()):
+            self._check_shapes(slots)
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
@@ -79,6 +85,8 @@ class Runtime:
         for operand, array in zip(self.program.results, outs, strict=True):
             if array is not None and not isinstance(array, np.ndarray):
                 raise TypeError(f"out for {operand.name} is {type(array).__name__}: expected a NumPy array")
+            if array is not None:
+                _refuse_masked(array, f"out for {operand.name}")
             if array is not None and not array.flags.writeable:
                 raise ValueError(f"out for {operand.name} is read-only")
         return outs
@@ -106,10 +114,9 @@ class Runtime:
             raise ShapeMismatch(f"out for {operand.name} has {array.ndim} axes: expected {operand.type.rank}")
         if not np.can_cast(dtype, array.dtype, "same_kind"):
             raise TypeMismatch(f"out for {operand.name} has element type {array.dtype}: expected {dtype}")
-        # With several steps a later one may read what an earlier one's output would have overwritten.
-        others = [a for a in (*given, *outs) if a is not None and a is not array]
-        early = self.plan.single is None and any(np.may_share_memory(array, other) for other in others)
-        twice = sum(a is array for a in outs) > 1
+        others = [a for o, a in zip(self.program.results, outs, strict=True) if a is not None and o is not operand]
+        twice = any(np.may_share_memory(array, other) for other in others)
+        early = operand.name in self.early and any(np.may_share_memory(array, other) for other in given)
         if array.dtype == dtype and array.flags.aligned and not (early or twice or walks_itself(array)):
             return array
         copy = np.empty_like(array, dtype=dtype)
@@ -136,6 +143,27 @@ class Runtime:
             [self.limits[name] for name in names],
             len(self.program.operands),
         )
+
+    def _check_shapes(self, slots: dict[str, Any]) -> None:
+        """Raise what a step will have to say of shapes before the first one changes anything."""
+        known = dict(slots)
+        for step in self.plan.steps:
+            if isinstance(step, RegionStep):
+                shape = _fitting(step, [source.array(known) for source in step.sources], known)
+                known.setdefault(step.target.slot, _stand_in(shape))
+            elif isinstance(step, ArrayStep):
+                arrays = [source.array(known) for source in step.sources]
+                if isinstance(step.node, Reduce) and arrays[0].size:
+                    axes, keepdims = step.node.axes, step.node.keepdims
+                    lengths = (
+                        (1 if k in axes else n, k not in axes or keepdims) for k, n in enumerate(arrays[0].shape)
+                    )
+                    known[step.slot] = _stand_in(tuple(n for n, kept in lengths if kept))
+                elif isinstance(step.node, Contract):
+                    known[step.slot] = _stand_in(_product_shape(step, arrays))
+                else:
+                    # Of no elements: some reductions refuse that, and none costs anything.
+                    known[step.slot] = _run_array(step, known)
 
     def _remember(self, kernel: Kernel, step: RegionStep, args: Sequence[Any], out: Any, slots: dict[str, Any]) -> None:
         """Have the kernel answer the next call like this one by itself."""
@@ -191,8 +219,11 @@ def _as_array(arg: Any, operand: Operand, limits: tuple[int, int]) -> Any:
         # The same range check as a constant gets.
         value = Constant(arg, t.element).value
         return np.asarray(value, dtype=t.element.dtype)
-    array = np.asarray(arg) if isinstance(arg, np.ndarray | np.generic) else None
-    if array is None:
+    array = None
+    if isinstance(arg, np.ndarray | np.generic):
+        _refuse_masked(arg, f"operand {operand.name}")
+        array = np.asarray(arg)
+    else:
         interface = getattr(arg, "__array__", None)
         if interface is None and not isinstance(arg, list | tuple):
             raise TypeMismatch(f"operand {operand.name} is {type(arg).__name__}: expected an array of {t}")
@@ -202,6 +233,12 @@ def _as_array(arg: Any, operand: Operand, limits: tuple[int, int]) -> Any:
     if array.ndim != t.rank:
         raise ShapeMismatch(f"operand {operand.name} has {array.ndim} axes (shape {array.shape}): expected {t.rank}")
     return array
+
+
+def _refuse_masked(array: Any, what: str) -> None:
+    # Other subclasses are the arrays that they hold; of this one the mask would be lost without a word.
+    if isinstance(array, np.ndarray) and type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
+        raise TypeMismatch(f"{what} is a masked array: expected a plain one, such as its `filled()`")
 
 
 def broadcast(named: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[int, ...]:
@@ -228,21 +265,34 @@ def broadcast(named: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[int, ...]:
     return tuple(result)
 
 
+def _stand_in(shape: tuple[int, ...]) -> Any:
+    """An array of a shape that takes no memory."""
+    return np.broadcast_to(np.int8(0), shape)
+
+
+def _fitting(step: RegionStep, streams: Sequence[Any], slots: dict[str, Any]) -> tuple[int, ...]:
+    """The shape that a region's sources broadcast to, once it is sure to fit the target's."""
+    shape = broadcast([(source.slot, array.shape) for source, array in zip(step.sources, streams, strict=True)])
+    target = step.target
+    if target.slot in slots:
+        out = target.array(slots).shape
+        lengths = zip(reversed(shape), reversed(out), strict=False)
+        if len(shape) > len(out) or any(n not in (1, m) for n, m in lengths):
+            raise ShapeMismatch(f"{target.slot} has shape {out}: expected {shape}")
+    elif target.views or len(shape) != step.assign.target.type.rank:
+        raise ShapeMismatch(f"the shape of {target.slot} is not known: expected it to be given as out")
+    return shape
+
+
 def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
-    named = [(source.slot, array.shape) for source, array in zip(step.sources, streams, strict=True)]
-    shape = broadcast(named)
+    shape = _fitting(step, streams, slots)
     target = step.target
     if target.slot in slots:
         out = target.array(slots)
-        if len(shape) > out.ndim or broadcast([(target.slot, out.shape), *named]) != out.shape:
-            raise ShapeMismatch(f"{target.slot} has shape {out.shape}: expected {shape}")
     else:
-        element = step.assign.target.type.element
-        if target.views or len(shape) != step.assign.target.type.rank:
-            raise ShapeMismatch(f"the shape of {target.slot} is not known: expected it to be given as out")
-        out = slots[target.slot] = allocate_like(streams, shape, element.dtype)
+        out = slots[target.slot] = allocate_like(streams, shape, step.assign.target.type.element.dtype)
     copied = False
     for k, array in enumerate(streams):
         if _partly_overlaps(array, out):
@@ -272,6 +322,21 @@ def _partly_overlaps(array: Any, out: Any) -> bool:
         return True
 
 
+def _product_shape(step: ArrayStep, arrays: Sequence[Any]) -> tuple[int, ...]:
+    """The shape of a matrix product; a vector is a row on the left and a column on the right."""
+    left, right = (a.shape for a in arrays)
+    rows, columns = left[-2:-1], right[-1:] if len(right) > 1 else ()
+    if left[-1] != right[-2 if len(right) > 1 else -1]:
+        raise _no_product(step, arrays)
+    batch = broadcast([(s.slot, a.shape[:-2]) for s, a in zip(step.sources, arrays, strict=True)])
+    return (*batch, *rows, *columns)
+
+
+def _no_product(step: ArrayStep, arrays: Sequence[Any]) -> ShapeMismatch:
+    left, right = (f"{s.slot} {a.shape}" for s, a in zip(step.sources, arrays, strict=True))
+    return ShapeMismatch(f"{left} and {right} do not contract")
+
+
 def _run_array(step: ArrayStep, slots: dict[str, Any]) -> Any:
     arrays = [source.array(slots) for source in step.sources]
     node = step.node
@@ -279,8 +344,7 @@ def _run_array(step: ArrayStep, slots: dict[str, Any]) -> Any:
         try:
             return np.asarray(np.matmul(*arrays))
         except ValueError:
-            left, right = (f"{s.slot} {a.shape}" for s, a in zip(step.sources, arrays, strict=True))
-            raise ShapeMismatch(f"{left} and {right} do not contract") from None
+            raise _no_product(step, arrays) from None
     assert isinstance(node, Reduce)
     axis = node.axes if node.op.arity == 2 else node.axes[0] if len(node.axes) == 1 else None
     function = getattr(np, node.op.reduction or "")

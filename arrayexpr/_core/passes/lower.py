@@ -27,7 +27,6 @@ from ..nodes import (
 )
 from ..program import Program
 
-
 _ELEMENTWISE = (Constant, Operand, Apply, Cast)
 
 
