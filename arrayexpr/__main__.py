@@ -33,14 +33,14 @@ import numpy as np
 
 from . import __version__
 from . import target as targets
+from ._core.driver import Step
+from ._core.driver import run as run_passes
 from ._core.engine.plan import RegionStep
 from ._core.errors import ArrayExprError, ParseError, ShapeMismatch
 from ._core.infer import shape as shape_of
 from ._core.layout import Layout
 from ._core.nodes import Assign, Operand
 from ._core.parser import parse
-from ._core.passes.driver import PASSES
-from ._core.passes.driver import run as run_passes
 from ._core.program import Program
 from ._core.types import ArrayType, ElementType, element
 from .build import Weak, spec_of
@@ -256,26 +256,17 @@ def _is_fortran(layout: Layout) -> bool:
 # -- show, emit, explain ------------------------------------------------------------------------
 
 
-def _steps(program: Program, contract: str) -> Iterator[tuple[str, Program]]:
-    """The name of each pass, and the program after it; the same object where it changed nothing."""
-    for name in PASSES:
-        program = run_passes(program, (name,), options={"simplify": {"contract": contract}})
-        yield name, program
-
-
 def _show(options: argparse.Namespace) -> None:
     program, given = _program(options)
     program = _with_facts(program, given, options)
     print("# as written", program, sep="\n")
-    remarks = program.remarks
-    for name, after in _steps(program, options.contract):
-        if after.statements == program.statements:
-            print(f"# {name}: nothing changed\n")
-        else:
-            print(f"# {name}", after, sep="\n")
-        for remark in after.remarks[len(remarks) :]:
-            print(f"# {name} remarks: {remark}\n")
-        program, remarks = after, after.remarks
+    steps: list[Step] = []
+    run_passes(program, steps=steps, contract=options.contract)
+    for step in steps:
+        # What is said of a program stands in comments, so that every program can be cut out and parsed.
+        said = [*str(step).splitlines(), *(f"remark: {r}" for r in step.after.remarks[len(step.before.remarks) :])]
+        print(*(f"# {line}" for line in said), sep="\n")
+        print(step.after if step.after.statements != step.before.statements else "")
 
 
 def _emit(options: argparse.Namespace) -> None:

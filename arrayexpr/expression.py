@@ -6,7 +6,7 @@
 (['a', 'b', 'c'], float32[:, :])
 >>> expression("__import__('os').system('ls')", {})
 Traceback (most recent call last):
-arrayexpr._core.errors.ParseError: unknown function '__import__' ... (line 1, column 1)
+arrayexpr._core.errors.ParseError: unknown method 'system' ... (line 1, column 1)
 """
 
 from __future__ import annotations
