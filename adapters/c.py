@@ -17,10 +17,27 @@ to 64; it may be NULL where that is 0. Returns 0, or one of the ARRAYEXPR_ codes
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
-from arrayexpr._core.nodes import Constant, Extent, Index, Load, Loop, Node, Operand, Scratch, Store, postorder
+from arrayexpr._core.affine import integer
+from arrayexpr._core.nodes import (
+    Assign,
+    Constant,
+    Extent,
+    Load,
+    Loop,
+    Node,
+    Operand,
+    Scratch,
+    Slice,
+    Store,
+    View,
+    postorder,
+)
+from arrayexpr._core.passes.lower import base_of, extents_of
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
+from arrayexpr._core.types import BROADCAST
 
 from .clike import Dialect, Writer
 
@@ -43,6 +60,9 @@ C = Dialect(
         "parallel": ("#ifdef _OPENMP", "#pragma omp parallel for num_threads(threads) if (threads > 1)", "#endif"),
     },
 )
+
+# As C's shifts: sums and products in comparisons need no parentheses.
+_COMPARED = 9
 
 _HEAD = """\
 #include <complex.h>
@@ -93,8 +113,9 @@ static inline int arrayexpr_overlap(const arrayexpr_array *a, int rank_a, ptrdif
 def emit(program: Program, *, checked: bool = True) -> str:
     """The C source of a scheduled program (`optimize` gives one).
 
-    `checked` adds the tests that shapes fit and that no output partly overlaps another operand; the
-    caller of an unchecked kernel has made sure of both, and gives broadcast axes stride 0.
+    `checked` adds the tests that shapes fit, that an operand whose layout the program knows has that
+    layout, and that no output partly overlaps another operand; the caller of an unchecked kernel has
+    made sure of all that, and gives broadcast axes stride 0.
 
     Raises UnsupportedError for what C has no form for, naming the node.
     """
@@ -164,13 +185,11 @@ def _uses(text: str, name: str) -> bool:
 def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]:
     lines = []
     place = {operand: k for k, operand in enumerate(program.declared)}
-    for operand, axis, loop_extent in _walked(program):
-        if isinstance(loop_extent, Extent) and loop_extent.operand is operand and loop_extent.axis == axis:
-            continue
-        length = f"arrays[{place[operand]}].shape[{axis}]"
-        wanted = writer.integer(loop_extent)
-        alone = "" if operand in stored else f"{length} != 1 && "
-        lines.append(f"    if ({alone}{length} != {wanted}) return ARRAYEXPR_SHAPE;")
+    for k, operand in enumerate(program.declared):
+        if operand.name in program.layouts:
+            lines.append(f"    if ({' || '.join(_differs(k, operand, program))}) return ARRAYEXPR_SHAPE;")
+    source = program.source
+    lines.extend(_within(program, writer, stored) if source is None else _fits(source, program, writer, stored))
     for out in program.declared:
         if out not in stored:
             continue
@@ -182,24 +201,126 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
                 f"    if (arrayexpr_overlap(&arrays[{a}], {out.type.rank}, {out.type.element.itemsize}, "
                 f"&arrays[{b}], {other.type.rank}, {other.type.element.itemsize})) return ARRAYEXPR_OVERLAP;"
             )
-    return lines
+    return list(dict.fromkeys(lines))
+
+
+def _differs(place: int, operand: Operand, program: Program) -> list[str]:
+    """The tests that an array has not the layout that the program was scheduled for."""
+    layout = program.layouts[operand.name]
+    tests = [f"arrays[{place}].shape[{axis}] != {n}" for axis, n in enumerate(layout.shape)]
+    # The stride of an axis of one element says nothing.
+    tests += [
+        f"arrays[{place}].strides[{axis}] != {s}"
+        for axis, (n, s) in enumerate(zip(layout.shape, layout.strides, strict=True))
+        if n > 1
+    ]
+    return tests or ["0"]
+
+
+def _fits(source: Program, program: Program, writer: Writer, stored: set[Operand]) -> Iterator[str]:
+    """The tests that the shapes of a program on arrays fit together."""
+    for statement in source.statements:
+        if not isinstance(statement, Assign):
+            continue
+        for length, wanted, stretches in _lengths(statement):
+            operands = [n.operand.name for n in postorder((length, wanted)) if isinstance(n, Extent)]
+            if length is wanted or all(name in program.layouts for name in operands):
+                continue
+            got, asked = writer.integer(length, _COMPARED), writer.integer(wanted, _COMPARED)
+            # What is stored too is walked by its own stride, that of an axis of one element included.
+            stretched = isinstance(stretches, Extent) and stretches.operand not in stored
+            alone = f"{writer.integer(stretches, _COMPARED)} != 1 && " if stretched else ""
+            yield f"    if ({alone}{got} != {asked}) return ARRAYEXPR_SHAPE;"
+        for node in postorder((statement,)):
+            if isinstance(node, View) and node.subscripts is not None and isinstance(base_of(node), Operand):
+                lengths = iter(extents_of(node.arg))
+                for item in node.subscripts:
+                    if item is None:
+                        continue
+                    length = writer.integer(next(lengths), _COMPARED)
+                    if not isinstance(item, Slice):
+                        yield f"    if ({length} < {item + 1 if item >= 0 else -item}) return ARRAYEXPR_SHAPE;"
+
+
+def _lengths(statement: Assign) -> Iterator[tuple[Node, Node, Node | None]]:
+    """For each axis of each operand of a value: its length, the length that it must have, and the length that
+    may be 1 in its stead, whose one element is then read all along."""
+    stack: list[tuple[Node, tuple[Node, ...]]] = [(statement.value, extents_of(statement.target))]
+    seen = set()
+    while stack:
+        node, wanted = stack.pop()
+        wanted = wanted[len(wanted) - node.type.rank :]
+        if (node, wanted) in seen or not wanted:
+            continue
+        seen.add((node, wanted))
+        if isinstance(node, View) and not isinstance(base_of(node), Operand):
+            inner: list[Node] = list(wanted)
+            for place, axis in enumerate(node.order):
+                inner[axis] = wanted[place]
+            stack.append((node.arg, tuple(inner)))
+        elif isinstance(node, View | Operand):
+            for length, asked, whole in zip(extents_of(node), wanted, _whole_axes(node), strict=True):
+                if not isinstance(length, Constant) or length.value != 1:
+                    yield length, asked, whole
+        else:
+            stack.extend((child, wanted) for child in node.args)
+
+
+def _whole_axes(view: Node) -> list[Node | None]:
+    """For each axis of views of an operand the length of the operand's axis, where it is that as a whole."""
+    chain = []
+    while isinstance(view, View):
+        chain.append(view)
+        view = view.arg
+    axes: list[Node | None] = [Extent(view, axis) for axis in range(view.type.rank)]
+    for link in reversed(chain):
+        if link.order is not None:
+            axes = [axes[axis] for axis in link.order]
+            continue
+        inner, axes = iter(axes), []
+        for item in link.subscripts:
+            if item is None:
+                axes.append(None)
+                continue
+            axis = next(inner)
+            if isinstance(item, Slice):
+                whole = item.start is None and item.stop is None and item.step in (None, 1, -1)
+                axes.append(axis if whole else None)
+    return axes
+
+
+def _within(program: Program, writer: Writer, stored: set[Operand]) -> Iterator[str]:
+    """The tests that a schedule written as such does not walk beyond the axes that its loops walk along.
+
+    It does not say whether a loop was meant to walk a whole axis: one that is longer is taken.
+    """
+    place = {operand: k for k, operand in enumerate(program.declared)}
+    for operand, axis, stop in _walked(program):
+        # An operand of a known layout is tested as a whole, and joined loops walk beyond its axes.
+        if operand.name in program.layouts or operand.type.layout[axis] == BROADCAST:
+            continue
+        if not (isinstance(stop, Extent) and (stop.operand, stop.axis) == (operand, axis)):
+            length = f"arrays[{place[operand]}].shape[{axis}]"
+            alone = "" if operand in stored else f"{length} != 1 && "
+            yield f"    if ({alone}{length} < {writer.integer(stop, _COMPARED)}) return ARRAYEXPR_SHAPE;"
 
 
 def _walked(program: Program) -> list[tuple[Operand, int, Node]]:
-    """For each axis of an operand that a whole loop walks: the operand, the axis and the loop's length."""
-    found: dict[tuple[Operand, int], Node] = {}
+    """For each axis of an operand that a loop walks along from 0: the operand, the axis and the loop's end."""
+    found: dict[tuple[Operand, int, Node], None] = {}
     declared = set(program.declared)
-    for statement in enclosed(program.statements):
-        if not isinstance(statement, Loop):
-            continue
-        for node in postorder(statement.body):
-            if not isinstance(node, Load | Store) or node.operand not in declared:
-                continue
-            for axis, subscript in enumerate(node.subscripts):
-                whole = isinstance(statement.start, Constant) and statement.start.value == 0
-                if isinstance(subscript, Index) and subscript is statement.index and whole:
-                    found.setdefault((node.operand, axis), statement.stop)
-    return [(operand, axis, stop) for (operand, axis), stop in found.items()]
+    for statement in program.statements:
+        # A tile's loop goes where the loop over tiles goes. Another statement's loop may have the same index.
+        loops: dict[Node, Loop] = {}
+        for inner in enclosed((statement,)):
+            if isinstance(inner, Loop):
+                loops[inner.index] = loops.get(inner.start, inner)
+        for node in postorder((statement,)):
+            if isinstance(node, Load | Store) and node.operand in declared:
+                for axis, subscript in enumerate(node.subscripts):
+                    if subscript in loops and loops[subscript].start is integer(0):
+                        found[node.operand, axis, loops[subscript].stop] = None
+    return list(found)
 
 
 def _scratch_function(program: Program, writer: Writer) -> list[str]:

@@ -22,6 +22,7 @@ class Program:
     a whole, which gives it its shape, and nobody outside sees it.
     `remarks` are what passes have to say to a reader, such as why a loop is no vector loop.
     `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
+    `source` is the program on arrays that a schedule was made of: emitters read there which shapes must fit.
     `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
 
     `origins` maps a node to what the host attached to it. Nodes are shared by all programs of a
@@ -36,7 +37,7 @@ class Program:
 
     __slots__ = (
         "name", "operands", "statements", "results", "locals", "origins", "hosts", "layouts", "target", "remarks",
-        "__weakref__",
+        "source", "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +53,7 @@ class Program:
         layouts: Mapping[str, Layout] | None = None,
         target: Target | None = None,
         remarks: Iterable[str] = (),
+        source: Program | None = None,
     ):
         self.name = name
         self.operands = tuple(operands)
@@ -63,6 +65,7 @@ class Program:
         self.layouts: Mapping[str, Layout] = dict(layouts or {})
         self.target = target
         self.remarks = tuple(remarks)
+        self.source = source
 
     def replace(self, **fields: Any) -> Program:
         """The same program with some fields changed; the program itself where none differ."""

@@ -52,7 +52,8 @@ def lower(program: Program) -> Program:
             statements.extend(_nest(statement, taken, new))
         else:
             statements.append(statement)
-    return program.rewritten(statements, new or {})
+    lowered = program.rewritten(statements, new or {})
+    return program if lowered is program else lowered.replace(source=program)
 
 
 def _elementwise(value: Node) -> bool:
