@@ -11,7 +11,18 @@ MODULES = [
     "_core/nodes.pyx",
     "_core/infer.py",
     "_core/rewrite.pyx",
+    "_core/affine.py",
+    "_core/verify.py",
+    "_core/passes/nests.py",
     "_core/passes/simplify.py",
+    "_core/passes/share.py",
+    "_core/passes/inline.py",
+    "_core/passes/lower.py",
+    "_core/passes/order_axes.py",
+    "_core/passes/collapse.py",
+    "_core/passes/block.py",
+    "_core/passes/vectorize.py",
+    "_core/passes/parallelize.py",
     "_core/engine/dispatch.pyx",
 ]
 
@@ -23,7 +34,7 @@ def extension(path: str) -> Extension:
         [f"arrayexpr/{path}"],
         include_dirs=[numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-        extra_compile_args=[] if os.name == "nt" else ["-O2"],
+        extra_compile_args=[] if os.name == "nt" else ["-O2", "-g0"],
     )
 
 

@@ -16,7 +16,9 @@ to 64; it may be NULL where that is 0. Returns 0, or one of the ARRAYEXPR_ codes
 
 from __future__ import annotations
 
-from arrayexpr._core.nodes import Extent, Node, Operand, Scratch, Store, postorder
+import re
+
+from arrayexpr._core.nodes import Constant, Extent, Index, Load, Loop, Node, Operand, Scratch, Store, postorder
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
 
@@ -100,9 +102,6 @@ def emit(program: Program, *, checked: bool = True) -> str:
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
     for operand in program.declared:
         writer.names.of("operand", operand.name)
-    for node in postorder(program.statements):
-        if isinstance(node, Store) or (node.type is not None and not isinstance(node, Operand)):
-            continue
     lines = list(writer.body(program.statements))
     prologue = _prologue(program, writer, checked)
     used = "\n".join([*prologue, *lines, *writer.helpers])
@@ -123,7 +122,9 @@ def emit(program: Program, *, checked: bool = True) -> str:
         text.append("    int raised = 0;")
     text.extend(prologue)
     text.extend(lines)
-    text.append("    return raised ? ARRAYEXPR_RAISED : ARRAYEXPR_OK;" if writer.may_raise else "    return ARRAYEXPR_OK;")
+    text.append(
+        "    return raised ? ARRAYEXPR_RAISED : ARRAYEXPR_OK;" if writer.may_raise else "    return ARRAYEXPR_OK;"
+    )
     text.append("}")
     return "\n".join(text) + "\n"
 
@@ -157,8 +158,6 @@ def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
 
 
 def _uses(text: str, name: str) -> bool:
-    import re
-
     return re.search(rf"\b{re.escape(name)}\b", text) is not None
 
 
@@ -188,8 +187,6 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
 
 def _walked(program: Program) -> list[tuple[Operand, int, Node]]:
     """For each axis of an operand that a whole loop walks: the operand, the axis and the loop's length."""
-    from arrayexpr._core.nodes import Constant, Index, Load, Loop
-
     found: dict[tuple[Operand, int], Node] = {}
     declared = set(program.declared)
     for statement in enclosed(program.statements):
@@ -215,7 +212,9 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")
             declared.update(_extent_lines(program, writer, statement))
-    body = ["    (void)arrays;", "    return 0;"] if not sizes else [*sorted(declared), f"    return {' + '.join(sizes)};"]
+    body = (
+        ["    (void)arrays;", "    return 0;"] if not sizes else [*sorted(declared), f"    return {' + '.join(sizes)};"]
+    )
     return [f"ptrdiff_t {program.name}_scratch(const arrayexpr_array *arrays) {{", *body, "}"]
 
 

@@ -33,7 +33,7 @@ from arrayexpr._core.nodes import (
 )
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, real_of
+from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,7 @@ _KEYWORDS = frozenset(
     arrays scratch threads raised main NAN INFINITY I complex errno stdin stdout stderr linux unix NULL
     kernel global local constant private half uchar ushort uint ulong""".split()
 )
+FLOAT32 = element("float32")
 _SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
 
 
@@ -360,7 +361,11 @@ class Writer:
     def integer(self, expression: Node, level: int = 0) -> str:
         """An int64 expression over indices, lengths and strides, in the dialect's index type."""
         text: dict[Node, tuple[str, int]] = {}
+        named = self._scopes[-1].bounds
         for node in postorder((expression,)):
+            if node in named:
+                text[node] = (named[node], _ATOM)
+                continue
             match node:
                 case Constant(value):
                     text[node] = (str(value), _ATOM if value >= 0 else _UNARY)
@@ -423,7 +428,7 @@ class Writer:
                 case Cast(arg):
                     text[node] = self._cast(arg.type.element, node.type.element, text[arg])
                 case Apply(op, args):
-                    text[node] = self._apply(op, args, text, uses)
+                    text[node] = self._apply(op, args, text)
                 case _:
                     raise UnsupportedError(f"{type(node).__name__} has no {self.dialect.name} form: {node!r}")
             shared = uses.get(node, 0) > 1 and not isinstance(node, Constant)
@@ -474,7 +479,7 @@ class Writer:
 
     def _real_literal(self, value: float, t: ElementType) -> str:
         if t.bits == 16:
-            return f"({self.type(t)}){self._real_literal(float(value), real_of(_WIDE))}"
+            return f"({self.type(t)}){self._real_literal(float(value), FLOAT32)}"
         if np.isnan(value):
             return f"({self.type(t)})NAN"
         if np.isinf(value):
@@ -485,7 +490,7 @@ class Writer:
         text = text if re.search(r"[.e]", text) else text + ".0"
         return text + ("f" if t.bits == 32 else "")
 
-    def _apply(self, op: Operator, args: Sequence[Node], text: dict[Node, tuple[str, int]], uses: dict[Node, int]) -> tuple[str, int]:
+    def _apply(self, op: Operator, args: Sequence[Node], text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
         own = args[1].type.element if op.signature.startswith("BT") else args[0].type.element
         if op.may_raise and own.kind in op.may_raise and op.raises_when:
             atoms = [self._atom(a, text)[0] for a in args]
@@ -497,7 +502,7 @@ class Writer:
         wide = self.dialect.widened.get(own.name)
         spelling = op.c if isinstance(op.c, Mapping) else {}
         if wide is not None and own.name not in spelling:
-            computed = _element(wide)
+            computed = element(wide)
             parts = []
             for a in args:
                 value, level = text[a]
@@ -523,7 +528,14 @@ class Writer:
             text[node] = (name, _ATOM)
         return text[node]
 
-    def _operate(self, op: Operator, t: ElementType, parts: list[tuple[str, int]], args: Sequence[Node], text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
+    def _operate(
+        self,
+        op: Operator,
+        t: ElementType,
+        parts: list[tuple[str, int]],
+        args: Sequence[Node],
+        text: dict[Node, tuple[str, int]],
+    ) -> tuple[str, int]:
         spelling = op.spelling(self.dialect.name, t)
         if spelling is None:
             raise UnsupportedError(f"operator {op.name} on {t} has no {self.dialect.name} form")
@@ -567,7 +579,12 @@ class Writer:
 
     def _substitute(self, text: str, t: ElementType) -> str:
         part = real_of(t)
-        for letter, name in (("$T", self.type(t)), ("$R", self.type(part)), ("$N", t.name), ("$s", _SUFFIX.get(t.name, ""))):
+        for letter, name in (
+            ("$T", self.type(t)),
+            ("$R", self.type(part)),
+            ("$N", t.name),
+            ("$s", _SUFFIX.get(t.name, "")),
+        ):
             text = text.replace(letter, name)
         return text
 
@@ -589,11 +606,11 @@ class Writer:
 
     def _unsigned_cast(self, of: ElementType, to: ElementType) -> str:
         """A conversion by the signed type, the upper half of the range moved down and back."""
-        half = f"({self.type(of)}){1 << (to.bits - 1)}.0L"
+        c_type, half = self.type(to), f"({self.type(of)}){1 << (to.bits - 1)}.0L"
         return (
-            f"static inline {self.type(to)} cast_{of.name}_{to.name}({self.type(of)} x) {{\n"
-            f"    return x >= {half} ? ({self.type(to)})(int{to.bits}_t)(x - {half}) ^ ({self.type(to)})1 << {to.bits - 1}\n"
-            f"        : ({self.type(to)})(int{to.bits}_t)x;\n}}"
+            f"static inline {c_type} cast_{of.name}_{to.name}({self.type(of)} x) {{\n"
+            f"    return x >= {half} ? ({c_type})(int{to.bits}_t)(x - {half}) ^ ({c_type})1 << {to.bits - 1}\n"
+            f"        : ({c_type})(int{to.bits}_t)x;\n}}"
         )
 
     def _cast(
@@ -613,9 +630,8 @@ class Writer:
                 )
                 return f"cast_{of.name}_{to.name}({value})", _ATOM
             if to.kind == "b":
-                self.helpers.setdefault(
-                    f"static inline {c_type} cast_{of.name}_bool({self.type(of)} x) {{ return x.re != 0 || x.im != 0; }}"
-                )
+                head = f"static inline {c_type} cast_{of.name}_bool({self.type(of)} x)"
+                self.helpers.setdefault(f"{head} {{ return x.re != 0 || x.im != 0; }}")
                 return f"cast_{of.name}_bool({value})", _ATOM
             return self._cast(real_of(of), to, (f"{atom}.re", _ATOM), part_of_complex=True)
         if to.kind == "c":
@@ -635,18 +651,6 @@ class Writer:
                 through = "int16_t" if of.bits == 80 and (to.kind == "i" or to.bits == 8) else "int32_t"
                 return f"({c_type})({through}){atom}", _UNARY
         return f"({c_type}){atom}", _UNARY
-
-
-_WIDE = None
-
-
-def _element(name: str) -> ElementType:
-    from arrayexpr._core.types import element
-
-    return element(name)
-
-
-_WIDE = _element("float32")
 
 
 def _parenthesise(text: tuple[str, int], level: int) -> str:

@@ -3,6 +3,7 @@
 from ._core.errors import (
     ArrayExprError,
     CompilerWarning,
+    OutOfRange,
     OverlapError,
     ParseError,
     ShapeMismatch,
@@ -21,7 +22,7 @@ from .target import Target
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArrayExprError", "CompilerWarning", "Layout", "OverlapError", "ParseError", "Program", "ShapeMismatch", "Target",
+    "ArrayExprError", "CompilerWarning", "Layout", "OutOfRange", "OverlapError", "ParseError", "Program", "ShapeMismatch", "Target",
     "TypeMismatch", "UnsupportedError", "VerifyError", "array", "compile", "emit", "evaluate", "explain", "interpret",
     "kernel", "optimize", "parse", "program", "scalar",
 ]  # fmt: skip

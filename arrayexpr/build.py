@@ -28,6 +28,7 @@ import keyword
 import math
 import operator as python_operator
 import re
+import threading
 import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
@@ -255,9 +256,7 @@ class _Plan:
 
     __slots__ = ("build", "casts", "ins", "kind", "op")
 
-    def __init__(
-        self, op: Operator | None, build: Any, kind: Kind, casts: Sequence[Any], ins: Sequence[ElementType]
-    ) -> None:
+    def __init__(self, op: Any, build: Any, kind: Kind, casts: Sequence[Any], ins: Sequence[ElementType]) -> None:
         self.op = op
         self.build = build
         self.kind = kind
@@ -316,7 +315,7 @@ class _Rule:
             if k.dtype is None:
                 raise TypeMismatch(f"{self.name} of {_shown(kinds)}: NumPy has no promotion for the foreign type {k}")
         strong = own if not any(isinstance(k, ElementType) for k in kinds) else kinds
-        if self.comparison:
+        if self.comparison and any(k.kind in "iu" for k in strong if isinstance(k, ElementType)):
             # Constants are compared by value; a parameter's value is not known, but int64 holds it.
             strong = tuple(k.element if isinstance(k, Weak) and k.python is int else k for k in strong)
         if self.ufunc is None:
@@ -424,7 +423,7 @@ _RECIPROCAL: Final = _rule(np.reciprocal)
 _CONJUGATE: Final = _rule(np.conjugate)
 _RINT: Final = _rule(np.rint)
 # The ufunc that np.clip calls has no public name.
-_CLIP: Final = _rule(np._core.umath.clip)
+_CLIP: Final = _rule(np._core.umath.clip)  # type: ignore[attr-defined]
 
 # -- Constants ----------------------------------------------------------------------------------
 
@@ -512,7 +511,7 @@ def _operand(value: Any, what: str) -> tuple[Kind, Any]:
         )
     for python in (int, float, complex):
         if isinstance(value, python):
-            return python, python(value)
+            return python, python(value)  # type: ignore[arg-type]
     if isinstance(value, (list, tuple)):
         raise TypeMismatch(f"{what}: got a {t.__name__}: expected an array to be passed as an argument")
     raise TypeMismatch(f"{what}: got {t.__name__}: expected a symbolic array or a number")
@@ -523,6 +522,7 @@ def _operand(value: Any, what: str) -> tuple[Kind, Any]:
 # How many assignments were ever recorded, in any trace. A value that was made at another count may
 # have been overtaken by one; one integer comparison per use tells.
 _now = 0
+_counting: Final = threading.Lock()
 _recording: Final[ContextVar[Trace | None]] = ContextVar("arrayexpr_recording", default=None)
 
 
@@ -745,7 +745,8 @@ class SymbolicArray:
     @property
     def type(self) -> ArrayType:
         """Element type and rank."""
-        return self._node.type
+        own: ArrayType = self._node.type
+        return own
 
     @property
     def dtype(self) -> Any:
@@ -958,7 +959,7 @@ class SymbolicArray:
     def __imod__(self, other: Any) -> Any:
         return _in_place(self, _binary(_REMAINDER, self, other), "%=")
 
-    def __ipow__(self, other: Any) -> Any:
+    def __ipow__(self, other: Any) -> Any:  # type: ignore[misc]
         return _in_place(self, _power(self, other), "**=")
 
     def __imatmul__(self, other: Any) -> Any:
@@ -1060,7 +1061,7 @@ class SymbolicArray:
             order = normalize_axis_tuple(axes, rank, "axes")
         return _view(self, self.node if rank < 2 else View(self.node, order=order))
 
-    def swapaxes(self, axis1: int, axis2: int) -> SymbolicArray:
+    def swapaxes(self, axis1: Any, axis2: Any) -> SymbolicArray:
         order = list(range(self.ndim))
         first, second = (normalize_axis_index(axis, self.ndim) for axis in (axis1, axis2))
         order[first], order[second] = second, first
@@ -1077,7 +1078,7 @@ class SymbolicArray:
         return _value(self.node, self._kind)
 
     def astype(
-        self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: bool = True, copy: bool = True
+        self, dtype: Any, order: str = "K", casting: str = "unsafe", subok: Any = True, copy: Any = True
     ) -> SymbolicArray:
         if isinstance(dtype, SymbolicArray):
             raise TypeMismatch(f"astype to a symbolic array {dtype.type}: expected an element type")
@@ -1101,47 +1102,47 @@ class SymbolicArray:
     # Reductions.
 
     def sum(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *,
+        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *,
         initial: Any = np._NoValue, where: Any = np._NoValue
     ) -> SymbolicArray:  # fmt: skip
         return _reduction("add", self, axis, dtype, out, keepdims, initial, where)
 
     def prod(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *,
+        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *,
         initial: Any = np._NoValue, where: Any = np._NoValue
     ) -> SymbolicArray:  # fmt: skip
         return _reduction("multiply", self, axis, dtype, out, keepdims, initial, where)
 
     def min(
-        self, axis: Any = None, out: Any = None, keepdims: bool = False, *,
+        self, axis: Any = None, out: Any = None, keepdims: Any = False, *,
         initial: Any = np._NoValue, where: Any = np._NoValue
     ) -> SymbolicArray:  # fmt: skip
         return _reduction("minimum", self, axis, None, out, keepdims, initial, where)
 
     def max(
-        self, axis: Any = None, out: Any = None, keepdims: bool = False, *,
+        self, axis: Any = None, out: Any = None, keepdims: Any = False, *,
         initial: Any = np._NoValue, where: Any = np._NoValue
     ) -> SymbolicArray:  # fmt: skip
         return _reduction("maximum", self, axis, None, out, keepdims, initial, where)
 
     def any(
-        self, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = np._NoValue
+        self, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = np._NoValue
     ) -> SymbolicArray:
         return _reduction("logical_or", self, axis, None, out, keepdims, where=where)
 
     def all(
-        self, axis: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = np._NoValue
+        self, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = np._NoValue
     ) -> SymbolicArray:
         return _reduction("logical_and", self, axis, None, out, keepdims, where=where)
 
-    def argmin(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> SymbolicArray:
+    def argmin(self, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> SymbolicArray:
         return _extreme_at("argmin", self, axis, out, keepdims)
 
-    def argmax(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> SymbolicArray:
+    def argmax(self, axis: Any = None, out: Any = None, *, keepdims: Any = False) -> SymbolicArray:
         return _extreme_at("argmax", self, axis, out, keepdims)
 
     def mean(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, *, where: Any = np._NoValue
+        self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = np._NoValue
     ) -> SymbolicArray:
         _no_where("mean", where)
         kind = self.type.element.kind
@@ -1154,7 +1155,7 @@ class SymbolicArray:
         return _into(out, _strong(_cast(mean, self.type.element)) if half and out is None else mean)
 
     def var(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False, *,
+        self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
         where: Any = np._NoValue, mean: Any = np._NoValue, correction: Any = np._NoValue
     ) -> SymbolicArray:  # fmt: skip
         _no_where("var", where)
@@ -1181,7 +1182,7 @@ class SymbolicArray:
         return _into(out, _divided(total, count))
 
     def std(
-        self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: bool = False, *,
+        self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
         where: Any = np._NoValue, mean: Any = np._NoValue, correction: Any = np._NoValue
     ) -> SymbolicArray:  # fmt: skip
         variance = self.var(axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
@@ -1209,7 +1210,7 @@ class SymbolicArray:
             clipped = _call(_CLIP, (self, min, max), dtype)
         return _into(out, clipped)
 
-    def round(self, decimals: int = 0, out: Any = None) -> SymbolicArray:
+    def round(self, decimals: Any = 0, out: Any = None) -> SymbolicArray:
         if decimals != 0:
             raise UnsupportedError(f"round to {decimals} decimals cannot be traced: expected 0")
         if self.type.element.kind in "iu":
@@ -1455,7 +1456,7 @@ def _write(x: SymbolicArray, value: SymbolicArray, what: str, elementwise: bool)
 def _into(out: Any, value: SymbolicArray) -> SymbolicArray:
     if isinstance(out, tuple) and len(out) == 1:
         out = out[0]
-    if out is None:
+    if out is None or out is Ellipsis:
         return value
     if type(out) is not SymbolicArray:
         raise TypeMismatch(f"out is {type(out).__name__}: expected a symbolic array")
@@ -1492,7 +1493,7 @@ _REDUCTIONS: Final = frozenset(
 
 
 def _ufunc_reduce(
-    ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: bool = False,
+    ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False,
     initial: Any = np._NoValue, where: Any = np._NoValue
 ) -> SymbolicArray:  # fmt: skip
     if ufunc.__name__ not in _REDUCTIONS:
@@ -1647,7 +1648,7 @@ def _flip(m: Any, axis: Any = None) -> SymbolicArray:
     return x[tuple(slice(None, None, -1) if k in flipped else slice(None) for k in range(x.ndim))] if flipped else x
 
 
-def _count_nonzero(a: Any, axis: Any = None, *, keepdims: bool = False) -> SymbolicArray:
+def _count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> SymbolicArray:
     x = _symbolic(a, "count_nonzero")
     return _reduced("add", _strong(_cast(x, BOOL)), _axes(x, axis), INT64, keepdims)
 
@@ -1679,19 +1680,19 @@ def _like(a: Any, value: Any, dtype: Any, shape: Any) -> SymbolicArray:
 
 
 def _zeros_like(
-    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    a: Any, dtype: Any = None, order: str = "K", subok: Any = True, shape: Any = None, *, device: Any = None
 ) -> SymbolicArray:
     return _like(a, 0, dtype, shape)
 
 
 def _ones_like(
-    a: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *, device: Any = None
+    a: Any, dtype: Any = None, order: str = "K", subok: Any = True, shape: Any = None, *, device: Any = None
 ) -> SymbolicArray:
     return _like(a, 1, dtype, shape)
 
 
 def _full_like(
-    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: bool = True, shape: Any = None, *,
+    a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subok: Any = True, shape: Any = None, *,
     device: Any = None
 ) -> SymbolicArray:  # fmt: skip
     return _like(a, fill_value, dtype, shape)
@@ -1716,7 +1717,7 @@ def _ndim(a: Any) -> int:
     return _symbolic(a, "ndim").ndim
 
 
-def _copy(a: Any, order: str = "K", subok: bool = False) -> SymbolicArray:
+def _copy(a: Any, order: str = "K", subok: Any = False) -> SymbolicArray:
     return _symbolic(a, "copy").copy()
 
 
@@ -1879,17 +1880,20 @@ class Trace:
         """The operands that the program needs to keep values in."""
         return tuple(self._locals)
 
-    def record(self, target: Node, value: Node) -> None:
+    def record(self, target: Any, value: Node) -> None:
         """Append `target = value`; target is an operand or a view of one, value of its element type."""
         global _now
         base = target
         while isinstance(base, View):
             base = base.arg
         statement = Assign(target, value)
-        _now += 1
+        # Traces of other threads count here too, and no count may be seen to go back.
+        with _counting:
+            _now += 1
+            stamp = _now
         self._statements.append(statement)
-        self._stamps.append(_now)
-        self._writes.setdefault(base, []).append(_now)
+        self._stamps.append(stamp)
+        self._writes.setdefault(base, []).append(stamp)
 
     def program(self, *results: Any, name: str = "kernel") -> Program:
         """The program of what was recorded, and then of the results."""
@@ -1977,7 +1981,7 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     >>> program.name, len(program.statements), program.results
     ('step', 1, ())
     """
-    called = name or getattr(function, "__name__", "kernel")
+    called = str(name or getattr(function, "__name__", "kernel"))
     if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
         called = "kernel"
     parameters = _parameters(function, called, specs)
@@ -1998,7 +2002,7 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
                 place = f" as result {k}" if isinstance(returned, (tuple, list)) else ""
                 got = type(result).__name__
                 raise TypeMismatch(f"{called} returns {got}{place}: expected arrays, numbers or None") from None
-    operands = [x._node for _, x, _ in parameters]
+    operands: list[Any] = [x._node for _, x, _ in parameters]
     return assemble(called, recording._statements, values, operands, recording._locals)
 
 
@@ -2174,7 +2178,8 @@ def assemble(
     taken = {operand.name for operand in operands}
     kept = [Operand(_fresh(f"t{k}", taken), local.type) for k, local in enumerate(locals)]
     if kept:
-        new = transform(roots, dict(zip(locals, kept, strict=True)).get)
+        names: dict[Node, Node] = dict(zip(locals, kept, strict=True))
+        new = transform(roots, lambda node: names.get(node))
         for k, item in enumerate(order):
             order[k] = (new[item[0]],) if isinstance(item, tuple) else rebuild(item, tuple(new[x] for x in item.args))
     count = sum(isinstance(item, tuple) for item in order)

@@ -6,7 +6,7 @@
 (['a', 'b', 'c'], float32[:, :])
 >>> expression("__import__('os').system('ls')", {})
 Traceback (most recent call last):
-arrayexpr._core.errors.ParseError: unknown function '__import__' ... (line 1, column 1)
+arrayexpr._core.errors.ParseError: unknown method 'system' ... (line 1, column 1)
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def expression(text: str, names: Mapping[str, Any], *, name: str = "kernel") -> 
         raise TypeMismatch(f"expression of type {type(text).__name__}: expected text")
     reader = _Reader(text, names)
     value = as_symbolic(reader.read(), "expression")
-    used = [reader.symbols[key]._node for key in names if key in reader.symbols]
+    used: list[Any] = [reader.symbols[key]._node for key in names if key in reader.symbols]
     return assemble(name, (), (value.node,), used, ())
 
 
@@ -155,10 +155,10 @@ class _Reader:
         try:
             return ast.parse(self.text, mode="eval").body
         except SyntaxError as error:
-            # At the end of the text the parser says place 0.
-            line = error.lineno or 1
-            lines = self.text.split("\n")
-            column = error.offset or len(lines[min(line, len(lines)) - 1]) + 1
+            line, column = error.lineno or 1, error.offset or 1
+            if error.offset == 0 and error.msg == "invalid syntax":
+                # At the end of the text the parser says place 0.
+                column = len(self.text.split("\n")[-1]) + 1
             raise ParseError(str(error.msg), self.text, line, max(column, 1)) from None
         except (RecursionError, MemoryError):
             raise ParseError("the expression is nested too deeply for Python's parser", self.text) from None
@@ -373,7 +373,7 @@ class _Reader:
         for value in values:
             if value is Ellipsis or isinstance(value, slice):
                 raise self.error(f"{name} of a subscript: expected operands", node)
-        keywords = {keyword.arg: value for keyword, value in zip(node.keywords, values[count:], strict=True)}
+        keywords = {str(keyword.arg): value for keyword, value in zip(node.keywords, values[count:], strict=True)}
         if name == "astype" and count:
             keywords["dtype"], count = values[0], 0
         for key in ("dtype", "axis", "axes", "keepdims", "axis1", "axis2", "source", "destination", "decimals"):

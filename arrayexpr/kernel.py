@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from . import target as targets
+from ._core.driver import ARRAY_PASSES, run
 from ._core.engine.dispatch import Kernel
 from ._core.engine.plan import Plan, RegionStep, plan
 from ._core.engine.runtime import Runtime
 from ._core.errors import ArrayExprError, TypeMismatch
 from ._core.layout import Layout
 from ._core.nodes import Assign
-from ._core.passes.driver import ARRAY_PASSES, PASSES, run
 from ._core.program import Program
 from .adapters import c
 from .build import spec_of, trace
@@ -55,7 +55,7 @@ def optimize(
         if len(layout.shape) != operand.type.rank:
             raise ArrayExprError(f"layout of {name} has {len(layout.shape)} axes: expected {operand.type.rank}")
     program = program.replace(target=target or targets.detect(), layouts={**program.layouts, **given})
-    return run(program, PASSES, options={"simplify": {"contract": contract}})
+    return run(program, contract=contract)
 
 
 def emit(program: Program, language: str = "c") -> str:
@@ -76,7 +76,7 @@ class _Compiled:
     def __init__(self, program: Program, target: Target, contract: str = "exact"):
         self.source = program
         self.target = target
-        self.program = run(program.replace(target=target), ARRAY_PASSES, options={"simplify": {"contract": contract}})
+        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=contract)
         self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target))
 
     @property
@@ -270,7 +270,9 @@ def _explain_unknown(compiled: _Compiled) -> list[str]:
 
 def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     """Run once on copies, so that every step's layouts are the real ones, and describe what was chosen."""
-    before = {id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()}
+    before = {
+        id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()
+    }
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
     compiled.runtime.run(Kernel(None, "explain"), copies)
     lines = []
@@ -281,7 +283,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         lines.append(f"Step {number}: {step.assign!r}")
         if not step.region.codes:
             lines.append("  run by the interpreter: no compiled code")
-        for code in {id(c): c for c in step.region.codes.values()}.values():
+        for code in dict.fromkeys(step.region.codes.values()):
             state = "compiled before" if id(code) in before else "compiled for these arrays"
             lines.append(f"  {code!r}, {state}:")
             lines.append(_indented(code.program))

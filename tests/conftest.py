@@ -1,13 +1,16 @@
 """Options and profiles of the tests."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from arrayexpr._core import ops
+
 settings.register_profile(
     "arrayexpr",
-    max_examples=60,
+    max_examples=int(os.environ.get("ARRAYEXPR_TEST_EXAMPLES", "150")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
@@ -21,6 +24,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--update-golden"))
+
+
+@pytest.fixture(autouse=True)
+def operators_as_they_were() -> Iterator[None]:
+    """Take out the operators that a test registers: random programs of later tests would use them."""
+    before = dict(ops._table)
+    yield
+    ops._table.clear()
+    ops._table.update(before)
 
 
 @pytest.fixture(scope="session", autouse=True)

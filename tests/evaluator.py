@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+
 from arrayexpr._core.nodes import (
     Apply,
     Assign,
@@ -20,7 +21,6 @@ from arrayexpr._core.nodes import (
     View,
     postorder,
 )
-
 from arrayexpr._core.program import Program
 
 

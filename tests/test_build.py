@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
-from arrayexpr._core.nodes import Apply, Assign, Constant, Extent, postorder
 from evaluator import run
 
 from arrayexpr._core.errors import ShapeMismatch, TypeMismatch, UnsupportedError
+from arrayexpr._core.nodes import Apply, Assign, Constant, Extent, postorder
 from arrayexpr._core.ops import Operator, operators, register
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import FLOAT64, elements
@@ -151,8 +152,6 @@ def test_ufunc_types_and_values_are_numpys(ufunc: Any) -> None:
                 x, y = sample(left), sample(right, (3,), 1)
                 if ufunc.__name__ == "power" and np.result_type(x, y).kind in "biu":
                     y = np.abs(y) if y.dtype.kind in "iu" else y
-                if ufunc.__name__ in ("nextafter", "ldexp", "heaviside", "copysign") and "V" in (x.dtype.kind,):
-                    continue
                 check(ufunc, x, y)
 
 
@@ -237,6 +236,7 @@ def test_weak_parameters_promote_as_python_numbers() -> None:
     check(lambda n, a: a * (n // 2 + n % 2 - abs(-n)), 3, sample("int8"))
     check(lambda n, a: np.sqrt(n) * a, 3, sample("float32"))
     check(lambda n, a: a > n, -3, sample("uint8"))
+    check(lambda n, a: a == n, 2**24 + 1, np.array([2.0**24], "float32"))
     check(lambda n, a: a > n, -3, sample("uint64"))
     check(lambda n, a: (n + True) * a, 3, sample("int8"))
     assert trace(lambda n: n + 1, Weak(int)).results[0].type.element.name == "int64"
@@ -494,10 +494,25 @@ def test_errors_of_shape_and_place(function: Any, error: type[Exception], messag
 def test_subscripts_are_numpys() -> None:
     x = np.arange(24.0).reshape(2, 3, 4)
     for index in (
-        np.s_[0], np.s_[-1], np.s_[0, 1, 2], np.s_[...], np.s_[1:], np.s_[::-1], np.s_[..., 0], np.s_[:, None, 1:3],
-        np.s_[None], np.s_[0, ..., None], np.s_[:, ::2, -3:-1], np.s_[np.int64(1)], np.s_[()], np.s_[5:], np.s_[0, 1, 2, ...],
-        np.s_[0, 1, 2, None], np.s_[None, ..., None], np.s_[-1:0:-1],
-    ):  # fmt: skip
+        np.s_[0],
+        np.s_[-1],
+        np.s_[0, 1, 2],
+        np.s_[...],
+        np.s_[1:],
+        np.s_[::-1],
+        np.s_[..., 0],
+        np.s_[:, None, 1:3],
+        np.s_[None],
+        np.s_[0, ..., None],
+        np.s_[:, ::2, -3:-1],
+        np.s_[np.int64(1)],
+        np.s_[()],
+        np.s_[5:],
+        np.s_[0, 1, 2, ...],
+        np.s_[0, 1, 2, None],
+        np.s_[None, ..., None],
+        np.s_[-1:0:-1],
+    ):
         check(lambda a: a[index] * 2, x)  # noqa: B023
         check(lambda a: (a + 1)[index], x)  # noqa: B023
         check(lambda a: a[index], x)  # noqa: B023
@@ -667,7 +682,11 @@ def test_assignment_casts_as_numpy() -> None:
     check(lambda a, b: np.add(b, 1, out=a), np.zeros(3), np.arange(3))
     check(lambda a, b: np.sum(b, axis=0, out=a), np.zeros(3), np.ones((2, 3)))
     check(lambda a, b: np.divmod(b, 2, out=(a, b)), np.zeros(3, int), np.arange(3))
-    check(lambda a, b: a.__imatmul__(b) is None or None, np.eye(2), np.ones((2, 2)))
+
+    def product(a: Any, b: Any) -> None:
+        a @= b
+
+    check(product, np.eye(2), np.ones((2, 2)))
 
     def into_computed(a: Any, b: Any) -> Any:
         t = a * 1
@@ -800,8 +819,13 @@ def test_specs() -> None:
 
     made = trace(f, "float32['C', :, :]", "float32", Weak(int), array("z", "int8", 1), FLOAT64.array(1), "weak float")
     assert [f"{o.name}: {o.type}" for o in made.operands] == [
-        "a: float32['C', :, :]", "s: float32", "n: int64", "m: int8[:]", "rest0: float64[:]", "rest1: float64",
-    ]  # fmt: skip
+        "a: float32['C', :, :]",
+        "s: float32",
+        "n: int64",
+        "m: int8[:]",
+        "rest0: float64[:]",
+        "rest1: float64",
+    ]
     assert trace(np.hypot, ("float32", 1), "float32").operands[1].name == "x1"
     assert trace(lambda a: a, "float64[:, ::1]").operands[0].type.layout == ("strided", "unit")
     assert trace(lambda a: a, ("float64", 1), name="named").name == "named"
@@ -839,6 +863,16 @@ def test_deep_chains_and_speed_of_construction() -> None:
         first[...] = 0
         y[...] = x
     assert len(recording.locals) == 1
+
+
+def test_threads_trace_at_once() -> None:
+    def work(seed: int) -> bool:
+        f = random_steps(seed, 80)
+        return all(trace(f, *[("int64", 1)] * 3) == alone[seed] for _ in range(5))
+
+    alone = [trace(random_steps(seed, 80), *[("int64", 1)] * 3) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(work, range(8)))
 
 
 def test_equal_expressions_are_one_node() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from kernels import check, comparable
 from layouts import LAYOUTS, WRITABLE, clone, lay_out, same, values

@@ -99,7 +99,7 @@ def coefficients(expression: Node, known: Mapping[Node, int]) -> tuple[int, dict
 
     >>> i = Index("i")
     >>> coefficients(plus(times(i, integer(3)), integer(1)), {})
-    (1, {Index i: 3})
+    (1, {i: 3})
     """
     forms: dict[Node, tuple[int, dict[Index, int]]] = {}
     for node in postorder((expression,)):

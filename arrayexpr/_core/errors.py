@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class ArrayExprError(Exception):
     """Base of every error that is arrayexpr's own."""
@@ -22,7 +24,8 @@ class ParseError(ArrayExprError, SyntaxError):
     """
 
     def __init__(self, message: str, text: str = "", lineno: int = 1, offset: int = 1):
-        lines = text.splitlines()
+        # Only what Python's own tokenizer takes for the end of a line.
+        lines = re.split("\r\n|\r|\n", text)
         line = lines[lineno - 1] if 0 < lineno <= len(lines) else ""
         # A hostile line may be megabytes long: the message shows the part around the column.
         start = max(0, offset - 60)
@@ -40,6 +43,10 @@ class ParseError(ArrayExprError, SyntaxError):
 
 class TypeMismatch(ArrayExprError, TypeError):
     """Element types that an operator, a cast or a kernel does not take."""
+
+
+class OutOfRange(TypeMismatch, OverflowError):
+    """A number that its element type cannot hold."""
 
 
 class ShapeMismatch(ArrayExprError, ValueError):

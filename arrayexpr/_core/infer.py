@@ -105,7 +105,7 @@ class Facts:
 
 NO_FACTS: Final = Facts()
 
-Infer = Callable[[Node, tuple[Any, ...], Facts], Any]
+Infer = Callable[[Any, tuple[Any, ...], Facts], Any]
 
 
 class Property:
@@ -250,7 +250,7 @@ effects: Final = Property("effects", default=_any_of)
 
 
 @effects.of(Apply)
-def _(node: Node, args: tuple[int, ...], facts: Facts) -> int:
+def _(node: Any, args: tuple[int, ...], facts: Facts) -> int:
     found = _any_of(node, args, facts)
     op = node.op
     if op.may_raise and kind_of(node) in op.may_raise:
@@ -262,12 +262,12 @@ def _(node: Node, args: tuple[int, ...], facts: Facts) -> int:
 
 
 @effects.of(SideEffect)
-def _(node: Node, args: tuple[int, ...], facts: Facts) -> int:
+def _(node: Any, args: tuple[int, ...], facts: Facts) -> int:
     return int(args[0] | SIDE_EFFECT)
 
 
 @effects.of(Unreorderable)
-def _(node: Node, args: tuple[int, ...], facts: Facts) -> int:
+def _(node: Any, args: tuple[int, ...], facts: Facts) -> int:
     return int(args[0] | UNREORDERABLE)
 
 
@@ -323,7 +323,7 @@ operands: Final = Property("operands", default=_nothing, combine=lambda a, b: a 
 
 
 @operands.of(Operand)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> frozenset[str]:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> frozenset[str]:
     return frozenset((node.name,))
 
 
@@ -383,7 +383,7 @@ Lengths = tuple[frozenset[Any], ...]
 class _Named:
     """The length of one axis of one node, about which nothing is known; equal to itself only."""
 
-    __slots__ = ("key", "__weakref__")
+    __slots__ = ("__weakref__", "key")
 
     def __init__(self, key: Any):
         self.key = key
@@ -427,33 +427,33 @@ lengths: Final = Property("lengths", default=_lengths_default)
 
 
 @lengths.of(Operand)
-def _(node: Node, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
+def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     return tuple(frozenset(((node.name, k),)) for k in range(node.type.rank))
 
 
 @lengths.of(Apply)
-def _(node: Node, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
+def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     return _joined(args, node.type.rank)
 
 
 @lengths.of(Cast, SideEffect, Unreorderable)
-def _(node: Node, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
+def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     return args[0]
 
 
 @lengths.of(Reduce)
-def _(node: Node, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
+def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     if node.keepdims:
         return tuple(frozenset() if k in node.axes else x for k, x in enumerate(args[0]))
     return tuple(x for k, x in enumerate(args[0]) if k not in node.axes)
 
 
 @lengths.of(View)
-def _(node: Node, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
+def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     mine = args[0]
     if node.order is not None:
         return tuple(mine[k] for k in node.order)
-    result = []
+    result: list[frozenset[Any]] = []
     axis = 0
     for item in node.subscripts:
         if item is None:
@@ -470,7 +470,7 @@ def _(node: Node, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
 
 
 @lengths.of(Call)
-def _(node: Node, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
+def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     if any(p.type.rank for p in node.function.params) or node.function.body.type.rank:
         return _unknown(node, node.type.rank)
     return _joined(args[1:], node.type.rank)
@@ -498,7 +498,7 @@ shape: Final = Property("shape", default=_shape_default, depends=True)
 
 
 @shape.of(Operand)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
     return () if node.type.rank == 0 else facts.shape(node.name)
 
 
@@ -517,7 +517,7 @@ def broadcast(shapes: Iterable[tuple[int, ...]], what: str) -> tuple[int, ...]:
 
 
 @shape.of(Apply)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
     first = args[0]
     if all(value is first for value in args):
         return first  # type: ignore[no-any-return]
@@ -525,12 +525,12 @@ def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None
 
 
 @shape.of(Cast, SideEffect, Unreorderable)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
     return args[0]  # type: ignore[no-any-return]
 
 
 @shape.of(Reduce)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
     if args[0] is None:
         return None
     if node.keepdims:
@@ -539,12 +539,12 @@ def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None
 
 
 @shape.of(View)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
     if args[0] is None:
         return None
     if node.order is not None:
         return tuple(args[0][k] for k in node.order)
-    result = []
+    result: list[int] = []
     axis = 0
     for item in node.subscripts:
         if item is None:
@@ -557,7 +557,7 @@ def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None
 
 
 @shape.of(Contract)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
     left, right = args
     if left is None or right is None:
         return None
@@ -566,18 +566,19 @@ def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None
     inner = right[-2] if len(right) > 1 else right[0]
     if left[-1] != inner:
         raise ShapeMismatch(f"matmul of shapes {left} and {right}: {left[-1]} columns against {inner} rows")
-    return broadcast((left[:-2], right[:-2]), "matmul") + rows + columns
+    result: tuple[int, ...] = broadcast((left[:-2], right[:-2]), "matmul") + rows + columns
+    return result
 
 
 @shape.of(Call)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
     if None in args[1:] or any(p.type.rank for p in node.function.params) or node.function.body.type.rank:
         return () if node.type.rank == 0 else None
     return broadcast(args[1:], node.function.name)
 
 
 @shape.of(Function)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
     return None
 
 
@@ -605,12 +606,12 @@ bytes_moved: Final = Property(
 
 
 @bytes_moved.of(Operand)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> int | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> int | None:
     return _bytes_of(node, facts)
 
 
 @bytes_moved.of(Assign)
-def _(node: Node, args: tuple[Any, ...], facts: Facts) -> int | None:
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> int | None:
     # The target is under the statement as well, and is counted there; what is read and written counts twice.
     base = node.target
     while isinstance(base, View):

@@ -50,7 +50,7 @@ from .types import BROADCAST, UNIT, ArrayType, element
 if TYPE_CHECKING:
     from .program import Program
 
-#: What scratch holds before it is written: no value that a test would mistake for a right one.
+#: The bytes of integers in scratch before it is written: no value that a test would take for a right one.
 _UNWRITTEN: Final = 0xA5
 
 _ORDERED: Final = frozenset({"minimum", "maximum", "fmin", "fmax"})
@@ -465,8 +465,10 @@ class _Run:
         dtype = node.operand.type.element.dtype
         if dtype is None:
             raise UnsupportedError(f"{show(node)} is of a foreign type: expected numbers")
-        size = int(np.prod(extents, dtype=np.int64)) * dtype.itemsize
-        scope.scratch[node.operand.name] = np.full(size, _UNWRITTEN, np.uint8).view(dtype).reshape(extents)
+        fresh: Any = np.nan if dtype.kind in "fc" else True
+        if dtype.kind in "iu":
+            fresh = np.frombuffer(bytes([_UNWRITTEN] * dtype.itemsize), dtype)[0]
+        scope.scratch[node.operand.name] = np.full(extents, fresh, dtype)
 
     def pack(self, node: Pack, scope: _Scope) -> None:
         source, target = self.array(node.source, scope), self.array(node.target, scope)

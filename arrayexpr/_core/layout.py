@@ -22,7 +22,8 @@ class Layout:
 
     def __post_init__(self) -> None:
         if len(self.shape) != len(self.strides):
-            raise ShapeMismatch(f"layout of shape {self.shape} with strides {self.strides}: expected one stride an axis")
+            given = f"shape {self.shape} with strides {self.strides}"
+            raise ShapeMismatch(f"layout of {given}: expected one stride an axis")
         if any(n < 0 for n in self.shape):
             raise ShapeMismatch(f"layout of shape {self.shape}: expected lengths of at least 0")
 

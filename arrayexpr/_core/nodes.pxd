@@ -21,6 +21,7 @@ cdef class Node:
     cdef readonly object type         # ArrayType of an expression; None of a statement
     cdef readonly object key          # hashable: what makes the node beside class, type and args
     cdef Py_hash_t hash_
+    cdef unsigned long long mark      # the traversal that saw it last
     cdef unsigned char cid
     cdef bint verified
     cdef object __weakref__

@@ -65,12 +65,15 @@ class Operator:
 
     `numpy` computes it on arrays of the right types. `c` is its spelling in the C family: the name
     of a libm function (its suffix for float and long double is added), or a template over `{0}`,
-    `{1}`, ...; one for all kinds or one per kinds or type, as `{"iu": ..., "float16": ..., "f": ...}`. `source` is C that the
-    spelling calls, with `$T` for the C type, `$R` for its parts' type, `$N` for our name of the type
-    and `$s` for libm's suffix. `cost` counts operations, an addition being one. `derivative` has a
-    text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none. Operands of the
-    kinds in `may_raise` make it raise ValueError with the text `raises` where the C condition
-    `raises_when` holds of an element.
+    `{1}`, ...; one for all kinds or one per kinds or type, as `{"iu": ..., "float16": ..., "f": ...}`.
+    `source` is C that the spelling calls, with `$T` for the C type, `$R` for its parts' type, `$N` for
+    our name of the type and `$s` for libm's suffix; `spellings` are those of other languages where they
+    differ. `only` names the element types where not all of the kinds will do. `vector_math` are the kinds
+    for which a result may be off by up to 4 ulp. `cost` counts operations, an addition being one.
+    `derivative` has a text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none.
+    Operands of the kinds in `may_raise` make it raise ValueError with the text `raises` where the C
+    condition `raises_when` holds of an element. `reduction` is the name of the NumPy function that
+    reduces by it.
     """
 
     name: str
@@ -95,6 +98,7 @@ class Operator:
     raises: str = ""
     vector_math: str = ""
     reduction: str | None = None
+    only: tuple[str, ...] = ()
     _results: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -157,6 +161,8 @@ def _result(op: Operator, types: tuple[ElementType, ...]) -> ElementType:
         elif t is not _FIXED[place]:
             raise TypeMismatch(f"{op.name} takes {_FIXED[place]} as operand {places.index(place)}: got {shown}")
     assert common is not None, op.signature
+    if op.only and common.name not in op.only:
+        raise TypeMismatch(f"{op.name} is not defined on {common}: expected one of {', '.join(op.only)}")
     if common.kind not in op.kinds:
         raise TypeMismatch(f"{op.name} is not defined on {common}: expected one of the kinds {op.kinds}")
     if result == "T":
@@ -529,7 +535,7 @@ _row(
 )  # fmt: skip
 _row("square", "T>T", "iufc", {"iuf": "{0} * {0}", "c": "multiply_$N({0}, {0})"}, source=_MULTIPLY_COMPLEX, derivative=("2 * x0",))  # fmt: skip
 _row("reciprocal", "T>T", "fc", {"f": "1 / {0}", "c": "reciprocal_$N({0})"}, source={"c": _RECIPROCAL_COMPLEX}, cost=8, derivative=("-y * y",))  # fmt: skip
-_row("fma", "TTT>T", "f", "fma", numpy=_fma, derivative=("x1", "x0", "1"))
+_row("fma", "TTT>T", "f", "fma", numpy=_fma, only=("float32", "float64"), derivative=("x1", "x0", "1"))
 
 for _name, _symbol, _reduction in (("logical_and", "and", "logical_and"), ("logical_or", "or", "logical_or"), ("logical_xor", None, None)):  # fmt: skip
     _sign = {"logical_and": "&&", "logical_or": "||", "logical_xor": "!="}[_name]

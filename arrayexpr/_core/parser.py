@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn
 
@@ -73,6 +75,9 @@ _UNARY: Final[dict[type, str]] = {ast.USub: "-", ast.Not: "not", ast.Invert: "~"
 #: What constructors raise at a text that asks for too much; all others are errors of ours.
 _REFUSALS: Final = (ArrayExprError, OverflowError, RecursionError, MemoryError)
 
+# What Python's tokenizer takes for the end of a line: str.splitlines knows more.
+_NEWLINE: Final = re.compile("\r\n|\r|\n")
+
 _Values = Sequence[Node]
 _Build = Callable[[_Values], Node]
 _Piece = tuple[Sequence[ast.expr], _Build]
@@ -105,7 +110,7 @@ def parse_ast(text: str) -> ast.Module:
         raise ParseError(message, text, error.lineno or 1, max(error.offset or 1, 1)) from None
     except (RecursionError, MemoryError):
         # Python does not say where it gave up: the longest line is the likeliest.
-        lines = text.split("\n")
+        lines = _NEWLINE.split(text)
         longest = max(range(len(lines)), key=lambda k: len(lines[k]))
         message = "the text is nested too deeply: name its parts by aliases such as _0 = ..."
         raise ParseError(message, text, longest + 1, 1) from None
@@ -143,7 +148,7 @@ class TextParser:
         if self.text.isascii():
             return offset + 1
         if self.lines is None:
-            self.lines = self.text.split("\n")
+            self.lines = _NEWLINE.split(self.text)
         line = self.lines[lineno - 1] if lineno <= len(self.lines) else ""
         return len(line.encode()[:offset].decode(errors="replace")) + 1
 
@@ -464,8 +469,9 @@ class TextParser:
             value = at.value
         try:
             if type(value) in (int, float, str):
-                # NumPy reads a text in the type's own precision, but takes underscores and spaces too.
-                with np.errstate(all="ignore"):
+                # NumPy reads a text in the type's own precision; it warns of what is too large or small.
+                with np.errstate(all="ignore"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore", RuntimeWarning)
                     return t.dtype.type(value)
         except (ValueError, OverflowError):
             pass

@@ -125,8 +125,10 @@ def _real_text(key: bytes, t: ElementType) -> str:
     # The shortest text of its own precision, where that reads back through double to the same bits.
     short = str(scalar)
     if t.bits == 80:
-        with np.errstate(over="ignore"):
-            back = t.dtype.type(short)
+        if 0 < abs(scalar) < np.finfo(t.dtype).tiny:
+            # The C library reads these back too, but says that they overflow.
+            return f"bits={_bits(key)}"
+        back = t.dtype.type(short)
         return f'"{short}"' if back == scalar and np.signbit(back) == np.signbit(scalar) else f"bits={_bits(key)}"
     return short if t.dtype.type(float(short)).tobytes() == key else repr(float(scalar))
 

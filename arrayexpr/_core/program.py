@@ -26,7 +26,7 @@ class Program:
 
     `origins` maps a node to what the host attached to it. Nodes are shared by all programs of a
     process, so an origin belongs to the program and not to the node: two hosts that build the same
-    `a + b` do not see one another's positions.
+    `a + b` do not see one another's positions. A program is pickled as its text, without origins and hosts.
 
     >>> from arrayexpr._core.parser import parse
     >>> program = parse("def axpy(a: float64[:], x: float64[:], *, y: float64[:]):\\n    y[...] = a * x + 1.0\\n")

@@ -42,12 +42,12 @@ from libc.string cimport memset
 from .nodes cimport APPLY, CONSTANT, Apply, Constant, Node, apply, constant, postorder, rebuild
 
 import ast
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .errors import ArrayExprError
 from .infer import effects, kind_of, operations, same_lengths
-from .nodes import LEAVES, Function
+from .nodes import LEAVES, Function, Operand
 from .ops import Operator, is_operator, operator, operators
 from .types import BOOL
 
@@ -60,7 +60,7 @@ class RewriteError(ArrayExprError, RuntimeError):
 
 @cython.final
 cdef class NodeMap:
-    """A map from nodes to nodes, with what passes need of a dict: `get`, `in`, `[]` and `len`."""
+    """A mutable mapping from nodes to nodes, without order, that no node is ever taken out of."""
 
     def __cinit__(self):
         self._table = NULL
@@ -90,7 +90,7 @@ cdef class NodeMap:
     cdef int put(self, Node key, Node value) except -1:
         cdef size_t place
         cdef PyObject *old
-        if 2 * (self._used + 1) > self._size:
+        if 3 * (self._used + 1) > 2 * self._size:
             self._grow()
         place = <size_t>key.hash_ & (self._size - 1)
         while self._table[2 * place] != NULL:
@@ -109,7 +109,7 @@ cdef class NodeMap:
         return 0
 
     cdef int _grow(self) except -1:
-        cdef size_t size = 64 if self._size == 0 else 4 * self._size
+        cdef size_t size = 64 if self._size == 0 else 2 * self._size
         cdef PyObject **table = <PyObject **>PyMem_Calloc(2 * size, sizeof(PyObject *))
         cdef size_t k, place
         if table == NULL:
@@ -145,6 +145,25 @@ cdef class NodeMap:
 
     def __len__(self):
         return self._used
+
+    def __iter__(self):
+        return iter(self.keys())
+
+    def keys(self):
+        return [key for key, _ in self.items()]
+
+    def values(self):
+        return [value for _, value in self.items()]
+
+    def items(self):
+        cdef size_t k
+        return [
+            (<object>self._table[2 * k], <object>self._table[2 * k + 1])
+            for k in range(self._size) if self._table[2 * k] != NULL
+        ]
+
+
+Mapping.register(NodeMap)
 
 
 class Step(NamedTuple):
@@ -399,32 +418,30 @@ def _parsed(text):
 
 
 cdef list _orientations(Term term):
-    """A pattern with its commutative operators both ways round, as (Term, operators that are turned) pairs.
+    """A pattern with its commutative operators both ways round, as (Term, operators that are turned, how many) tuples.
 
-    Both orders of two different operands are listed, so that matching itself never has a choice to undo.
+    Both orders of two different operands are listed, so that matching itself never has a choice to undo;
+    those that are nearest to the pattern as written come first.
     """
-    cdef list found = [((), frozenset())], longer
+    cdef list found = [((), frozenset(), 0)], longer, result = []
+    cdef set seen = set()
     cdef Term turned
     if term.kind != OPERATION:
-        return [(term, frozenset())]
+        return [(term, frozenset(), 0)]
     for arg in term.args:
         longer = []
-        for args, ops in found:
-            for each, more in _orientations(arg):
-                longer.append((args + (each,), ops | more))
+        for args, ops, count in found:
+            for each, more, turns in _orientations(arg):
+                longer.append((args + (each,), ops | more, count + turns))
         found = longer
-    result = []
-    seen = set()
-    for args, ops in found:
-        ways = [(args, ops)]
-        if len(args) == 2 and (term.op.commutes.exact or term.op.commutes.fast):
-            ways.append((args[::-1], ops | {term.op}))
-        for each, more in ways:
-            turned = Term.__new__(Term)
-            turned.kind, turned.op, turned.args = OPERATION, term.op, each
-            if repr(turned) not in seen:
-                seen.add(repr(turned))
-                result.append((turned, more))
+    if len(term.args) == 2 and (term.op.commutes.exact or term.op.commutes.fast):
+        found += [(args[::-1], ops | {term.op}, count + 1) for args, ops, count in found]
+    for args, ops, count in sorted(found, key=lambda way: way[2]):
+        turned = Term.__new__(Term)
+        turned.kind, turned.op, turned.args = OPERATION, term.op, args
+        if repr(turned) not in seen:
+            seen.add(repr(turned))
+            result.append((turned, ops, count))
     return result
 
 
@@ -452,6 +469,8 @@ cdef inline uint64_t _present(tuple args) noexcept:
         found |= <uint64_t>1 << child.cid
         if child.cid == APPLY:
             found |= _operator_bit(<PyObject *>child.key)
+    if found == <uint64_t>1 << CONSTANT:
+        found |= <uint64_t>1 << ALL_CONSTANT
     if n == 2:
         if <PyObject *>args[0] == <PyObject *>args[1]:
             found |= <uint64_t>1 << REPEATED
@@ -460,8 +479,6 @@ cdef inline uint64_t _present(tuple args) noexcept:
         for k in range(1, n):
             if <PyObject *>args[k - 1] == <PyObject *>args[k]:
                 found |= <uint64_t>1 << REPEATED
-    if found == <uint64_t>1 << CONSTANT:
-        found |= <uint64_t>1 << ALL_CONSTANT
     return found
 
 
@@ -507,7 +524,7 @@ cdef class Rule:
     cdef readonly object pattern, result, cost, when
     cdef readonly bint unshared
     cdef Term _result
-    cdef list _ways               # (Term, operators turned)
+    cdef list _ways               # (Term, operators turned, how many)
     cdef dict _slots
 
     def __init__(self, str name, str pattern, str result, *, str contract="exact", str kinds="biufc", when=None,
@@ -543,9 +560,31 @@ cdef class Rule:
         fast = self.contract == "fast"
         return [
             _PatternTrial(self, way)
-            for way, turned in self._ways
+            for way, turned, _ in self._ways
             if all([each.commutes.holds(kind, fast) for each in turned])
         ]
+
+    def instance(self, **variables):
+        """The pattern with nodes for its variables, for tests.
+
+        >>> from arrayexpr._core.types import FLOAT64
+        >>> Rule("log1p", "log(1 + x)", "log1p(x)").instance(x=Operand("a", FLOAT64))
+        log(1.0 + a)
+        """
+        cdef PyObject *bound[MOST_VARIABLES]
+        if variables.keys() != self._slots.keys():
+            raise RewriteError(f"rule {self.name} has the variables {', '.join(self._slots)}: got {', '.join(variables)}")
+        element = BOOL
+        for name, slot in self._slots.items():
+            bound[<int>slot] = <PyObject *>variables[name]
+            if (<Node?>variables[name]).type.element.kind != "b":
+                element = (<Node>variables[name]).type.element
+        return (<Term>self._ways[0][0]).build(bound, element)
+
+    @property
+    def variables(self):
+        """The names in the pattern, in order."""
+        return tuple(self._slots or ())
 
     def __repr__(self):
         return f"Rule({self.name!r}, {self.pattern!r}, {self.result!r}, contract={self.contract!r}, kinds={self.kinds!r})"
@@ -766,7 +805,10 @@ cdef class _FunctionTrial(_Trial):
                 self.need |= <uint64_t>1 << _class_number(each)
 
     cdef Node attempt(self, Node node):
-        return <Node?>self.function(node)
+        made = self.function(node)
+        if made is not None and not isinstance(made, Node):
+            raise RewriteError(f"rule {self.rule.name} gives {type(made).__name__}: expected a node or None")
+        return <Node>made
 
 
 @cython.final
@@ -941,7 +983,7 @@ cdef class _Run:
             n = len(node.args)
             ready = True
             changed = False
-            for k in range(n):
+            for k in range(n - 1, -1, -1):
                 child = <Node>node.args[k]
                 found = new.find(child)
                 if found == NULL:
@@ -1087,6 +1129,7 @@ cdef class _Run:
 
             where(True, x, y) + y  ->  x + y
 
+        Where they have not, the node is itself one that may be narrower, and its parents look again.
         Not so for what is assigned: where a result is given no storage, its shape is the value's.
         """
         cdef list args
@@ -1101,4 +1144,123 @@ cdef class _Run:
             if same_lengths(node, after):
                 self.fired = found[1]
                 return after
+            self.narrow.setdefault(node, (after, found[1]))
         return None
+
+
+# -- Common sub-expressions up to the order of commutative operands -------------------------------
+
+
+def merge_commuted(roots):
+    """Map every node under `roots` so that of `x + y` and `y + x` only the first, in order of evaluation, remains.
+
+    Equal nodes are one already. Only operators that commute bit for bit count, and nothing with effects
+    inside. Gives the NodeMap from old to new.
+
+    >>> from arrayexpr._core.nodes import Apply, Operand
+    >>> from arrayexpr._core.types import FLOAT64
+    >>> add, sqrt = operator("add"), operator("sqrt")
+    >>> x, y = Operand("x", FLOAT64.array(1)), Operand("y", FLOAT64.array(1))
+    >>> first, second = Apply(add, (x, y)), Apply(sqrt, (Apply(add, (y, x)),))
+    >>> merge_commuted((first, second))[second] is Apply(sqrt, (first,))
+    True
+    """
+    cdef NodeMap new = NodeMap()
+    cdef list stack = list(roots)[::-1], args
+    cdef Node node, child, after, other
+    cdef PyObject *found
+    cdef Py_ssize_t k, n, top = len(stack)
+    cdef bint ready, changed
+    # Of each commutative pair the node that was first, by a hash that does not see their order.
+    cdef size_t size = 1024, used = 0, place
+    cdef PyObject **firsts = <PyObject **>PyMem_Calloc(size, sizeof(PyObject *))
+    cdef PyObject **larger
+    cdef dict commuting = {}
+    cdef object last_op = None
+    cdef object last_type = None
+    cdef bint last_commutes = False
+    if firsts == NULL:
+        raise MemoryError()
+    try:
+        while top:
+            node = <Node>stack[top - 1]
+            if new.find(node) != NULL:
+                stack.pop()
+                top -= 1
+                continue
+            n = len(node.args)
+            ready = True
+            changed = False
+            for k in range(n - 1, -1, -1):
+                child = <Node>node.args[k]
+                if len(child.args) == 0:
+                    continue
+                found = new.find(child)
+                if found == NULL:
+                    stack.append(child)
+                    top += 1
+                    ready = False
+                elif found != <PyObject *>child:
+                    changed = True
+            if not ready:
+                continue
+            stack.pop()
+            top -= 1
+            after = node
+            if changed:
+                args = list(node.args)
+                for k in range(n):
+                    found = new.find(<Node>args[k])
+                    if found != NULL:
+                        args[k] = <object>found
+                after = rebuild(node, tuple(args))
+            if after.cid == APPLY and n == 2:
+                child = <Node>after.args[0]
+                if after.key is not last_op or child.type is not last_type:
+                    last_op, last_type = after.key, child.type
+                    known = commuting.get((last_op, last_type))
+                    if known is None:
+                        known = last_op.commutes.holds(kind_of(after))
+                        commuting[last_op, last_type] = known
+                    last_commutes = known
+                if last_commutes and after.args[0] is not after.args[1]:
+                    if 2 * (used + 1) > size:
+                        larger = <PyObject **>PyMem_Calloc(4 * size, sizeof(PyObject *))
+                        if larger == NULL:
+                            raise MemoryError()
+                        size *= 4
+                        for k in range(<Py_ssize_t>size // 4):
+                            if firsts[k] != NULL:
+                                place = _unordered(<Node>firsts[k]) & (size - 1)
+                                while larger[place] != NULL:
+                                    place = (place + 1) & (size - 1)
+                                larger[place] = firsts[k]
+                        PyMem_Free(firsts)
+                        firsts = larger
+                    place = _unordered(after) & (size - 1)
+                    while firsts[place] != NULL:
+                        other = <Node>firsts[place]
+                        if other is after:
+                            break
+                        if (other.key is after.key and other.args[0] is after.args[1]
+                                and other.args[1] is after.args[0]):
+                            if effects(after) == 0:
+                                after = other
+                            break
+                        place = (place + 1) & (size - 1)
+                    else:
+                        # Borrowed: the map that is returned holds it.
+                        firsts[place] = <PyObject *>after
+                        used += 1
+                        new.put(after, after)
+            new.put(node, after)
+    finally:
+        PyMem_Free(firsts)
+    return new
+
+
+cdef inline size_t _unordered(Node node) noexcept:
+    cdef uint64_t a = (<Node>node.args[0]).hash_, b = (<Node>node.args[1]).hash_
+    cdef uint64_t h = (a + b) ^ (a * b | 1) ^ <uint64_t><uintptr_t><PyObject *>node.key
+    h *= 0x9E3779B97F4A7C15u
+    return <size_t>(h ^ (h >> 29))

@@ -36,6 +36,7 @@ class ElementType:
     bits: int
     dtype: Any
     itemsize: int
+    _arrays: dict[Any, ArrayType]
 
     def __new__(cls, name: str, kind: str, bits: int, dtype: Any) -> ElementType:
         known = _elements.get(name)

@@ -70,7 +70,13 @@ def _identity(command: tuple[str, ...]) -> str:
         raise CompileFailed(f"C compiler {shlex.join(command)} does not run: {error}") from error
     try:
         processor = "".join(
-            sorted({line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith(("model name", "flags"))})
+            sorted(
+                {
+                    line
+                    for line in Path("/proc/cpuinfo").read_text().splitlines()
+                    if line.startswith(("model name", "flags"))
+                }
+            )
         )
     except OSError:
         processor = platform.processor()

@@ -49,24 +49,38 @@ cdef class Region:
     cdef Code decide_problem(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
 
+# One argument: where its data are, and room for them where it is a Python number.
+cdef struct Argument:
+    char *data
+    double number[2]
+
+cdef class Kernel
+
+cdef class Recipe:
+    cdef readonly Region region
+    cdef readonly int given         # operands given by place
+    cdef readonly int operands      # those, and the result where there is one
+    cdef int target                 # the place of what is written
+    cdef list descrs                # the dtype of each operand
+    cdef int *ranks                 # operands
+    cdef long long *lowest          # operands: the least Python int that is taken
+    cdef long long *highest
+    cdef int *source                # per stream: the operand it looks at
+    cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept
+    cdef object call(self, Kernel kernel, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
+
 cdef class Entry:
-    cdef Region region
+    cdef Recipe recipe
     cdef Code code
     cdef Problem problem
-    cdef int given                  # arrays given by place
-    cdef int operands               # those, and the output where there is one
-    cdef int target                 # the place of what is written
     cdef bint allocates             # the output is made here
-    cdef list descrs                # the dtype object of each operand
-    cdef int *ranks                 # operands
     cdef npy_intp *layouts          # operands * 2 * MAX_AXES: shape, then strides
-    cdef int *source                # per stream: the operand it looks at
     cdef npy_intp *starts           # per stream: bytes from the operand's first element
     cdef bint *same                 # per stream: walks as the output does, so that it may be the output
-    cdef bint alone                 # the result is a scalar to the caller
+    cdef int finish(self) except -1
     cdef bint fits(self, PyObject *array, int k) noexcept
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
-    cdef object allocate(self)
+    cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found)
 
 cdef class Kernel:
     cdef void *vectorcall
@@ -75,4 +89,5 @@ cdef class Kernel:
     cdef public object __doc__
     cdef public object __wrapped__
     cdef list entries
+    cdef list recipes
     cdef dict __dict__

@@ -30,6 +30,8 @@ cdef extern from *:
     #define ARRAYEXPR_DESCR(a) ((PyObject *)PyArray_DESCR((PyArrayObject *)(a)))
     #define ARRAYEXPR_NEW(d, n, s, t) PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)(d), n, s, t, NULL, 0, NULL)
     #define ARRAYEXPR_RETURN(a) PyArray_Return((PyArrayObject *)(a))
+    #define ARRAYEXPR_ITEMSIZE(a) PyArray_ITEMSIZE((PyArrayObject *)(a))
+    #define ARRAYEXPR_TYPE_OF(d) (((PyArray_Descr *)(d))->type_num)
     """
     bint PyArray_CheckExact(PyObject *)
     int PyArray_NDIM "ARRAYEXPR_NDIM" (PyObject *) noexcept
@@ -40,11 +42,18 @@ cdef extern from *:
     PyObject *PyArray_DESCR "ARRAYEXPR_DESCR" (PyObject *) noexcept
     object PyArray_New "ARRAYEXPR_NEW" (PyObject *, int, const npy_intp *, const npy_intp *)
     object PyArray_Return "ARRAYEXPR_RETURN" (PyObject *)
+    npy_intp PyArray_ITEMSIZE "ARRAYEXPR_ITEMSIZE" (PyObject *) noexcept
+    int PyArray_TYPE_OF "ARRAYEXPR_TYPE_OF" (PyObject *) noexcept
 
 cdef extern from "Python.h":
     Py_ssize_t PyVectorcall_NARGS(size_t)
     Py_ssize_t PyTuple_GET_SIZE(PyObject *)
     PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
+    PyObject *PyList_GET_ITEM(object, Py_ssize_t)
+    bint PyFloat_CheckExact(object)
+    double PyFloat_AS_DOUBLE(object)
+    bint PyLong_CheckExact(object)
+    long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
 
 #: Specialisations of one region: seven for exact signatures, the eighth for all layouts beyond them.
 MAX_CODES = 8
@@ -252,19 +261,20 @@ cdef class Region:
 
     cdef Problem problem(self, list streams):
         """The problem of arrays that broadcast to the last one, the output."""
-        cdef Problem problem = Problem(self.count)
-        cdef PyObject *out = <PyObject *>streams[self.count - 1]
-        cdef PyObject *array
-        cdef int rank = PyArray_NDIM(out), s, k, own
-        memcpy(problem.shape, PyArray_DIMS(out), rank * sizeof(npy_intp))
+        cdef PyObject *few[16]
+        cdef PyObject **arrays = &few[0]
+        cdef int s
+        if self.count > 16:
+            arrays = <PyObject **>malloc(self.count * sizeof(PyObject *))
+            if arrays == NULL:
+                raise MemoryError()
         for s in range(self.count):
-            array = <PyObject *>streams[s]
-            own = PyArray_NDIM(array)
-            for k in range(own):
-                if PyArray_DIMS(array)[k] != 1:
-                    problem.strides[s * AXES + rank - own + k] = PyArray_STRIDES(array)[k]
-        problem.canonicalise(rank, self.itemsize, self.tile_bytes)
-        return problem
+            arrays[s] = <PyObject *>streams[s]
+        try:
+            return _problem(self, arrays)
+        finally:
+            if self.count > 16:
+                free(arrays)
 
     cdef Code decide_problem(self, Problem problem):
         cdef bytes key = problem.key(self.itemsize)
@@ -375,26 +385,41 @@ def allocate_like(list inputs not None, tuple shape, dtype):
     >>> allocate_like([np.zeros((3, 4)).T], (4, 3), np.dtype(float)).strides
     (8, 32)
     """
-    cdef int rank = len(shape), k, i, j, place
-    cdef int order[MAX_AXES]
+    cdef int rank = len(shape), k, n = len(inputs)
     cdef npy_intp dims[MAX_AXES]
-    cdef npy_intp strides[MAX_AXES]
-    cdef npy_intp x, y, step
-    cdef bint unclear, swap
-    cdef cnp.dtype descr = dtype
-    cdef PyObject *array
+    cdef PyObject *few[16]
+    cdef PyObject **arrays = &few[0]
     for k in range(rank):
         dims[k] = shape[k]
+    if n > 16:
+        arrays = <PyObject **>malloc(n * sizeof(PyObject *))
+        if arrays == NULL:
+            raise MemoryError()
+    for k in range(n):
+        arrays[k] = <PyObject *>inputs[k]
+    try:
+        return _allocate(arrays, n, rank, dims, dtype)
+    finally:
+        if n > 16:
+            free(arrays)
+
+
+cdef object _allocate(PyObject **inputs, int count, int rank, npy_intp *dims, object descr):
+    cdef int i, j, k, s, place
+    cdef int order[MAX_AXES]
+    cdef npy_intp strides[MAX_AXES]
+    cdef npy_intp x, y, step = descr.itemsize
+    cdef bint unclear, swap
+    for k in range(rank):
         order[k] = rank - 1 - k
     # From the fastest axis out: an axis moves before the ones that every input agrees are slower.
     for i in range(1, rank):
         place = i
         for j in range(i - 1, -1, -1):
             unclear, swap = True, False
-            for item in inputs:
-                array = <PyObject *>item
-                x = _stride_of(array, order[i], rank)
-                y = _stride_of(array, order[j], rank)
+            for s in range(count):
+                x = _stride_of(inputs[s], order[i], rank)
+                y = _stride_of(inputs[s], order[j], rank)
                 if x != 0 and y != 0:
                     if y <= x:
                         swap = False
@@ -409,7 +434,6 @@ def allocate_like(list inputs not None, tuple shape, dtype):
         for j in range(i, place, -1):
             order[j] = order[j - 1]
         order[place] = k
-    step = descr.itemsize
     for i in range(rank):
         strides[order[i]] = step
         step *= dims[order[i]] if dims[order[i]] > 0 else 1
@@ -418,130 +442,316 @@ def allocate_like(list inputs not None, tuple shape, dtype):
 
 
 cdef inline npy_intp _stride_of(PyObject *array, int axis, int rank) noexcept:
-    cdef int own = axis - (rank - PyArray_NDIM(array))
+    cdef int own
+    if array == NULL:
+        return 0
+    own = axis - (rank - PyArray_NDIM(array))
     if own < 0 or PyArray_DIMS(array)[own] == 1:
         return 0
     return _abs(PyArray_STRIDES(array)[own])
 
 
-cdef class Entry:
-    """The layouts of one call that needed no conversion, and all that was decided for them."""
+cdef bint _walks_itself(PyObject *array) noexcept:
+    """Whether two elements of an array may share memory."""
+    cdef int rank = PyArray_NDIM(array), i, j
+    cdef npy_intp reach = PyArray_ITEMSIZE(array), step, length
+    cdef npy_intp steps[MAX_AXES]
+    cdef npy_intp lengths[MAX_AXES]
+    if PyArray_FLAGS(array) & (cnp.NPY_ARRAY_C_CONTIGUOUS | cnp.NPY_ARRAY_F_CONTIGUOUS):
+        return False
+    cdef int n = 0
+    for i in range(rank):
+        length = PyArray_DIMS(array)[i]
+        if length == 0:
+            return False
+        if length == 1:
+            continue
+        step = _abs(PyArray_STRIDES(array)[i])
+        j = n
+        while j > 0 and steps[j - 1] > step:
+            steps[j] = steps[j - 1]
+            lengths[j] = lengths[j - 1]
+            j -= 1
+        steps[j] = step
+        lengths[j] = length
+        n += 1
+    for i in range(n):
+        if steps[i] < reach:
+            return True
+        reach += steps[i] * (lengths[i] - 1)
+    return False
 
-    def __init__(self, Region region not None, list arrays not None, list streams not None, list sources not None,
-                 int given, bint allocates, bint alone):
-        """`arrays` are the `given` operands, then the output if any; `sources` is each stream's place among them."""
-        cdef int s, k, n = region.count, m = len(arrays)
-        cdef PyObject *array
+
+def walks_itself(array not None):
+    """Whether two elements of an array may share memory.
+
+    >>> import numpy as np
+    >>> walks_itself(np.zeros((3, 4)).T), walks_itself(np.broadcast_to(np.zeros(4), (3, 4)))
+    (False, True)
+    """
+    return _walks_itself(<PyObject *>array)
+
+
+cdef class Recipe:
+    """How to run a program that is one region over whole operands, with what its operands must be.
+
+    `sources` gives each stream's place among the operands, the target's last; None for a stream that is
+    a view: such calls go through `resolve` the first time. `limits` are the Python ints each operand takes.
+    """
+
+    def __init__(self, Region region not None, list descrs not None, list ranks not None, list sources not None,
+                 list limits not None, int given):
+        cdef int k, m = len(descrs)
         self.region = region
-        self.problem = region.problem(streams)
-        self.code = region.decide_problem(self.problem)
-        self.operands = m
+        self.descrs = descrs
         self.given = given
-        self.target = sources[n - 1]
-        self.allocates = allocates
-        self.alone = alone
-        self.descrs = [a.dtype for a in arrays]
+        self.operands = m
         self.ranks = <int *>calloc(m, sizeof(int))
-        self.layouts = <npy_intp *>calloc(m * 2 * MAX_AXES, sizeof(npy_intp))
-        self.source = <int *>calloc(n, sizeof(int))
-        self.starts = <npy_intp *>calloc(n, sizeof(npy_intp))
-        self.same = <bint *>calloc(n, sizeof(bint))
-        if NULL in (<void *>self.ranks, <void *>self.layouts, <void *>self.source, <void *>self.starts, <void *>self.same):
+        self.lowest = <long long *>calloc(m, sizeof(long long))
+        self.highest = <long long *>calloc(m, sizeof(long long))
+        self.source = <int *>calloc(region.count, sizeof(int))
+        if self.ranks == NULL or self.lowest == NULL or self.highest == NULL or self.source == NULL:
             raise MemoryError()
         for k in range(m):
-            array = <PyObject *>arrays[k]
-            self.ranks[k] = PyArray_NDIM(array)
-            memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), self.ranks[k] * sizeof(npy_intp))
-            memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), self.ranks[k] * sizeof(npy_intp))
-        for s in range(n):
-            self.source[s] = sources[s]
-            self.starts[s] = (
-                PyArray_BYTES(<PyObject *>streams[s]) - PyArray_BYTES(<PyObject *>arrays[sources[s]])
-                + self.problem.offsets[s]
-            )
-            self.same[s] = region.itemsize[s] == region.itemsize[n - 1]
-            for k in range(AXES):
-                if self.problem.strides[s * AXES + k] != self.problem.strides[(n - 1) * AXES + k]:
-                    self.same[s] = False
+            self.ranks[k] = ranks[k]
+            self.lowest[k], self.highest[k] = limits[k]
+        for k in range(region.count):
+            self.source[k] = sources[k]
+        self.target = self.source[region.count - 1]
 
     def __dealloc__(self):
         free(self.ranks)
-        free(self.layouts)
+        free(self.lowest)
+        free(self.highest)
         free(self.source)
-        free(self.starts)
+
+    cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept:
+        """Whether an argument is what operand k wants as it stands; sets where its data are."""
+        cdef PyObject *descr
+        cdef int kind, overflow = 0
+        cdef long long whole
+        if PyArray_CheckExact(arg):
+            argument.data = PyArray_BYTES(arg)
+            return (
+                PyArray_NDIM(arg) == self.ranks[k]
+                and PyArray_DESCR(arg) == <PyObject *>PyList_GET_ITEM(self.descrs, k)
+                and PyArray_FLAGS(arg) & cnp.NPY_ARRAY_ALIGNED
+            )
+        if self.ranks[k]:
+            return False
+        argument.data = <char *>argument.number
+        kind = PyArray_TYPE_OF(<PyObject *>PyList_GET_ITEM(self.descrs, k))
+        if PyFloat_CheckExact(<object>arg):
+            argument.number[0] = PyFloat_AS_DOUBLE(<object>arg)
+            return kind == cnp.NPY_DOUBLE
+        if PyLong_CheckExact(<object>arg):
+            whole = PyLong_AsLongLongAndOverflow(<object>arg, &overflow)
+            (<long long *>argument.data)[0] = whole
+            return kind == cnp.NPY_INT64 and not overflow and self.lowest[k] <= whole <= self.highest[k]
+        return False
+
+    cdef object call(self, Kernel kernel, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
+        """Run on new layouts, and have the kernel remember them; leaves `found` unset for what needs `resolve`."""
+        cdef int m = self.given, n = self.region.count, k, s, i, own, rank = 0
+        cdef Argument taken[16]
+        cdef PyObject *arrays[16]
+        cdef npy_intp dims[MAX_AXES]
+        cdef npy_intp length
+        cdef PyObject *target
+        cdef object result = None
+        if given != m or n > 16 or m >= 16 or (out != NULL and self.operands == m):
+            return None
+        for k in range(m):
+            if not self.take(args[k], k, &taken[k]):
+                return None
+        # Broadcast what is read; a mismatch is left to `resolve`, which says whose.
+        for s in range(n - 1):
+            k = self.source[s]
+            arrays[s] = args[k] if PyArray_CheckExact(args[k]) else NULL
+            rank = max(rank, self.ranks[k])
+        for i in range(rank):
+            dims[i] = 1
+        for s in range(n - 1):
+            if arrays[s] == NULL:
+                continue
+            own = PyArray_NDIM(arrays[s])
+            for i in range(own):
+                length = PyArray_DIMS(arrays[s])[i]
+                if length != 1:
+                    if dims[rank - own + i] != 1 and dims[rank - own + i] != length:
+                        return None
+                    dims[rank - own + i] = length
+        cdef bint allocates = self.target == m and out == NULL
+        if allocates:
+            if rank != self.ranks[m]:
+                return None
+            result = _allocate(arrays, n - 1, rank, dims, <object>PyList_GET_ITEM(self.descrs, m))
+            out = <PyObject *>result
+        elif out != NULL:
+            if not PyArray_CheckExact(out) or not self.take(out, m, &taken[m]):
+                return None
+            result = <object>out
+        target = out if self.target == m else args[self.target]
+        if not allocates:
+            if not PyArray_CheckExact(target) or not PyArray_FLAGS(target) & cnp.NPY_ARRAY_WRITEABLE:
+                return None
+            own = PyArray_NDIM(target)
+            if own < rank or _walks_itself(target):
+                return None
+            for i in range(rank):
+                if dims[i] != 1 and dims[i] != PyArray_DIMS(target)[own - rank + i]:
+                    return None
+        arrays[n - 1] = target
+        cdef Entry entry = Entry.__new__(Entry, self)
+        entry.allocates = allocates
+        for k in range(self.operands):
+            target = args[k] if k < m else out
+            if PyArray_CheckExact(target):
+                memcpy(entry.layouts + k * 2 * MAX_AXES, PyArray_DIMS(target), self.ranks[k] * sizeof(npy_intp))
+                memcpy(entry.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(target), self.ranks[k] * sizeof(npy_intp))
+        entry.problem = _problem(self.region, arrays)
+        entry.finish()
+        if entry.code is None:
+            return None
+        kernel.remember(entry)
+        return entry.run(args, taken, out, result, found)
+
+
+cdef Problem _problem(Region region, PyObject **arrays):
+    """The problem of arrays that broadcast to the last one, the output; NULL stands for a number."""
+    cdef int n = region.count, s, k, own, rank = PyArray_NDIM(arrays[n - 1])
+    cdef Problem problem = Problem(n)
+    memcpy(problem.shape, PyArray_DIMS(arrays[n - 1]), rank * sizeof(npy_intp))
+    for s in range(n):
+        if arrays[s] == NULL:
+            continue
+        own = PyArray_NDIM(arrays[s])
+        for k in range(own):
+            if PyArray_DIMS(arrays[s])[k] != 1:
+                problem.strides[s * AXES + rank - own + k] = PyArray_STRIDES(arrays[s])[k]
+    problem.canonicalise(rank, region.itemsize, region.tile_bytes)
+    return problem
+
+
+cdef class Entry:
+    """The layouts of one call that needed no conversion, and all that was decided for them."""
+
+    def __cinit__(self, Recipe recipe not None):
+        cdef int m = recipe.operands, n = recipe.region.count
+        self.recipe = recipe
+        self.layouts = <npy_intp *>calloc(m * 2 * MAX_AXES + n, sizeof(npy_intp))
+        self.same = <bint *>calloc(n, sizeof(bint))
+        if self.layouts == NULL or self.same == NULL:
+            raise MemoryError()
+        self.starts = self.layouts + m * 2 * MAX_AXES
+
+    def __dealloc__(self):
+        free(self.layouts)
         free(self.same)
 
+    @staticmethod
+    def of(Recipe recipe not None, list arrays not None, list streams not None, bint allocates):
+        """The entry of a call of `resolve`: its operands, the result where there is one, and the streams on them."""
+        cdef Entry self = Entry.__new__(Entry, recipe)
+        cdef int s, k, n = recipe.region.count
+        cdef PyObject *array
+        self.allocates = allocates
+        for k in range(recipe.operands):
+            array = <PyObject *>arrays[k]
+            memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), recipe.ranks[k] * sizeof(npy_intp))
+            memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), recipe.ranks[k] * sizeof(npy_intp))
+        self.problem = recipe.region.problem(streams)
+        for s in range(n):
+            self.starts[s] = PyArray_BYTES(<PyObject *>streams[s]) - PyArray_BYTES(<PyObject *>arrays[recipe.source[s]])
+        self.finish()
+        return self
+
+    cdef int finish(self) except -1:
+        """Choose the code, and what every call needs to know of the streams."""
+        cdef Region region = self.recipe.region
+        cdef int s, k, n = region.count
+        cdef npy_intp *strides = self.problem.strides
+        self.code = region.decide_problem(self.problem)
+        for s in range(n):
+            self.starts[s] += self.problem.offsets[s]
+            self.same[s] = region.itemsize[s] == region.itemsize[n - 1] and not memcmp(
+                strides + s * AXES, strides + (n - 1) * AXES, AXES * sizeof(npy_intp)
+            )
+        return 0
+
     cdef bint fits(self, PyObject *array, int k) noexcept:
-        """Whether an argument is an array just like operand k of the call that was remembered."""
-        cdef int rank = self.ranks[k]
+        """Whether an array that `take` took has the shape and strides of operand k."""
         cdef npy_intp *layout = self.layouts + k * 2 * MAX_AXES
-        if not PyArray_CheckExact(array) or PyArray_NDIM(array) != rank:
-            return False
-        if PyArray_DESCR(array) != <PyObject *>self.descrs[k] or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_ALIGNED:
-            return False
         cdef npy_intp *dims = PyArray_DIMS(array)
         cdef npy_intp *strides = PyArray_STRIDES(array)
         cdef int i
-        for i in range(rank):
+        for i in range(self.recipe.ranks[k]):
             if dims[i] != layout[i] or strides[i] != layout[MAX_AXES + i]:
                 return False
         return True
 
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
-        """Run where the arguments fit and no input partly overlaps the output; else leave `found` unset."""
-        cdef int m = self.given, n = self.region.count, k, s
-        cdef char *few[16]
-        cdef char *low
-        cdef char *high
+        """Run where the arguments fit; else leave `found` unset."""
+        cdef Recipe recipe = self.recipe
+        cdef int m = recipe.given, k
+        cdef Argument taken[16]
         cdef PyObject *target
-        if given != m or n > 16 or (out == NULL) != (self.allocates or self.operands == m):
+        cdef object result = None
+        cdef npy_intp *layout
+        if given != m or m >= 16 or recipe.region.count > 16 or (out == NULL) != (self.allocates or recipe.operands == m):
             return None
         for k in range(m):
-            if not self.fits(args[k], k):
+            if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
                 return None
-        cdef object result = None
         if self.allocates:
-            result = self.allocate()
+            layout = self.layouts + m * 2 * MAX_AXES
+            k = recipe.ranks[m]
+            target = <PyObject *>PyList_GET_ITEM(recipe.descrs, m)
+            Py_INCREF(<object>target)
+            result = PyArray_New(target, k, layout, layout + MAX_AXES if k > 1 else NULL)
             out = <PyObject *>result
-        elif out != NULL:
-            if not self.fits(out, m):
+        else:
+            if out != NULL:
+                if not PyArray_CheckExact(out) or not recipe.take(out, m, &taken[m]) or not self.fits(out, m):
+                    return None
+                result = <object>out
+            target = out if recipe.target == m else args[recipe.target]
+            if not PyArray_CheckExact(target) or not PyArray_FLAGS(target) & cnp.NPY_ARRAY_WRITEABLE:
                 return None
-            result = <object>out
-        target = out if self.target == m else args[self.target]
-        if not PyArray_FLAGS(target) & cnp.NPY_ARRAY_WRITEABLE:
-            return None
-        cdef char **data = &few[0]
+        return self.run(args, taken, out, result, found)
+
+    cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found):
+        """Run, where no input partly overlaps the output."""
+        cdef Recipe recipe = self.recipe
+        cdef Problem problem = self.problem
+        cdef int n = recipe.region.count, m = recipe.given, s, k
+        cdef char *data[16]
+        cdef char *low
+        cdef char *high
         for s in range(n):
-            k = self.source[s]
-            data[s] = PyArray_BYTES(out if k == m else args[k]) + self.starts[s]
+            k = recipe.source[s]
+            data[s] = (PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
         if not self.allocates:
-            low = data[n - 1] + self.problem.low[n - 1]
-            high = data[n - 1] + self.problem.high[n - 1]
+            low = data[n - 1] + problem.low[n - 1]
+            high = data[n - 1] + problem.high[n - 1]
             for s in range(n - 1):
-                if (data[s] + self.problem.low[s] < high and low < data[s] + self.problem.high[s]
+                if (data[s] + problem.low[s] < high and low < data[s] + problem.high[s]
                         and not (self.same[s] and data[s] == data[n - 1])):
                     return None
         found[0] = True
-        if self.problem.elements:
-            self.region.run(self.code, self.problem, data)
-        if self.alone:
+        if problem.elements:
+            recipe.region.run(self.code, problem, &data[0])
+        if self.allocates and recipe.ranks[m] == 0:
             Py_INCREF(result)
             return PyArray_Return(<PyObject *>result)
         return result
-
-    cdef object allocate(self):
-        cdef int k = self.operands - 1, rank = self.ranks[k]
-        cdef npy_intp *layout = self.layouts + k * 2 * MAX_AXES
-        cdef cnp.dtype descr = <cnp.dtype>self.descrs[k]
-        Py_INCREF(descr)
-        return PyArray_New(<PyObject *>descr, rank, layout, layout + MAX_AXES if rank > 1 else NULL)
 
 
 cdef class Kernel:
     """What the user calls: `kernel(*arrays, out=None)`.
 
-    `resolve(args, out)` answers a call whose layouts are not remembered. Calls on layouts seen lately
-    go straight to the compiled code.
+    Calls on layouts seen lately go straight to the compiled code (`Entry`), new layouts of a program that
+    is one region through its `Recipe`, and everything else to `resolve(args, out)`.
     """
 
     def __cinit__(self, *args, **kwargs):
@@ -550,16 +760,18 @@ cdef class Kernel:
     def __init__(self, resolve, str name):
         self.resolve = resolve
         self.entries = []
+        self.recipes = []
         self.__name__ = name
+
+    def add(self, Recipe recipe not None):
+        """Answer calls by a recipe, for the types of operands that it takes."""
+        if recipe not in self.recipes:
+            self.recipes = [*self.recipes, recipe]
 
     def remember(self, Entry entry not None):
         """Keep an entry for repeat calls; the one unused longest goes."""
         if entry.code is not None:
             self.entries = [entry, *self.entries[:MAX_ENTRIES - 1]]
-
-    def forget(self):
-        """Drop what is remembered, as after a change of settings."""
-        self.entries = []
 
     def __repr__(self):
         return f"<arrayexpr kernel {self.__name__}>"
@@ -570,7 +782,8 @@ cdef object _call(Kernel self, PyObject *const *args, size_t flags, PyObject *na
     cdef PyObject *out = NULL
     cdef bint found = False
     cdef Entry entry
-    cdef list entries = self.entries
+    cdef Recipe recipe
+    cdef list entries = self.entries, recipes = self.recipes
     cdef bint plain = names == NULL or PyTuple_GET_SIZE(names) == 0
     if not plain and PyTuple_GET_SIZE(names) == 1 and <object>PyTuple_GET_ITEM(names, 0) == "out":
         plain = True
@@ -584,6 +797,11 @@ cdef object _call(Kernel self, PyObject *const *args, size_t flags, PyObject *na
             if found:
                 if k:
                     self.entries = [entry] + [e for e in entries if e is not entry]
+                return result
+        for k in range(len(recipes)):
+            recipe = <Recipe>recipes[k]
+            result = recipe.call(self, args, given, out, &found)
+            if found:
                 return result
     keywords = {}
     if names != NULL:

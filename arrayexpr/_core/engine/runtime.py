@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeMismatch, TypeMismatch
+from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
 from ..interpret import interpret
-from ..nodes import Assign, Constant, Contract, Operand, Reduce, View, postorder
+from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, View, postorder
 from ..program import Program
-from .dispatch import Entry, Kernel, allocate_like
+from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
@@ -25,6 +25,8 @@ class Runtime:
         self.plan = plan
         self.program = plan.program
         self.assigned = {_base(s.target).name for s in self.program.statements if isinstance(s, Assign)}
+        self.limits = _limits(self.program)
+        self.recipe = self._recipe()
         # Slots that are written before the last step: a later one may read what that overwrites.
         self.early = {step.target.slot for step in plan.steps[:-1] if isinstance(step, RegionStep)}
         if any(isinstance(step, InterpretStep) for step in plan.steps):
@@ -36,7 +38,10 @@ class Runtime:
         if len(args) != len(program.operands):
             names = ", ".join(operand.name for operand in program.operands) or "none"
             raise TypeError(f"{program.name} takes {len(program.operands)} operands ({names}): got {len(args)}")
-        given = [_as_array(arg, operand) for arg, operand in zip(args, program.operands, strict=True)]
+        given = [
+            _as_array(arg, operand, self.limits[operand.name])
+            for arg, operand in zip(args, program.operands, strict=True)
+        ]
         outs = self._outputs(out)
         slots: dict[str, Any] = {}
         restore: list[tuple[Any, Any]] = []
@@ -47,7 +52,9 @@ class Runtime:
                 slots[operand.name] = self._bound_output(operand, array, given, outs, restore)
         if len(self.plan.steps) > 1 and (self.early & slots.keys()):
             self._check_shapes(slots)
-        direct = all(slots[o.name] is a for o, a in zip(program.operands, args, strict=True)) and not restore
+        direct = not restore and all(
+            slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
+        )
         for step in self.plan.steps:
             match step:
                 case RegionStep():
@@ -89,7 +96,7 @@ class Runtime:
         if operand.name in self.assigned:
             if not array.flags.writeable:
                 raise ValueError(f"operand {operand.name} is assigned to and its array is read-only")
-            if _walks_itself(array):
+            if walks_itself(array):
                 raise ValueError(f"operand {operand.name} is assigned to and its array overlaps itself")
         if array.dtype.isnative and array.flags.aligned:
             return array
@@ -110,13 +117,32 @@ class Runtime:
         others = [a for o, a in zip(self.program.results, outs, strict=True) if a is not None and o is not operand]
         twice = any(np.may_share_memory(array, other) for other in others)
         early = operand.name in self.early and any(np.may_share_memory(array, other) for other in given)
-        if array.dtype == dtype and array.flags.aligned and not (early or twice or _walks_itself(array)):
+        if array.dtype == dtype and array.flags.aligned and not (early or twice or walks_itself(array)):
             return array
         copy = np.empty_like(array, dtype=dtype)
         if _reads(self.program, operand):
             copy[...] = array
         restore.append((array, copy))
         return copy
+
+    def _recipe(self) -> Recipe | None:
+        """How the call path runs this program without us; None where it is more than one region."""
+        step = self.plan.single
+        if step is None:
+            return None
+        operands = (*self.program.operands, *self.program.results)
+        names = [operand.name for operand in operands]
+        sources = (*step.sources, step.target)
+        if not all(source.slot in names for source in sources):
+            return None
+        return Recipe(
+            step.region,
+            [operand.type.element.dtype for operand in operands],
+            [operand.type.rank for operand in operands],
+            [names.index(source.slot) for source in sources],
+            [self.limits[name] for name in names],
+            len(self.program.operands),
+        )
 
     def _check_shapes(self, slots: dict[str, Any]) -> None:
         """Raise what a step will have to say of shapes before the first one changes anything."""
@@ -129,7 +155,9 @@ class Runtime:
                 arrays = [source.array(known) for source in step.sources]
                 if isinstance(step.node, Reduce) and arrays[0].size:
                     axes, keepdims = step.node.axes, step.node.keepdims
-                    lengths = ((1 if k in axes else n, k not in axes or keepdims) for k, n in enumerate(arrays[0].shape))
+                    lengths = (
+                        (1 if k in axes else n, k not in axes or keepdims) for k, n in enumerate(arrays[0].shape)
+                    )
                     known[step.slot] = _stand_in(tuple(n for n, kept in lengths if kept))
                 elif isinstance(step.node, Contract):
                     known[step.slot] = _stand_in(_product_shape(step, arrays))
@@ -138,17 +166,15 @@ class Runtime:
                     known[step.slot] = _run_array(step, known)
 
     def _remember(self, kernel: Kernel, step: RegionStep, args: Sequence[Any], out: Any, slots: dict[str, Any]) -> None:
-        names = [operand.name for operand in self.program.operands]
-        arrays = list(args)
-        alone = False
-        if self.program.results:
-            names.append(self.program.results[0].name)
-            arrays.append(slots[names[-1]])
-            alone = out is None and arrays[-1].ndim == 0
+        """Have the kernel answer the next call like this one by itself."""
+        if self.recipe is None:
+            return
+        declared = (*self.program.operands, *self.program.results)
         streams = [source.array(slots) for source in (*step.sources, step.target)]
-        sources = [names.index(source.slot) for source in (*step.sources, step.target)]
         allocates = bool(self.program.results) and out is None
-        kernel.remember(Entry(step.region, arrays, streams, sources, len(args), allocates, alone))
+        kernel.remember(Entry.of(self.recipe, [slots[o.name] for o in declared], streams, allocates))
+        if not any(source.views for source in (*step.sources, step.target)):
+            kernel.add(self.recipe)
 
 
 def _base(node: Any) -> Operand:
@@ -166,7 +192,20 @@ def _reads(program: Program, operand: Operand) -> bool:
     )
 
 
-def _as_array(arg: Any, operand: Operand) -> Any:
+def _limits(program: Program) -> dict[str, tuple[int, int]]:
+    """The Python ints that each operand takes: NumPy refuses one that the array's own type does not hold."""
+    limits = {operand.name: (-(1 << 63), (1 << 63) - 1) for operand in program.declared}
+    for node in program.nodes():
+        if isinstance(node, Cast) and isinstance(node.arg, Operand) and node.arg.type.rank == 0:
+            t = node.type.element
+            if t.kind in "iu" and node.arg.type.element.kind == "i":
+                info = np.iinfo(t.dtype)
+                low, high = limits[node.arg.name]
+                limits[node.arg.name] = max(low, int(info.min)), min(high, int(info.max))
+    return limits
+
+
+def _as_array(arg: Any, operand: Operand, limits: tuple[int, int]) -> Any:
     """An argument as an array of the operand's element type and rank, in the caller's memory where it is one."""
     t = operand.type
     if isinstance(arg, bool | int | float | complex) and not isinstance(arg, np.generic):
@@ -175,6 +214,8 @@ def _as_array(arg: Any, operand: Operand) -> Any:
         kind = "b" if isinstance(arg, bool) else "i" if isinstance(arg, int) else "f" if isinstance(arg, float) else "c"
         if "biufc".index(kind) > "biufc".index(t.element.kind) and not (kind == "i" and t.element.kind == "u"):
             raise TypeMismatch(f"operand {operand.name} is a Python {type(arg).__name__}: expected {t}")
+        if kind == "i" and t.element.kind == "i" and not limits[0] <= arg <= limits[1]:
+            raise OutOfRange(f"operand {operand.name} is {arg}: expected {limits[0]} to {limits[1]}")
         # The same range check as a constant gets.
         value = Constant(arg, t.element).value
         return np.asarray(value, dtype=t.element.dtype)
@@ -198,16 +239,6 @@ def _refuse_masked(array: Any, what: str) -> None:
     # Other subclasses are the arrays that they hold; of this one the mask would be lost without a word.
     if isinstance(array, np.ndarray) and type(array) is not np.ndarray and isinstance(array, np.ma.MaskedArray):
         raise TypeMismatch(f"{what} is a masked array: expected a plain one, such as its `filled()`")
-
-
-def _walks_itself(array: Any) -> bool:
-    """Whether two elements of an array may share memory."""
-    reach = array.dtype.itemsize
-    for stride, length in sorted((abs(s), n) for s, n in zip(array.strides, array.shape, strict=True) if n > 1):
-        if stride < reach:
-            return array.size > 0
-        reach = stride * (length - 1) + reach
-    return False
 
 
 def broadcast(named: Sequence[tuple[str, tuple[int, ...]]]) -> tuple[int, ...]:

@@ -33,7 +33,11 @@ def stream_program(value: Node, streams: list[Operand], output: Operand, key: by
         new[stream] = Operand(stream.name, stream.type.element.array(rank, layout))
     mapped = transform((value,), new.get)[value]
     program = Program(
-        "kernel", [_operand(new[s]) for s in streams], [Assign(new[output], mapped)], [_operand(new[output])], target=target
+        "kernel",
+        [_operand(new[s]) for s in streams],
+        [Assign(new[output], mapped)],
+        [_operand(new[output])],
+        target=target,
     )
     any_strides = all(code in (2, 10) for code in key[2:])
     scheduled = lower(program)

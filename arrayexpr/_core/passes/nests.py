@@ -111,6 +111,9 @@ def unit_condition(accesses: Sequence[Load | Store], index: Index, program: Prog
     tests: dict[Node, None] = {}
     for access in accesses:
         strides = byte_strides(access.operand, program)
+        if UNIT in access.operand.type.layout:
+            # It is contiguous along another axis, and so not along this one but where that has length 1.
+            continue
         for axis, subscript in enumerate(access.subscripts):
             if strides[axis] is None and index in postorder((subscript,)):
                 size = Constant(access.operand.type.element.itemsize, subscript.type)

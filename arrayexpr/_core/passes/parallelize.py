@@ -23,9 +23,7 @@ def parallelize(program: Program) -> Program:
 
     def visit(statement: Node) -> Node:
         if isinstance(statement, Guard):
-            return Guard(
-                statement.condition, tuple(map(visit, statement.then)), tuple(map(visit, statement.otherwise))
-            )
+            return Guard(statement.condition, tuple(map(visit, statement.then)), tuple(map(visit, statement.otherwise)))
         if type(statement) is not Loop:
             return statement
         if statement.role not in ("serial", "block"):

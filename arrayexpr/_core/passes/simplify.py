@@ -65,7 +65,7 @@ def _folded(array: Any, element: ElementType) -> Node | None:
 
 
 @rule(Apply, among="constants", keeps=True, rules=RULES)
-def fold(node: Node) -> Node | None:
+def fold(node: Apply) -> Node | None:
     """2 + 3 -> 5, by the row's own NumPy meaning; nothing where that raises."""
     op = node.op
     values = [_value(arg) for arg in node.args]
@@ -81,7 +81,7 @@ def fold(node: Node) -> Node | None:
 
 
 @rule(Cast, among="constants", keeps=True, rules=RULES)
-def fold_cast(node: Node) -> Node | None:
+def fold_cast(node: Cast) -> Node | None:
     """cast(2, float64) -> 2.0; not where C leaves the result open, or a part would be lost."""
     value, element = _value(node.arg), node.type.element
     kind = node.arg.type.element.kind
@@ -138,7 +138,7 @@ def _add_laws(contract: str) -> None:
         Apply, among=Constant, keeps=True, applies=partial(_has_element, "units", contract), contract=contract,
         name=prefix + "unit", rules=RULES,
     )  # fmt: skip
-    def unit(node: Node) -> Node | None:
+    def unit(node: Apply) -> Node | None:
         """x * 1 -> x"""
         a, b = node.args
         for each, left in _elements("units", contract, node.op, a.type.element):
@@ -152,7 +152,7 @@ def _add_laws(contract: str) -> None:
         Apply, among=Constant, applies=partial(_has_element, "zeros", contract), contract=contract,
         name=prefix + "zero", rules=RULES,
     )  # fmt: skip
-    def zero(node: Node) -> Node | None:
+    def zero(node: Apply) -> Node | None:
         """x & 0 -> 0"""
         a, b = node.args
         for each, left in _elements("zeros", contract, node.op, a.type.element):
@@ -164,25 +164,27 @@ def _add_laws(contract: str) -> None:
         Apply, among="repeated", applies=lambda op, kind: op.arity == 2 and _has("idempotent", contract, op, kind),
         contract=contract, name=prefix + "idempotent", rules=RULES,
     )  # fmt: skip
-    def idempotent(node: Node) -> Node | None:
+    def idempotent(node: Apply) -> Node | None:
         """minimum(x, x) -> x"""
         x = node.args[0]
         return x if x.type.element is node.type.element else None
 
     @rule(
-        Apply, among="root", keeps=True, applies=lambda op, kind: op.arity == 1 and _has("idempotent", contract, op, kind),
-        contract=contract, name=prefix + "idempotent_twice", rules=RULES,
+        Apply, among="root", keeps=True,
+        applies=lambda op, kind: op.arity == 1 and _has("idempotent", contract, op, kind), contract=contract,
+        name=prefix + "idempotent_twice", rules=RULES,
     )  # fmt: skip
-    def idempotent_twice(node: Node) -> Node | None:
+    def idempotent_twice(node: Apply) -> Node | None:
         """floor(floor(x)) -> floor(x)"""
         x = node.args[0]
         return x if isinstance(x, Apply) and x.op is node.op and x.type.element is node.type.element else None
 
     @rule(
-        Apply, among="root", keeps=True, applies=lambda op, kind: op.arity == 1 and _has("involution", contract, op, kind),
-        contract=contract, name=prefix + "involution", rules=RULES,
+        Apply, among="root", keeps=True,
+        applies=lambda op, kind: op.arity == 1 and _has("involution", contract, op, kind), contract=contract,
+        name=prefix + "involution", rules=RULES,
     )  # fmt: skip
-    def involution(node: Node) -> Node | None:
+    def involution(node: Apply) -> Node | None:
         """-(-x) -> x"""
         inner = node.args[0]
         if isinstance(inner, Apply) and inner.op is node.op:
@@ -196,7 +198,7 @@ def _add_laws(contract: str) -> None:
         applies=lambda op, kind: op.arity == 2 and _has("associates", contract, op, kind),
         contract=contract, name=prefix + "associate", rules=RULES,
     )  # fmt: skip
-    def associate(node: Node) -> Node | None:
+    def associate(node: Apply) -> Node | None:
         """(x + 1) + 2 -> x + 3"""
         op = node.op
         a, b = node.args
@@ -222,7 +224,7 @@ def _add_laws(contract: str) -> None:
         ),
         contract=contract, name=prefix + "gather_constants", rules=RULES,
     )  # fmt: skip
-    def gather_constants(node: Node) -> Node | None:
+    def gather_constants(node: Apply) -> Node | None:
         """(x + 1) + (y + 2) -> (x + y) + 3"""
         op = node.op
         a, b = node.args
@@ -278,20 +280,21 @@ def holds_all(inner: ElementType, outer: ElementType) -> bool:
 
 
 @rule(Cast, keeps=True, rules=RULES)
-def cast_to_own_type(node: Node) -> Node | None:
+def cast_to_own_type(node: Cast) -> Node | None:
     """cast(x, float64) -> x, for x of float64"""
     return node.arg if node.arg.type.element is node.type.element else None
 
 
 @rule(Cast, among=Cast, keeps=True, rules=RULES)
-def cast_twice(node: Node) -> Node | None:
+def cast_twice(node: Cast) -> Node | None:
     """cast(cast(x, float64), float32) -> cast(x, float32), for x of int16"""
-    first, between, last = node.arg.arg.type.element, node.arg.type.element, node.type.element
+    inner: Any = node.arg
+    first, between, last = inner.arg.type.element, inner.type.element, node.type.element
     if "V" in (first.kind, last.kind):
         return None
     if first.kind in "iu" and between.kind in "iu" and last.kind in "iu" and last.bits <= between.bits:
         # Both only cut off bits.
-        return Cast(node.arg.arg, last)
+        return Cast(inner.arg, last)
     if not holds_all(first, between):
         return None
     # From reals to integers, what is out of range depends on the width of the real.
@@ -300,14 +303,14 @@ def cast_twice(node: Node) -> Node | None:
     # A complex number's other part is dropped with a warning: that is left as it was written.
     if first.kind == "c" and last.kind not in "c":
         return None
-    return Cast(node.arg.arg, last)
+    return Cast(inner.arg, last)
 
 
 # -- Views --------------------------------------------------------------------------------------
 
 
 @rule(View, keeps=True, rules=RULES)
-def whole_view(node: Node) -> Node | None:
+def whole_view(node: View) -> Node | None:
     """x[:, :] -> x"""
     if node.order is not None:
         return node.arg if node.order == tuple(range(len(node.order))) else None
@@ -316,9 +319,9 @@ def whole_view(node: Node) -> Node | None:
 
 
 @rule(View, among=View, keeps=True, rules=RULES)
-def view_of_view(node: Node) -> Node | None:
+def view_of_view(node: View) -> Node | None:
     """x.transpose(1, 0).transpose(1, 0) -> x.transpose(0, 1), and x[1:][2:] -> x[3:]"""
-    inner = node.arg
+    inner: Any = node.arg
     if node.order is not None and inner.order is not None:
         return View(inner.arg, order=tuple(inner.order[k] for k in node.order))
     if node.subscripts is None or inner.subscripts is None:
@@ -368,45 +371,48 @@ def _composed(item: Slice, over: Slice | int) -> Slice | int | None:
 
 
 @rule(View, keeps=False, rules=RULES)
-def new_axes_of_scalar(node: Node) -> Node | None:
+def new_axes_of_scalar(node: View) -> Node | None:
     """y + s[None, None] -> y + s, for y of rank 2: a scalar broadcasts by itself"""
     return node.arg if node.arg.type.rank == 0 else None
 
 
 @rule(View, among=Apply, unshared=True, rules=RULES)
-def transposed_apply(node: Node) -> Node | None:
+def transposed_apply(node: View) -> Node | None:
     """(x + y).transpose(1, 0) -> x.transpose(1, 0) + y.transpose(1, 0)
 
     Only operands remain transposed, and that costs nothing. Operands of rank 0 stay as they are.
     """
     if node.order is None:
         return None
-    inner, rank = node.arg, node.type.rank
+    inner: Any = node.arg
+    rank = node.type.rank
     if any(arg.type.rank not in (0, rank) for arg in inner.args):
         return None
     return Apply(inner.op, tuple(View(arg, order=node.order) if arg.type.rank else arg for arg in inner.args))
 
 
 @rule(View, among=Cast, unshared=True, rules=RULES)
-def transposed_cast(node: Node) -> Node | None:
+def transposed_cast(node: View) -> Node | None:
     """cast(x, float32).transpose(1, 0) -> cast(x.transpose(1, 0), float32)"""
-    return None if node.order is None else Cast(View(node.arg.arg, order=node.order), node.type.element)
+    inner: Any = node.arg
+    return None if node.order is None else Cast(View(inner.arg, order=node.order), node.type.element)
 
 
 # -- Reductions ---------------------------------------------------------------------------------
 
 
 @rule(Reduce, keeps=True, rules=RULES)
-def reduce_over_nothing(node: Node) -> Node | None:
+def reduce_over_nothing(node: Reduce) -> Node | None:
     """reduce(add, x, ()) -> x"""
     same = node.op.arity == 2 and node.type.element is node.arg.type.element
     return node.arg if not node.axes and same else None
 
 
 @rule(Reduce, among=Reduce, rules=RULES)
-def reduce_twice(node: Node) -> Node | None:
+def reduce_twice(node: Reduce) -> Node | None:
     """reduce(add, reduce(add, x, (0,)), (0,)) -> reduce(add, x, (0, 1)), of integers, which wrap"""
-    inner, op = node.arg, node.op
+    inner: Any = node.arg
+    op = node.op
     if inner.op is not op or op.arity != 2 or node.keepdims or inner.keepdims:
         return None
     if node.type.element is not inner.arg.type.element:
@@ -440,7 +446,7 @@ def _add_division(contract: str, name: str) -> None:
     times = operator("multiply")
 
     @rule("true_divide", kinds="f", among=Constant, keeps=True, contract=contract, cost=-7.0, name=name, rules=RULES)
-    def divide_by_constant(node: Node) -> Node | None:
+    def divide_by_constant(node: Apply) -> Node | None:
         """x / 4.0 -> x * 0.25; under fast x / 3.0 -> x * 0.3333333333333333 as well"""
         x, c = node.args
         if not isinstance(c, Constant):
@@ -449,7 +455,7 @@ def _add_division(contract: str, name: str) -> None:
         return None if reciprocal is None else Apply(times, (x, reciprocal))
 
 
-def _power_of_two(node: Node) -> int | None:
+def _power_of_two(node: Any) -> int | None:
     """The exponent where a Constant is a power of two."""
     if not isinstance(node, Constant) or node.value < 1 or node.value & (node.value - 1):
         return None
@@ -460,17 +466,18 @@ def _add_shifts(roots: tuple[str, str], kinds: str, name: str) -> None:
     shift, mask = operator("right_shift"), operator("bitwise_and")
 
     @rule(roots[0], kinds=kinds, among=Constant, keeps=True, cost=-19.0, name=name + "_to_shift", rules=RULES)
-    def divide_to_shift(node: Node) -> Node | None:
+    def divide_to_shift(node: Apply) -> Node | None:
         """n // 8 -> n >> 3: shifting right rounds down, as floor division does"""
         n, c = node.args
         k = _power_of_two(c)
         return None if k is None else Apply(shift, (n, Constant(k, c.type)))
 
     @rule(roots[1], kinds=kinds, among=Constant, keeps=True, cost=-19.0, name=name + "_to_mask", rules=RULES)
-    def remainder_to_mask(node: Node) -> Node | None:
+    def remainder_to_mask(node: Apply) -> Node | None:
         """n % 8 -> n & 7: the remainder takes the divisor's sign"""
         n, c = node.args
-        return None if _power_of_two(c) is None else Apply(mask, (n, Constant(c.value - 1, c.type)))
+        k = _power_of_two(c)
+        return None if k is None else Apply(mask, (n, Constant((1 << k) - 1, c.type)))
 
 
 # -- Stability ----------------------------------------------------------------------------------
@@ -490,19 +497,19 @@ def _add_log_sum_exp() -> None:
         return isinstance(by, Reduce) and by.op is maximum and by.axes == axes
 
     @rule("log", kinds="f", among=Reduce, contract="fast", cost=5.0, rules=RULES)
-    def log_sum_exp(node: Node) -> Node | None:
+    def log_sum_exp(node: Apply) -> Node | None:
         """log(sum(exp(x))) -> log(sum(exp(x - m))) + m, with m = max(x), or 0 where that is not finite
 
         No exponential overflows, and not all underflow.
         """
-        total = node.args[0]
+        total: Any = node.args[0]
         if total.op is not add or not isinstance(total.arg, Apply) or total.arg.op is not exp or not total.axes:
             return None
         x, axes = total.arg.args[0], total.axes
         if is_shifted(x, axes):
             return None
         most = Reduce(maximum, x, axes, True)
-        shift = Apply(where, (Apply(isfinite, (most,)), most, Constant(0.0, x.type.element)))
+        shift: Node = Apply(where, (Apply(isfinite, (most,)), most, Constant(0.0, x.type.element)))
         sums = Reduce(add, Apply(exp, (Apply(subtract, (x, shift)),)), axes, total.keepdims)
         if not total.keepdims:
             shift = View(shift, subscripts=tuple(0 if k in axes else Slice() for k in range(x.type.rank)))
@@ -521,7 +528,7 @@ def _same_type(x: Node, y: Node, **_: Node) -> bool:
 
 
 def _is_bool(c: Node, **_: Node) -> bool:
-    return c.type.element.kind == "b"
+    return bool(c.type.element.kind == "b")
 
 
 _E: Final = "exp(-absolute(x))"
@@ -539,7 +546,7 @@ _PATTERNS: Final = (
     Rule("negative_over_constant", "(-x) / C", "x / (-C)", kinds="f"),
     Rule("constant_over_negative", "C / (-x)", "(-C) / x", kinds="f"),
     Rule("square_of_negative", "square(-x)", "square(x)"),
-    Rule("absolute_of_negative", "absolute(-x)", "absolute(x)"),
+    Rule("absolute_of_negative", "absolute(-x)", "absolute(x)", kinds="ifc"),
     Rule("absolute_of_square", "absolute(square(x))", "square(x)", kinds="f"),
     Rule("absolute_of_unsigned", "absolute(x)", "x", kinds="u"),
     Rule("cos_of_negative", "cos(-x)", "cos(x)", kinds="f"),

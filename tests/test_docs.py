@@ -1,0 +1,205 @@
+"""Every example of the documentation runs: docstrings, and the pages of docs/ and the README.
+
+In a page, fenced blocks are read from top to bottom, in one directory and one namespace:
+
+- `python` with `>>>` prompts: run, and what it prints compared; the output of the last one ends at the fence.
+- `console` with `$ ` prompts: the same for commands. `python -m arrayexpr` runs in this process.
+- `c`, `python`, `cython`, `toml` or `text` whose first line names a file in a comment: written to that file.
+
+`...` in an output stands for any text. Pages are written for a plain machine (`Target()`), whatever this one is.
+"""
+
+import contextlib
+import doctest
+import importlib
+import importlib.util
+import io
+import os
+import pkgutil
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import arrayexpr
+from arrayexpr import __main__ as command_line
+from arrayexpr import target
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.exists()]
+OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+FILE = re.compile(r"(?:#|//|/\*)\s*([\w-]+\.(?:c|h|py|pyx|txt|toml))\s*(?:\*/)?")
+
+
+# -- Docstrings ---------------------------------------------------------------------------------
+
+
+def modules() -> Iterator[str]:
+    for found in pkgutil.walk_packages(arrayexpr.__path__, "arrayexpr."):
+        yield found.name
+
+
+@pytest.mark.parametrize("name", ["arrayexpr", *modules()])
+def test_docstrings(name: str) -> None:
+    module = importlib.import_module(name)
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in finder.find(module, name, extraglobs={"__name__": name}):
+        output = io.StringIO()
+        if runner.run(test, out=output.write).failed:
+            pytest.fail(output.getvalue(), pytrace=False)
+
+
+# -- Pages --------------------------------------------------------------------------------------
+
+
+def blocks(text: str) -> Iterator[tuple[str, int, list[str]]]:
+    """The language, the first line's number, and the lines of each fenced block."""
+    language, start, lines = None, 0, list[str]()
+    for number, line in enumerate(text.splitlines(), 1):
+        fence = re.fullmatch(r"```(\w*)", line)
+        if fence is None:
+            lines.append(line)
+        elif language is None:
+            language, start, lines = fence[1], number + 1, []
+        else:
+            yield language, start, lines
+            language = None
+    assert language is None, "a fence is not closed"
+
+
+def examples(lines: list[str], first: int, prompt: str, more: str) -> Iterator[tuple[int, str, str]]:
+    """The line number, the source and the expected output of each example of a block."""
+    at, source, output = 0, list[str](), list[str]()
+    for number, line in enumerate(lines, first):
+        if line.startswith(prompt):
+            if source:
+                yield at, "\n".join(source) + "\n", "\n".join(output) + "\n"
+            at, source, output = number, [line.removeprefix(prompt)], []
+        elif source and not output and (line.startswith(more) or line == more.rstrip()):
+            source.append(line.removeprefix(more.rstrip()).removeprefix(" "))
+        else:
+            assert source, f"line {number}: output without a prompt"
+            output.append(line)
+    if source:
+        yield at, "\n".join(source) + "\n", "\n".join(output) + "\n"
+
+
+def run_python(source: str, namespace: dict[str, Any]) -> str:
+    """What an interactive session prints."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        try:
+            exec(compile(source, "<page>", "single", dont_inherit=True), namespace)
+        except Exception as error:
+            notes = "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
+            name = type(error).__name__
+            printed.write(f"Traceback (most recent call last):\n    ...\n{name}: {error}\n{notes}")
+    return printed.getvalue()
+
+
+def run_command(line: str, directory: Path) -> str:
+    """What a shell prints."""
+    words = shlex.split(line)
+    if words[:3] == ["python", "-m", "arrayexpr"] and not {"|", ">", "&&"} & set(words):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), contextlib.suppress(SystemExit):
+            command_line.main(words[3:])
+        return printed.getvalue()
+    path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path}
+    done = subprocess.run(
+        line, shell=True, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(target, "detect", lambda: target.Target(cores=target.num_threads()))
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    checker = doctest.OutputChecker()
+    failures = []
+    for language, first, lines in blocks(page.read_text(encoding="utf-8")):
+        named = FILE.fullmatch(lines[0]) if lines else None
+        if named is not None:
+            (tmp_path / named[1]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        elif language == "python" and lines[0].startswith(">>> "):
+            for number, source, expected in examples(lines, first, ">>> ", "... "):
+                got = run_python(source, namespace)
+                if not same(checker, expected, got):
+                    failures.append(f"{page.name}:{number}: {source}expected:\n{expected}got:\n{got}")
+        elif language == "console":
+            for number, source, expected in examples(lines, first, "$ ", "> "):
+                got = run_command(source.replace("\\\n", ""), tmp_path)
+                if not same(checker, expected, got):
+                    failures.append(f"{page.name}:{number}: {source}expected:\n{expected}got:\n{got}")
+        else:
+            assert language in ("", "sh", "text", "make") or not lines, f"{page.name}:{first}: a block that is not run"
+    if failures:
+        pytest.fail("\n".join(failures), pytrace=False)
+
+
+def same(checker: doctest.OutputChecker, expected: str, got: str) -> bool:
+    """Whether an output is what the page says; blank lines and blanks at the ends of lines do not count."""
+    if expected.startswith("Traceback") and got.startswith("Traceback"):
+        # As doctest: the stack is nobody's business.
+        expected, got = (re.sub(r"\A.*\n(?:[ \t].*\n)*", "", text) for text in (expected, got))
+    expected, got = (
+        re.sub(r"\n\s*\n", "\n", "\n".join(map(str.rstrip, text.splitlines()))) for text in (expected, got)
+    )
+    return checker.check_output(expected.strip("\n") + "\n", got.strip("\n") + "\n", doctest.ELLIPSIS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links(page: Path) -> None:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        aim = (page.parent / name).resolve() if name else page
+        assert aim.exists(), f"{page.name} links to {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", aim.read_text(encoding="utf-8"), flags=re.MULTILINE)
+            assert anchor in {slug(heading) for heading in headings}, f"{page.name} links to {link}"
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def test_every_page_is_reached() -> None:
+    index = ROOT / "docs" / "index.md"
+    text = index.read_text(encoding="utf-8")
+    for page in PAGES:
+        if page.parent != ROOT and page != index:
+            assert page.relative_to(index.parent).as_posix() in text
+
+
+def test_generated_pages_are_fresh() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None and spec.loader is not None
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    for path, text in generate.pages().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is stale: run `make docs`"
+
+
+def test_every_public_name_is_documented() -> None:
+    names = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+    for name in arrayexpr.__all__:
+        assert f"`{name}" in names, name
+
+
+def test_import_warns_of_nothing() -> None:
+    code = "import arrayexpr, arrayexpr.__main__"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
