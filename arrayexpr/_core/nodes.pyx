@@ -949,6 +949,7 @@ cdef class _Substitution:
         cdef Node node, child
         cdef object top, mapped
         cdef bint changed
+        cdef Py_ssize_t k
         while stack:
             top = stack.pop()
             if top is None:
@@ -971,7 +972,8 @@ cdef class _Substitution:
                 continue
             stack.append(node)
             stack.append(None)
-            for child in node.args:
+            for k in range(len(node.args) - 1, -1, -1):
+                child = <Node>node.args[k]
                 if self.get(child) is None:
                     stack.append(child)
         return 0
