@@ -518,7 +518,7 @@ class Writer:
             return spelled
         spelled = self._operate(op, own, [text[a] for a in args], args, text)
         # C computes narrow integers as int: the result wraps to its own width at once, as in NumPy.
-        if result.kind in "iu" and result.bits < 32 and op.signature.endswith(">T"):
+        if result.kind in "iu" and result.bits < 32 and op.signature.endswith((">T", ">R")):
             return f"({self.type(result)}){_parenthesise(spelled, _UNARY)}", _UNARY
         return spelled
 
@@ -567,7 +567,9 @@ class Writer:
         if source:
             if t.kind == "c":
                 self._need_complex(t)
-            self.helpers[self._substitute(source, t).strip("\n")] = None
+            # One entry a function: rows may share some.
+            for function in re.split(r"\n(?=static inline )", self._substitute(source, t).strip("\n")):
+                self.helpers[function.strip("\n")] = None
         if "{" not in spelling:
             if t.kind == "c":
                 return f"{self._complex_library(spelling, t)}({', '.join(atoms)})", _ATOM

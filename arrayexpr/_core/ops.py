@@ -406,7 +406,7 @@ static inline $T sign_$N($T a) {
 _POWER_COMPLEX = """
 static inline $T power_$N($T a, $T b) {
     if (b.re == 0 && b.im == 0) return ($T){1, 0};
-    if (a.re == 0 && a.im == 0) return b.re > 0 && b.im == 0 ? ($T){0, 0} : ($T){NAN, NAN};
+    if (a.re == 0 && a.im == 0) return b.re > 0 ? ($T){0, 0} : ($T){NAN, NAN};
     if (b.im == 0 && b.re == floor$s(b.re) && b.re > -100 && b.re < 100) {
         int n = (int)b.re, m = n < 0 ? -n : n;
         $T result = {1, 0}, p = a;
@@ -415,11 +415,7 @@ static inline $T power_$N($T a, $T b) {
             if (!(m >>= 1)) break;
             p = ($T){p.re * p.re - p.im * p.im, p.re * p.im + p.im * p.re};
         }
-        if (n < 0) {
-            const $R d = result.re * result.re + result.im * result.im;
-            result = ($T){result.re / d, -result.im / d};
-        }
-        return result;
+        return n < 0 ? true_divide_$N(($T){1, 0}, result) : result;
     }
     $R _Complex z = cpow$s(CMPLX_$N(a.re, a.im), CMPLX_$N(b.re, b.im));
     return ($T){creal$s(z), cimag$s(z)};
@@ -518,7 +514,7 @@ _row(
 )  # fmt: skip
 _row(
     "power", "TT>T", "iufc", {"iu": "power_$N({0}, {1})", "f": "pow", "c": "power_$N({0}, {1})"},
-    source={"iu": _POWER_INT, "c": _POWER_COMPLEX}, symbol="**", precedence=12, cost=40, vector_math="fc",
+    source={"iu": _POWER_INT, "c": _DIVIDE_COMPLEX + _POWER_COMPLEX}, symbol="**", precedence=12, cost=40, vector_math="fc",
     may_raise="i", raises_when="{1} < 0", raises="Integers to negative integer powers are not allowed.",
     units=(Element(1, Law("iuf", "c"), left=False),),
     derivative=("x1 * x0 ** (x1 - 1)", "y * log(x0)"),

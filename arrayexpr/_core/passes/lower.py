@@ -23,6 +23,7 @@ from ..nodes import (
     Store,
     View,
     postorder,
+    substitute,
     transform,
 )
 from ..program import Program
@@ -215,11 +216,12 @@ def element(value: Node, indices: tuple[Node, ...], new: dict[Node, Node] | None
                 raise UnsupportedError(f"{type(node).__name__} has no loop form: {node!r}")
             return None
 
-        done = transform((root,), leaf)
+        done = {} if new is None else transform((root,), leaf)
+        result = substitute((root,), leaf)[0] if new is None else done[root]
         if wanted:
             waiting.extend(wanted)
             continue
-        maps[at][root] = done[root]
+        maps[at][root] = result
         if new is not None:
             new.update(done)
         waiting.pop()
