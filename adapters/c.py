@@ -37,7 +37,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.passes.lower import base_of, extents_of
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BROADCAST
+from arrayexpr._core.types import BROADCAST, UNIT
 
 from .clike import Dialect, Writer
 
@@ -227,8 +227,8 @@ def _fits(source: Program, program: Program, writer: Writer, stored: set[Operand
             if length is wanted or all(name in program.layouts for name in operands):
                 continue
             got, asked = writer.integer(length, _COMPARED), writer.integer(wanted, _COMPARED)
-            # What is stored too is walked by its own stride, that of an axis of one element included.
-            stretched = isinstance(stretches, Extent) and stretches.operand not in stored
+            # What is stored too, or contiguous by its type, is walked by that stride however long it is.
+            stretched = isinstance(stretches, Extent) and _stretches(stretches.operand, stretches.axis, stored)
             alone = f"{writer.integer(stretches, _COMPARED)} != 1 && " if stretched else ""
             yield f"    if ({alone}{got} != {asked}) return ARRAYEXPR_SHAPE;"
         for node in postorder((statement,)):
@@ -240,6 +240,10 @@ def _fits(source: Program, program: Program, writer: Writer, stored: set[Operand
                     length = writer.integer(next(lengths), _COMPARED)
                     if not isinstance(item, Slice):
                         yield f"    if ({length} < {item + 1 if item >= 0 else -item}) return ARRAYEXPR_SHAPE;"
+
+
+def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
+    return operand not in stored and operand.type.layout[axis] != UNIT
 
 
 def _lengths(statement: Assign) -> Iterator[tuple[Node, Node, Node | None]]:
@@ -301,7 +305,7 @@ def _within(program: Program, writer: Writer, stored: set[Operand]) -> Iterator[
             continue
         if not (isinstance(stop, Extent) and (stop.operand, stop.axis) == (operand, axis)):
             length = f"arrays[{place[operand]}].shape[{axis}]"
-            alone = "" if operand in stored else f"{length} != 1 && "
+            alone = f"{length} != 1 && " if _stretches(operand, axis, stored) else ""
             yield f"    if ({alone}{length} < {writer.integer(stop, _COMPARED)}) return ARRAYEXPR_SHAPE;"
 
 

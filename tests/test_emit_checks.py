@@ -135,6 +135,14 @@ def test_what_is_stored_does_not_stretch(tmp_path: Path) -> None:
     assert call(a[:1], r) == SHAPE
 
 
+def test_what_is_contiguous_by_its_type_does_not_stretch(tmp_path: Path) -> None:
+    text = "def k(a: float64[::1], b: float64[:], c: float64[::0], *, r: float64[::1]):\n    r[...] = a + b + c\n"
+    call = Compiled(program(text), tmp_path)
+    a, one, still, r = np.ones(3), np.ones(1), np.broadcast_to(np.ones(1), 3), np.zeros(3)
+    assert call(a, one, still, r) == OK and (r == 3).all()
+    assert call(one, a, still, r) == SHAPE
+
+
 def test_layouts_that_do_not_fit_one_another() -> None:
     text = "def k(a: float64[:, :], b: float64[:], *, r: float64[:, :]):\n    r[...] = a + b\n"
     a = np.zeros((20, 30))
