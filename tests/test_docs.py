@@ -29,6 +29,8 @@ import pytest
 import arrayexpr
 from arrayexpr import __main__ as command_line
 from arrayexpr import target
+from arrayexpr._core import ops
+from arrayexpr._core.passes.simplify import RULES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.exists()]
@@ -112,13 +114,27 @@ def run_command(line: str, directory: Path) -> str:
             command_line.main(words[3:])
         return printed.getvalue()
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path}
+    # Cython looks for .pxd files on the path, where an editable install is not.
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(arrayexpr.__file__).parent.parent)}
     done = subprocess.run(
         line, shell=True, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     return done.stdout
 
 
+@pytest.fixture
+def as_it_was() -> Iterator[None]:
+    """Operators and rules that a page adds are gone after it."""
+    rows, rules = set(ops.operators()), {each.name for each in RULES}
+    yield
+    for row in ops.operators():
+        if row not in rows:
+            del ops._table[row.name]
+    for name in [each.name for each in RULES if each.name not in rules]:
+        RULES.remove(name)
+
+
+@pytest.mark.usefixtures("as_it_was")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
