@@ -67,7 +67,8 @@ def emit(program: Program, language: str = "c") -> str:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
     if any(isinstance(statement, Assign) for statement in program.statements):
         program = optimize(program, target=program.target)
-    return LANGUAGES[language].emit(program)
+    text: str = LANGUAGES[language].emit(program)
+    return text
 
 
 class _Compiled:
