@@ -18,11 +18,29 @@ from __future__ import annotations
 
 import re
 
-from arrayexpr._core.nodes import Constant, Extent, Index, Load, Loop, Node, Operand, Scratch, Store, postorder
+from collections.abc import Iterator, Mapping
+
+from arrayexpr._core.errors import UnsupportedError
+from arrayexpr._core.nodes import (
+    Apply,
+    Constant,
+    Extent,
+    For,
+    Guard,
+    Index,
+    Load,
+    Node,
+    Operand,
+    Scratch,
+    Store,
+    Stride,
+    postorder,
+)
+from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
 
-from .clike import Dialect, Writer
+from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 
 C = Dialect(
     name="c",
@@ -90,6 +108,29 @@ static inline int arrayexpr_overlap(const arrayexpr_array *a, int rank_a, ptrdif
 """
 
 
+def _functions(op: Operator) -> set[str]:
+    """The functions of C's library that a row calls."""
+    texts = [op.c, op.source]
+    words: set[str] = set()
+    for text in texts:
+        for part in text.values() if isinstance(text, Mapping) else [text or ""]:
+            words.update(re.findall(r"[a-z][a-z0-9]*(?=\$s|\()|^[a-z][a-z0-9]*$", part))
+    return words
+
+
+# Names that a function of ours cannot have: what C, its compilers and the headers above give a meaning.
+_TAKEN = (
+    (KEYWORDS - OPENCL_WORDS)
+    | {f"{name}{suffix}" for op in operators() for name in _functions(op) for suffix in ("", "f", "l")}
+    | set(
+        """abort abs atexit atof atoi calloc exit free labs ldiv malloc memcmp memcpy memmove memset printf puts
+        putchar qsort rand realloc scanf snprintf sprintf srand strcat strchr strcmp strcpy strlen strncpy strstr
+        strtod strtol system time wchar_t intptr_t uintptr_t intmax_t uintmax_t max_align_t float_t double_t
+        offsetof HUGE_VAL imaginary _Imaginary carg cimag conj creal cproj""".split()
+    )
+)
+
+
 def emit(program: Program, *, checked: bool = True) -> str:
     """The C source of a scheduled program (`optimize` gives one).
 
@@ -99,9 +140,9 @@ def emit(program: Program, *, checked: bool = True) -> str:
     Raises UnsupportedError for what C has no form for, naming the node.
     """
     name = program.name
+    if name in _TAKEN or name.startswith(("_", "arrayexpr_")):
+        raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
-    for operand in program.declared:
-        writer.names.of("operand", operand.name)
     lines = list(writer.body(program.statements))
     prologue = _prologue(program, writer, checked)
     used = "\n".join([*prologue, *lines, *writer.helpers])
@@ -114,10 +155,10 @@ def emit(program: Program, *, checked: bool = True) -> str:
     text.append(_describe(program))
     text.extend(_scratch_function(program, writer))
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
-    if "scratch" not in "\n".join(lines):
+    if not _uses("\n".join(lines), "scratch"):
         text.append("    (void)scratch;")
-    if "threads" not in "\n".join(lines):
-        text.append("    (void)threads;")
+    # Only a pragma uses it, which a compiler may ignore.
+    text.append("    (void)threads;")
     if writer.may_raise:
         text.append("    int raised = 0;")
     text.extend(prologue)
@@ -162,15 +203,23 @@ def _uses(text: str, name: str) -> bool:
 
 
 def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]:
+    """Tests that shapes fit, that operands lie as the program's layouts say, and that no output partly overlaps."""
     lines = []
     place = {operand: k for k, operand in enumerate(program.declared)}
-    for operand, axis, loop_extent in _walked(program):
-        if isinstance(loop_extent, Extent) and loop_extent.operand is operand and loop_extent.axis == axis:
+    for operand, k in place.items():
+        layout = program.layouts.get(operand.name)
+        if layout is None:
             continue
-        length = f"arrays[{place[operand]}].shape[{axis}]"
-        wanted = writer.integer(loop_extent)
-        alone = "" if operand in stored else f"{length} != 1 && "
-        lines.append(f"    if ({alone}{length} != {wanted}) return ARRAYEXPR_SHAPE;")
+        for axis, (length, stride) in enumerate(zip(layout.shape, layout.strides, strict=True)):
+            test = f"arrays[{k}].shape[{axis}] != {length}"
+            if length > 1:
+                test += f" || arrays[{k}].strides[{axis}] != {stride}"
+            lines.append(f"    if ({test}) return ARRAYEXPR_SHAPE;")
+    if program.requires:
+        conditions = dict.fromkeys(_denied(condition, writer) for condition in program.requires)
+    else:
+        conditions = dict.fromkeys(_too_short(program, writer, place, stored))
+    lines.extend(f"    if ({condition}) return ARRAYEXPR_SHAPE;" for condition in conditions)
     for out in program.declared:
         if out not in stored:
             continue
@@ -185,21 +234,44 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
     return lines
 
 
-def _walked(program: Program) -> list[tuple[Operand, int, Node]]:
-    """For each axis of an operand that a whole loop walks: the operand, the axis and the loop's length."""
-    found: dict[tuple[Operand, int], Node] = {}
-    declared = set(program.declared)
-    for statement in enclosed(program.statements):
-        if not isinstance(statement, Loop):
+def _denied(condition: Node, writer: Writer) -> str:
+    """The C that holds where one of `Program.requires` does not."""
+    assert isinstance(condition, Apply)
+    if condition.op.name == "logical_or":
+        return " && ".join(_denied(part, writer) for part in condition.args)
+    x, y = (writer.integer(part) for part in condition.args)
+    return f"{x} {'!=' if condition.op.name == 'equal' else '>='} {y}"
+
+
+def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stored: set[Operand]) -> Iterator[str]:
+    """Where a whole loop walks an axis: that this is shorter, for a program of loops that says no more."""
+    statements = list(program.statements)
+    while statements:
+        statement = statements.pop(0)
+        if isinstance(statement, Guard):
+            # What is done under a condition on elements may be what keeps to the bounds.
+            if all(isinstance(n, Stride | Constant | Apply | Operand) for n in postorder((statement.condition,))):
+                statements[:0] = [*statement.then, *statement.otherwise]
             continue
+        if not isinstance(statement, For):
+            continue
+        statements[:0] = statement.body
+        guarded = {n for s in statement.body if isinstance(s, Guard) for n in postorder((s,))}
         for node in postorder(statement.body):
-            if not isinstance(node, Load | Store) or node.operand not in declared:
+            if not isinstance(node, Load | Store) or node.operand not in place or node in guarded:
+                continue
+            if node.operand.name in program.layouts:
                 continue
             for axis, subscript in enumerate(node.subscripts):
-                whole = isinstance(statement.start, Constant) and statement.start.value == 0
-                if isinstance(subscript, Index) and subscript is statement.index and whole:
-                    found.setdefault((node.operand, axis), statement.stop)
-    return [(operand, axis, stop) for (operand, axis), stop in found.items()]
+                whole = isinstance(statement.start, Constant) and statement.start.value >= 0
+                if subscript is not statement.index or not whole or isinstance(statement.stop, Index):
+                    continue
+                extent, wanted = Extent(node.operand, axis), statement.stop
+                if wanted is extent or any(isinstance(n, Index) for n in postorder((wanted,))):
+                    continue
+                length = writer.integer(extent)
+                alone = "" if node.operand in stored else f"{length} != 1 && "
+                yield f"{alone}{length} < {writer.integer(wanted, 9)}"
 
 
 def _scratch_function(program: Program, writer: Writer) -> list[str]:
@@ -215,6 +287,8 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     body = (
         ["    (void)arrays;", "    return 0;"] if not sizes else [*sorted(declared), f"    return {' + '.join(sizes)};"]
     )
+    if sizes and not any("arrays" in line for line in body):
+        body.insert(0, "    (void)arrays;")
     return [f"ptrdiff_t {program.name}_scratch(const arrayexpr_array *arrays) {{", *body, "}"]
 
 

@@ -22,6 +22,8 @@ class Program:
     a whole, which gives it its shape, and nobody outside sees it.
     `remarks` are what passes have to say to a reader, such as why a loop is no vector loop.
     `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
+    `requires` are conditions on lengths that a pass has taken for granted and that the tree no longer
+    shows, such as that two operands are of one shape: an emitter that checks tests them.
     `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
 
     `origins` maps a node to what the host attached to it. Nodes are shared by all programs of a
@@ -36,6 +38,7 @@ class Program:
 
     __slots__ = (
         "name", "operands", "statements", "results", "locals", "origins", "hosts", "layouts", "target", "remarks",
+        "requires",
         "__weakref__",
     )  # fmt: skip
 
@@ -52,6 +55,7 @@ class Program:
         layouts: Mapping[str, Layout] | None = None,
         target: Target | None = None,
         remarks: Iterable[str] = (),
+        requires: Iterable[Node] = (),
     ):
         self.name = name
         self.operands = tuple(operands)
@@ -63,6 +67,7 @@ class Program:
         self.layouts: Mapping[str, Layout] = dict(layouts or {})
         self.target = target
         self.remarks = tuple(remarks)
+        self.requires = tuple(requires)
 
     def replace(self, **fields: Any) -> Program:
         """The same program with some fields changed; the program itself where none differ."""
