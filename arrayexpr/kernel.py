@@ -285,6 +285,8 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         if not step.region.codes:
             lines.append("  run by the interpreter: no compiled code")
         for code in dict.fromkeys(step.region.codes.values()):
+            if code is None:
+                continue
             state = "compiled before" if id(code) in before else "compiled for these arrays"
             lines.append(f"  {code!r}, {state}:")
             lines.append(_indented(code.program))
