@@ -17,29 +17,30 @@ to 64; it may be NULL where that is 0. Returns 0, or one of the ARRAYEXPR_ codes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from arrayexpr._core.affine import integer
+from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
-    Assign,
+    Apply,
     Constant,
     Extent,
+    For,
+    Guard,
+    Index,
     Load,
-    Loop,
     Node,
     Operand,
     Scratch,
-    Slice,
     Store,
-    View,
+    Stride,
     postorder,
 )
-from arrayexpr._core.passes.lower import base_of, extents_of
+from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BROADCAST, UNIT
+from arrayexpr._core.types import UNIT
 
-from .clike import Dialect, Writer
+from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 
 C = Dialect(
     name="c",
@@ -60,9 +61,6 @@ C = Dialect(
         "parallel": ("#ifdef _OPENMP", "#pragma omp parallel for num_threads(threads) if (threads > 1)", "#endif"),
     },
 )
-
-# As C's shifts: sums and products in comparisons need no parentheses.
-_COMPARED = 9
 
 _HEAD = """\
 #include <complex.h>
@@ -110,19 +108,41 @@ static inline int arrayexpr_overlap(const arrayexpr_array *a, int rank_a, ptrdif
 """
 
 
+def _functions(op: Operator) -> set[str]:
+    """The functions of C's library that a row calls."""
+    texts = [op.c, op.source]
+    words: set[str] = set()
+    for text in texts:
+        for part in text.values() if isinstance(text, Mapping) else [text or ""]:
+            words.update(re.findall(r"[a-z][a-z0-9]*(?=\$s|\()|^[a-z][a-z0-9]*$", part))
+    return words
+
+
+# Names that a function of ours cannot have: what C, its compilers and the headers above give a meaning.
+_TAKEN = (
+    (KEYWORDS - OPENCL_WORDS)
+    | {f"{name}{suffix}" for op in operators() for name in _functions(op) for suffix in ("", "f", "l")}
+    | set(
+        """abort abs atexit atof atoi calloc exit free labs ldiv malloc memcmp memcpy memmove memset printf puts
+        putchar qsort rand realloc scanf snprintf sprintf srand strcat strchr strcmp strcpy strlen strncpy strstr
+        strtod strtol system time wchar_t intptr_t uintptr_t intmax_t uintmax_t max_align_t float_t double_t
+        offsetof HUGE_VAL imaginary _Imaginary carg cimag conj creal cproj""".split()
+    )
+)
+
+
 def emit(program: Program, *, checked: bool = True) -> str:
     """The C source of a scheduled program (`optimize` gives one).
 
-    `checked` adds the tests that shapes fit, that an operand whose layout the program knows has that
-    layout, and that no output partly overlaps another operand; the caller of an unchecked kernel has
-    made sure of all that, and gives broadcast axes stride 0.
+    `checked` adds the tests that shapes fit and that no output partly overlaps another operand; the
+    caller of an unchecked kernel has made sure of both, and gives broadcast axes stride 0.
 
     Raises UnsupportedError for what C has no form for, naming the node.
     """
     name = program.name
+    if name in _TAKEN or name.startswith(("_", "arrayexpr_")):
+        raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
-    for operand in program.declared:
-        writer.names.of("operand", operand.name)
     lines = list(writer.body(program.statements))
     prologue = _prologue(program, writer, checked)
     used = "\n".join([*prologue, *lines, *writer.helpers])
@@ -135,10 +155,10 @@ def emit(program: Program, *, checked: bool = True) -> str:
     text.append(_describe(program))
     text.extend(_scratch_function(program, writer))
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
-    if "scratch" not in "\n".join(lines):
+    if not _uses("\n".join(lines), "scratch"):
         text.append("    (void)scratch;")
-    if "threads" not in "\n".join(lines):
-        text.append("    (void)threads;")
+    # Only a pragma uses it, which a compiler may ignore.
+    text.append("    (void)threads;")
     if writer.may_raise:
         text.append("    int raised = 0;")
     text.extend(prologue)
@@ -183,13 +203,23 @@ def _uses(text: str, name: str) -> bool:
 
 
 def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]:
+    """Tests that shapes fit, that operands lie as the program's layouts say, and that no output partly overlaps."""
     lines = []
     place = {operand: k for k, operand in enumerate(program.declared)}
-    for k, operand in enumerate(program.declared):
-        if operand.name in program.layouts:
-            lines.append(f"    if ({' || '.join(_differs(k, operand, program))}) return ARRAYEXPR_SHAPE;")
-    source = program.source
-    lines.extend(_within(program, writer, stored) if source is None else _fits(source, program, writer, stored))
+    for operand, k in place.items():
+        layout = program.layouts.get(operand.name)
+        if layout is None:
+            continue
+        for axis, (length, stride) in enumerate(zip(layout.shape, layout.strides, strict=True)):
+            test = f"arrays[{k}].shape[{axis}] != {length}"
+            if length > 1:
+                test += f" || arrays[{k}].strides[{axis}] != {stride}"
+            lines.append(f"    if ({test}) return ARRAYEXPR_SHAPE;")
+    if program.requires:
+        conditions = dict.fromkeys(_denied(condition, writer, stored) for condition in program.requires)
+    else:
+        conditions = dict.fromkeys(_too_short(program, writer, place, stored))
+    lines.extend(f"    if ({condition}) return ARRAYEXPR_SHAPE;" for condition in conditions)
     for out in program.declared:
         if out not in stored:
             continue
@@ -201,130 +231,59 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
                 f"    if (arrayexpr_overlap(&arrays[{a}], {out.type.rank}, {out.type.element.itemsize}, "
                 f"&arrays[{b}], {other.type.rank}, {other.type.element.itemsize})) return ARRAYEXPR_OVERLAP;"
             )
-    return list(dict.fromkeys(lines))
+    return lines
 
 
-def _differs(place: int, operand: Operand, program: Program) -> list[str]:
-    """The tests that an array has not the layout that the program was scheduled for."""
-    layout = program.layouts[operand.name]
-    tests = [f"arrays[{place}].shape[{axis}] != {n}" for axis, n in enumerate(layout.shape)]
-    # The stride of an axis of one element says nothing.
-    tests += [
-        f"arrays[{place}].strides[{axis}] != {s}"
-        for axis, (n, s) in enumerate(zip(layout.shape, layout.strides, strict=True))
-        if n > 1
-    ]
-    return tests or ["0"]
-
-
-def _fits(source: Program, program: Program, writer: Writer, stored: set[Operand]) -> Iterator[str]:
-    """The tests that the shapes of a program on arrays fit together."""
-    for statement in source.statements:
-        if not isinstance(statement, Assign):
-            continue
-        for length, wanted, stretches in _lengths(statement):
-            operands = [n.operand.name for n in postorder((length, wanted)) if isinstance(n, Extent)]
-            if length is wanted or all(name in program.layouts for name in operands):
-                continue
-            got, asked = writer.integer(length, _COMPARED), writer.integer(wanted, _COMPARED)
-            # What is stored too, or contiguous by its type, is walked by that stride however long it is.
-            stretched = isinstance(stretches, Extent) and _stretches(stretches.operand, stretches.axis, stored)
-            alone = f"{writer.integer(stretches, _COMPARED)} != 1 && " if stretched else ""
-            yield f"    if ({alone}{got} != {asked}) return ARRAYEXPR_SHAPE;"
-        for node in postorder((statement,)):
-            if isinstance(node, View) and node.subscripts is not None and isinstance(base_of(node), Operand):
-                lengths = iter(extents_of(node.arg))
-                for item in node.subscripts:
-                    if item is None:
-                        continue
-                    length = writer.integer(next(lengths), _COMPARED)
-                    if not isinstance(item, Slice):
-                        yield f"    if ({length} < {item + 1 if item >= 0 else -item}) return ARRAYEXPR_SHAPE;"
+def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
+    """The C that holds where one of `Program.requires` does not."""
+    assert isinstance(condition, Apply)
+    if condition.op.name == "logical_or":
+        alone, same = condition.args
+        length = alone.args[0]
+        if isinstance(length, Extent) and not _stretches(length.operand, length.axis, stored):
+            return _denied(same, writer, stored)
+        return " && ".join(_denied(part, writer, stored) for part in condition.args)
+    x, y = (writer.integer(part) for part in condition.args)
+    return f"{x} {'!=' if condition.op.name == 'equal' else '>='} {y}"
 
 
 def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
+    """Whether one element may stand for a whole axis.
+
+    What is stored too, or contiguous by its type, is walked by that stride however long it is.
+    """
     return operand not in stored and operand.type.layout[axis] != UNIT
 
 
-def _lengths(statement: Assign) -> Iterator[tuple[Node, Node, Node | None]]:
-    """For each axis of each operand of a value: its length, the length that it must have, and the length that
-    may be 1 in its stead, whose one element is then read all along."""
-    stack: list[tuple[Node, tuple[Node, ...]]] = [(statement.value, extents_of(statement.target))]
-    seen = set()
-    while stack:
-        node, wanted = stack.pop()
-        wanted = wanted[len(wanted) - node.type.rank :]
-        if (node, wanted) in seen or not wanted:
+def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stored: set[Operand]) -> Iterator[str]:
+    """Where a whole loop walks an axis: that this is shorter, for a program of loops that says no more."""
+    statements = list(program.statements)
+    while statements:
+        statement = statements.pop(0)
+        if isinstance(statement, Guard):
+            # What is done under a condition on elements may be what keeps to the bounds.
+            if all(isinstance(n, Stride | Constant | Apply | Operand) for n in postorder((statement.condition,))):
+                statements[:0] = [*statement.then, *statement.otherwise]
             continue
-        seen.add((node, wanted))
-        if isinstance(node, View) and not isinstance(base_of(node), Operand):
-            inner: list[Node] = list(wanted)
-            for place, axis in enumerate(node.order):
-                inner[axis] = wanted[place]
-            stack.append((node.arg, tuple(inner)))
-        elif isinstance(node, View | Operand):
-            for length, asked, whole in zip(extents_of(node), wanted, _whole_axes(node), strict=True):
-                if not isinstance(length, Constant) or length.value != 1:
-                    yield length, asked, whole
-        else:
-            stack.extend((child, wanted) for child in node.args)
-
-
-def _whole_axes(view: Node) -> list[Node | None]:
-    """For each axis of views of an operand the length of the operand's axis, where it is that as a whole."""
-    chain = []
-    while isinstance(view, View):
-        chain.append(view)
-        view = view.arg
-    axes: list[Node | None] = [Extent(view, axis) for axis in range(view.type.rank)]
-    for link in reversed(chain):
-        if link.order is not None:
-            axes = [axes[axis] for axis in link.order]
+        if not isinstance(statement, For):
             continue
-        inner, axes = iter(axes), []
-        for item in link.subscripts:
-            if item is None:
-                axes.append(None)
+        statements[:0] = statement.body
+        guarded = {n for s in statement.body if isinstance(s, Guard) for n in postorder((s,))}
+        for node in postorder(statement.body):
+            if not isinstance(node, Load | Store) or node.operand not in place or node in guarded:
                 continue
-            axis = next(inner)
-            if isinstance(item, Slice):
-                whole = item.start is None and item.stop is None and item.step in (None, 1, -1)
-                axes.append(axis if whole else None)
-    return axes
-
-
-def _within(program: Program, writer: Writer, stored: set[Operand]) -> Iterator[str]:
-    """The tests that a schedule written as such does not walk beyond the axes that its loops walk along.
-
-    It does not say whether a loop was meant to walk a whole axis: one that is longer is taken.
-    """
-    place = {operand: k for k, operand in enumerate(program.declared)}
-    for operand, axis, stop in _walked(program):
-        # An operand of a known layout is tested as a whole, and joined loops walk beyond its axes.
-        if operand.name in program.layouts or operand.type.layout[axis] == BROADCAST:
-            continue
-        if not (isinstance(stop, Extent) and (stop.operand, stop.axis) == (operand, axis)):
-            length = f"arrays[{place[operand]}].shape[{axis}]"
-            alone = f"{length} != 1 && " if _stretches(operand, axis, stored) else ""
-            yield f"    if ({alone}{length} < {writer.integer(stop, _COMPARED)}) return ARRAYEXPR_SHAPE;"
-
-
-def _walked(program: Program) -> list[tuple[Operand, int, Node]]:
-    """For each axis of an operand that a loop walks along from 0: the operand, the axis and the loop's end."""
-    found: dict[tuple[Operand, int, Node], None] = {}
-    declared = set(program.declared)
-    for statement in program.statements:
-        # A tile's loop goes where the loop over tiles goes. Another statement's loop may have the same index.
-        loops: dict[Node, Loop] = {}
-        for inner in enclosed((statement,)):
-            if isinstance(inner, Loop):
-                loops[inner.index] = loops.get(inner.start, inner)
-        for node in postorder((statement,)):
-            if isinstance(node, Load | Store) and node.operand in declared:
-                for axis, subscript in enumerate(node.subscripts):
-                    if subscript in loops and loops[subscript].start is integer(0):
-                        found[node.operand, axis, loops[subscript].stop] = None
-    return list(found)
+            if node.operand.name in program.layouts:
+                continue
+            for axis, subscript in enumerate(node.subscripts):
+                whole = isinstance(statement.start, Constant) and statement.start.value >= 0
+                if subscript is not statement.index or not whole or isinstance(statement.stop, Index):
+                    continue
+                extent, wanted = Extent(node.operand, axis), statement.stop
+                if wanted is extent or any(isinstance(n, Index) for n in postorder((wanted,))):
+                    continue
+                length = writer.integer(extent)
+                alone = f"{length} != 1 && " if _stretches(node.operand, axis, stored) else ""
+                yield f"{alone}{length} < {writer.integer(wanted, 9)}"
 
 
 def _scratch_function(program: Program, writer: Writer) -> list[str]:
@@ -340,6 +299,8 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     body = (
         ["    (void)arrays;", "    return 0;"] if not sizes else [*sorted(declared), f"    return {' + '.join(sizes)};"]
     )
+    if sizes and not any("arrays" in line for line in body):
+        body.insert(0, "    (void)arrays;")
     return [f"ptrdiff_t {program.name}_scratch(const arrayexpr_array *arrays) {{", *body, "}"]
 
 

@@ -58,13 +58,20 @@ class Dialect:
 _COMPARE, _SUM, _PRODUCT, _UNARY, _ATOM = 4, 9, 10, 11, 20
 _PLAIN_INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
 
-_KEYWORDS = frozenset(
+OPENCL_WORDS = frozenset("kernel global local constant private half uchar ushort uint ulong".split())
+#: Words that no name of ours can be.
+KEYWORDS = OPENCL_WORDS | frozenset(
     """auto break case char const continue default do double else enum extern float for goto if inline int long
     register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
     bool true false asm typeof int8_t int16_t int32_t int64_t uint8_t uint16_t uint32_t uint64_t ptrdiff_t size_t
     arrays scratch threads raised main NAN INFINITY I complex errno stdin stdout stderr linux unix NULL
-    kernel global local constant private half uchar ushort uint ulong""".split()
+    abs cos div erf exp fma j0 j1 jn log pow sin tan y0 y1 yn""".split()
 )
+#: The names of each kind that no library has taken, unless they are among the ones above.
+_OWN = {"operand": r"[A-Za-z]\w{0,2}", "index": r"[A-Za-z]{1,2}\d*(_\d+)*", "value": r"\w+"}
+#: Constants that nothing uses are not written.
+_CONSTANT = re.compile(r" *const [\w ]+ (\w+) = .*;")
+_WORD = re.compile(r"[A-Za-z_]\w*")
 FLOAT32 = element("float32")
 _SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
 
@@ -74,21 +81,32 @@ class Names:
 
     def __init__(self, reserved: Sequence[str] = ()):
         self._given: dict[tuple[str, str], str] = {}
-        self._taken = set(_KEYWORDS) | set(reserved)
+        self._taken = set(KEYWORDS) | set(reserved)
 
     def of(self, kind: str, name: str) -> str:
         """The identifier for a name of one kind (`operand`, `index`, `value`), the same each time."""
-        key = (kind, name)
-        if key not in self._given:
-            plain = re.sub(r"[^A-Za-z0-9_]", lambda m: f"u{ord(m[0]):x}", name)
-            # Names that begin with an underscore, and libm's, are the implementation's.
-            if plain.startswith("_") or kind == "operand" and not re.fullmatch(r"[A-Za-z]\w{0,2}", plain):
-                plain = "x" + plain if plain.startswith("_") else plain + "_"
-            while plain in self._taken:
-                plain += "_"
-            self._taken.add(plain)
-            self._given[key] = plain
-        return self._given[key]
+        known = self._given.get((kind, name))
+        return self._give(kind, name, ()) if known is None else known
+
+    def declare(self, operand: Operand) -> None:
+        """Name an operand so that the names of its lengths and strides are free as well."""
+        if ("operand", operand.name) not in self._given:
+            axes = range(operand.type.rank)
+            self._give("operand", operand.name, [f"_{mark}{axis}" for axis in axes for mark in ("", "n")])
+
+    def _give(self, kind: str, name: str, derived: Sequence[str]) -> str:
+        plain = re.sub(r"[^A-Za-z0-9_]", lambda m: f"u{ord(m[0]):x}", name)
+        # Names that begin with an underscore are the implementation's.
+        if plain.startswith("_"):
+            plain = "x" + plain
+        # Longer names may be those of functions and macros of C's library, which none ends with an underscore.
+        if not re.fullmatch(_OWN[kind], plain):
+            plain += "_"
+        while plain in self._taken or any(plain + end in self._taken for end in derived):
+            plain += "_"
+        self._taken.update((plain, *(plain + end for end in derived)))
+        self._given[kind, name] = plain
+        return plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +140,9 @@ class Writer:
         self.program = program
         self.dialect = dialect
         self.names = Names(reserved)
+        for node in (*program.declared, *postorder(program.statements)):
+            if isinstance(node, Operand):
+                self.names.declare(node)
         self.helpers: dict[str, None] = {}
         self.lines: list[str] = []
         self.depth = 1
@@ -140,7 +161,25 @@ class Writer:
         """The lines for statements, indented by one level."""
         for statement in statements:
             self.statement(statement)
+        self._drop_unused()
         return self.lines
+
+    def _drop_unused(self) -> None:
+        """Leave out the constants that turned out not to be needed."""
+        uses: dict[str, int] = {}
+        for line in self.lines:
+            for word in _WORD.findall(line):
+                uses[word] = uses.get(word, 0) + 1
+        kept = []
+        # Backwards, since what a dropped line used may be unused then.
+        for line in reversed(self.lines):
+            found = _CONSTANT.fullmatch(line)
+            if found is not None and uses[found[1]] == 1:
+                for word in _WORD.findall(line):
+                    uses[word] -= 1
+            else:
+                kept.append(line)
+        self.lines[:] = reversed(kept)
 
     def statement(self, statement: Node) -> None:
         if type(statement) is Loop or type(statement) is For:
@@ -162,8 +201,13 @@ class Writer:
         self.depth += 1
         stores: list[Store] = []
         for statement in statements:
-            # Stores of one element are written together: every value is computed before the first store.
+            # Stores are written together, so that what their values share is computed once; not where one
+            # reads what another one stores.
             if isinstance(statement, Store):
+                stored = {store.operand for store in stores}
+                if any(isinstance(n, Load) and n.operand in stored for n in postorder((statement.value,))):
+                    self._stores(stores)
+                    stores = []
                 stores.append(statement)
                 continue
             self._stores(stores)
@@ -343,10 +387,10 @@ class Writer:
         if known == BROADCAST:
             return "0"
         for fact in self._facts[-1]:
-            if isinstance(fact, Apply) and fact.op.name == "equal" and isinstance(fact.args[0], Stride):
-                subject, value = fact.args
-                if subject.operand is operand and subject.axis == axis and isinstance(value, Constant):
-                    return str(value.value)
+            match fact:
+                case Apply(op, (Stride(subject, place), Constant(value))) if op.name == "equal":
+                    if subject is operand and place == axis:
+                        return str(value)
         return f"{self.names.of('operand', operand.name)}_{axis}"
 
     # -- expressions --

@@ -453,10 +453,7 @@ class _Run:
 
     def place(self, node: Node, subscripts: Iterable[Node], array: Any, scope: _Scope) -> tuple[int, ...]:
         place = tuple(int(self.value(subscript, scope)) for subscript in subscripts)
-        for k, n in zip(place, array.shape, strict=True):
-            if not 0 <= k < n:
-                raise ShapeMismatch(f"{show(node)}: place {place} is outside of {node.args[0].key} of {array.shape}")
-        return place
+        return _walked(node, place, array)
 
     def scratch(self, node: Scratch, scope: _Scope) -> None:
         extents = tuple(int(self.value(extent, scope)) for extent in node.extents)
@@ -641,17 +638,26 @@ def _effect(run: _Run, frame: _Frame, node: Node, args: list[Any], hint: Any) ->
 
 def _load(run: _Run, frame: _Frame, node: Load, args: list[Any], hint: Any) -> Any:
     array = run.array(node.operand, frame)
-    place = []
-    for subscript, n in zip(args, array.shape, strict=True):
-        k = int(subscript)
-        # An axis of extent 1 broadcasts.
-        if n == 1 and k > 0:
-            k = 0
-        if not 0 <= k < n:
-            shown = tuple(map(int, args))
-            raise ShapeMismatch(f"{show(node)}: place {shown} is outside of {node.operand.name} of {array.shape}")
-        place.append(k)
-    return array[tuple(place)]
+    # An axis of extent 1 broadcasts.
+    place = tuple(0 if n == 1 and k > 0 else int(k) for k, n in zip(args, array.shape, strict=True))
+    return array[_walked(node, place, array)]
+
+
+def _walked(node: Node, place: tuple[int, ...], array: Any) -> tuple[int, ...]:
+    """The place within every axis: a subscript beyond its own walks on by the stride, as far as there are elements."""
+    if all(0 <= k < n for k, n in zip(place, array.shape, strict=True)):
+        return place
+    # Heaviest axis first: what is left for the others is less than one step of it.
+    rest = sum(k * stride for k, stride in zip(place, array.strides, strict=True))
+    found = [0] * array.ndim
+    for axis in sorted(range(array.ndim), key=lambda k: -abs(array.strides[k])):
+        n, stride = array.shape[axis], array.strides[axis]
+        if stride and n > 1:
+            found[axis] = max(0, min(n - 1, rest // stride)) if stride > 0 else max(0, min(n - 1, -(-rest // stride)))
+            rest -= found[axis] * stride
+    if rest or not array.size or min(place) < 0:
+        raise ShapeMismatch(f"{show(node)}: place {place} is outside of {node.args[0].key} of {array.shape}")
+    return tuple(found)
 
 
 _STEPS: Final[dict[type, Callable[..., Any]]] = {

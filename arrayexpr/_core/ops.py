@@ -296,7 +296,7 @@ static inline $T left_shift_$N($T a, $T b) {
 """
 _SHIFT_RIGHT_SIGNED = """
 static inline $T right_shift_$N($T a, $T b) {
-    return ($T)(a >> ((uint64_t)b < 8 * sizeof($T) ? b : 8 * sizeof($T) - 1));
+    return ($T)(a >> ((uint64_t)b < 8 * sizeof($T) ? (int)b : (int)(8 * sizeof($T)) - 1));
 }
 """
 _SHIFT_RIGHT_UNSIGNED = """
@@ -326,7 +326,13 @@ static inline $T spacing_$N($T x) {
     return x - x != x - x ? ($T)NAN : ($T)(nextafter_$N(x, ($T)INFINITY) - x);
 }
 """
-_GCD = """
+_GCD_UNSIGNED = """
+static inline $T gcd_$N($T a, $T b) {
+    while (b != 0) { $T next = ($T)(a % b); a = b; b = next; }
+    return a;
+}
+"""
+_GCD_SIGNED = """
 static inline $T gcd_$N($T a, $T b) {
     a = a < 0 ? ($T)-a : a;
     b = b < 0 ? ($T)-b : b;
@@ -429,8 +435,7 @@ static inline uint8_t %(name)s_$N($T a, $T b) {
 _CHOOSE_COMPLEX = """
 static inline $T %(name)s_$N($T a, $T b) {
     const int before = (a.re %(strict)s b.re && !isnan(a.im) && !isnan(b.im)) || (a.re == b.re && a.im %(op)s b.im);
-    const int nan_a = isnan(a.re) || isnan(a.im), nan_b = isnan(b.re) || isnan(b.im);
-    return before || %(keep)s ? a : b;
+    return before || isnan(%(keep)s.re) || isnan(%(keep)s.im) ? a : b;
 }
 """
 
@@ -568,7 +573,7 @@ _row("invert", "T>T", "biu", {"b": "({0} == 0)", "iu": "~{0}"}, symbol="~", prec
 _row("left_shift", "TT>T", "iu", "left_shift_$N({0}, {1})", source=_SHIFT_LEFT, symbol="<<", precedence=8, units=(Element(0, _INTEGER, left=False),))  # fmt: skip
 _row("right_shift", "TT>T", "iu", "right_shift_$N({0}, {1})", source={"i": _SHIFT_RIGHT_SIGNED, "u": _SHIFT_RIGHT_UNSIGNED}, symbol=">>", precedence=8, units=(Element(0, _INTEGER, left=False),))  # fmt: skip
 _row("bitwise_count", "T>U", "iu", {"i": "__builtin_popcountll((uint64_t)($T)({0} < 0 ? -{0} : {0}) & (~(uint64_t)0 >> (64 - 8 * sizeof($T))))", "u": "__builtin_popcountll({0})"}, cost=2)  # fmt: skip
-_row("gcd", "TT>T", "iu", "gcd_$N({0}, {1})", source=_GCD, commutes=_ALL, cost=50)
+_row("gcd", "TT>T", "iu", "gcd_$N({0}, {1})", source={"i": _GCD_SIGNED, "u": _GCD_UNSIGNED}, commutes=_ALL, cost=50)
 
 # NaN wins in minimum and maximum and loses in fmin and fmax. Where both are zeros of different
 # sign either may come out: NumPy's own vector and scalar loops differ there.
@@ -578,7 +583,7 @@ for _name, _op in (("minimum", "<"), ("maximum", ">"), ("fmin", "<"), ("fmax", "
         _name, "TT>T", "iufc",
         {"iu": f"({{0}} {_op} {{1}} ? {{0}} : {{1}})", "f": f"({{0}} {_op}= {{1}} || {_nan} ? {{0}} : {{1}})",
          "c": f"{_name}_$N({{0}}, {{1}})"},
-        source={"c": _CHOOSE_COMPLEX % {"name": _name, "strict": _op, "op": _op + "=", "keep": "nan_a" if _name[0] == "m" else "nan_b"}},
+        source={"c": _CHOOSE_COMPLEX % {"name": _name, "strict": _op, "op": _op + "=", "keep": "a" if _name[0] == "m" else "b"}},
         commutes=Law("iu"), associates=Law("iu", "f"), idempotent=Law("iuf"), reduction=_name,
         derivative=(f"where(x0 {_op}= x1, 1, 0)", f"where(x0 {_op}= x1, 0, 1)"),
     )  # fmt: skip

@@ -22,7 +22,8 @@ class Program:
     a whole, which gives it its shape, and nobody outside sees it.
     `remarks` are what passes have to say to a reader, such as why a loop is no vector loop.
     `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
-    `source` is the program on arrays that a schedule was made of: emitters read there which shapes must fit.
+    `requires` are conditions on lengths that a pass has taken for granted and that the tree no longer
+    shows, such as that two operands are of one shape: an emitter that checks tests them.
     `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
 
     `origins` maps a node to what the host attached to it. Nodes are shared by all programs of a
@@ -37,7 +38,8 @@ class Program:
 
     __slots__ = (
         "name", "operands", "statements", "results", "locals", "origins", "hosts", "layouts", "target", "remarks",
-        "source", "__weakref__",
+        "requires",
+        "__weakref__",
     )  # fmt: skip
 
     def __init__(
@@ -53,7 +55,7 @@ class Program:
         layouts: Mapping[str, Layout] | None = None,
         target: Target | None = None,
         remarks: Iterable[str] = (),
-        source: Program | None = None,
+        requires: Iterable[Node] = (),
     ):
         self.name = name
         self.operands = tuple(operands)
@@ -65,7 +67,7 @@ class Program:
         self.layouts: Mapping[str, Layout] = dict(layouts or {})
         self.target = target
         self.remarks = tuple(remarks)
-        self.source = source
+        self.requires = tuple(requires)
 
     def replace(self, **fields: Any) -> Program:
         """The same program with some fields changed; the program itself where none differ."""

@@ -252,7 +252,8 @@ class _Verifier:
         fresh = self.walk.fresh(roots, False)
         if log is not None:
             log.extend(fresh)
-        for node in fresh:
+        # Parents first: the node that breaks a rule is named, not what it was given.
+        for node in reversed(fresh):
             kind = type(node)
             if kind is Apply and is_verified(node):
                 continue

@@ -26,9 +26,13 @@ from ..nodes import (
     substitute,
     transform,
 )
+from ..ops import operator
 from ..program import Program
 
+_EQUAL, _LESS, _OR = operator("equal"), operator("less"), operator("logical_or")
 _ELEMENTWISE = (Constant, Operand, Apply, Cast)
+_COMPUTED = (Apply, Cast)
+_READ = (Operand, View)
 
 
 def lower(program: Program) -> Program:
@@ -42,19 +46,110 @@ def lower(program: Program) -> Program:
     Keeps: r[i0, i1] == (a * b)[i0, i1]. Where a statement reads the operand that it assigns, other than
     element by element in place, the whole right side goes to scratch first.
     A value that is not element-wise, such as a reduction, is left as it is.
-    Requires: operands overlap only where they are the same view.
+    Requires: operands overlap only where they are the same view; shapes fit, and a slice of an axis has the
+    length of the loop, or visibly 1, but does not turn out to be 1: `Program.requires` says so in numbers.
     """
     taken = {operand.name for operand in program.declared}
     statements: list[Node] = []
     # What became of each node is only for origins to follow: without any, a third of the time is saved.
     new: dict[Node, Node] | None = {} if program.origins else None
+    requires = dict.fromkeys(program.requires)
     for statement in program.statements:
         if isinstance(statement, Assign) and _elementwise(statement.value):
             statements.extend(_nest(statement, taken, new))
+            requires.update(dict.fromkeys(_requirements(statement)))
         else:
             statements.append(statement)
-    lowered = program.rewritten(statements, new or {})
-    return program if lowered is program else lowered.replace(source=program)
+    return program.rewritten(statements, new or {}).replace(requires=tuple(requires))
+
+
+def _requirements(statement: Assign) -> Iterator[Node]:
+    """That the operands of an assignment have the shape of its target, and that fixed subscripts lie within."""
+    yield from _within(statement.target)
+    for node, wanted in _accesses(statement.value, extents_of(statement.target)):
+        yield from _within(node)
+        for axis, (length, needed) in enumerate(
+            zip(extents_of(node), wanted[len(wanted) - node.type.rank :], strict=True)
+        ):
+            if length is needed or length is integer(1):
+                continue
+            same = Apply(_EQUAL, (length, needed))
+            if isinstance(length, Extent) or _at_most_one(node, axis):
+                same = Apply(_OR, (Apply(_EQUAL, (length, integer(1))), same))
+            yield same
+
+
+def _accesses(value: Node, extents: tuple[Node, ...]) -> Iterator[tuple[Node, tuple[Node, ...]]]:
+    """What an element-wise value reads of operands, itself or through views, with the lengths it is read over."""
+    nodes = postorder((value,))
+    views = [node for node in nodes if isinstance(node, View)]
+    if all(isinstance(base_of(view), Operand) for view in views):
+        beneath = {view.arg for view in views}
+        read = {child for node in nodes if isinstance(node, _COMPUTED) for child in node.args} if beneath else set()
+        for node in nodes:
+            if isinstance(node, _READ) and (node not in beneath or node in read or node is value):
+                yield node, extents
+        return
+    # A view of a computed value: its parts are read over other lengths.
+    seen: set[tuple[Node, tuple[Node, ...]]] = set()
+    stack = [(value, extents)]
+    while stack:
+        node, wanted = stack.pop()
+        wanted = wanted[len(wanted) - node.type.rank :]
+        if (node, wanted) in seen:
+            continue
+        seen.add((node, wanted))
+        if isinstance(base_of(node), Operand):
+            yield node, wanted
+        elif isinstance(node, View):
+            assert node.order is not None, "lower takes no subscripts of computed values"
+            stack.append((node.arg, tuple(wanted[node.order.index(axis)] for axis in range(len(node.order)))))
+        else:
+            stack.extend((child, wanted) for child in reversed(node.args))
+
+
+def _within(view: Node) -> Iterator[Node]:
+    """That every fixed subscript of a chain of views lies within its axis."""
+    while isinstance(view, View):
+        if view.subscripts is not None:
+            lengths = iter(extents_of(view.arg))
+            for item in view.subscripts:
+                if item is None:
+                    continue
+                length = next(lengths)
+                if not isinstance(item, Slice):
+                    yield Apply(_LESS, (integer(item if item >= 0 else -item - 1), length))
+        view = view.arg
+
+
+def _at_most_one(view: Node, axis: int) -> bool:
+    """Whether an axis of a chain of views is a slice of one element, whatever the length of what it slices."""
+    while isinstance(view, View):
+        if view.order is not None:
+            axis = view.order[axis]
+        else:
+            kept = [k for k, item in enumerate(view.subscripts) if item is None or isinstance(item, Slice)]
+            item = view.subscripts[kept[axis]]
+            if not isinstance(item, Slice) or _single(item):
+                return True
+            axis = sum(other is not None for other in view.subscripts[: kept[axis]])
+        view = view.arg
+    return False
+
+
+def _single(item: Slice) -> bool:
+    """Whether a slice has at most one element by its own numbers: `1:2`, `-1:`, `:1`."""
+    start, stop, step = item
+    step = 1 if step is None else step
+    if step > 0:
+        start = 0 if start is None else start
+        if stop is None:
+            return -step <= start < 0
+        return (start < 0) == (stop < 0) and stop - start <= step
+    if stop is None:
+        return start is not None and 0 <= start < -step
+    start = -1 if start is None else start
+    return (start < 0) == (stop < 0) and start - stop <= -step
 
 
 def _elementwise(value: Node) -> bool:
@@ -188,7 +283,9 @@ def _step(view: View, indices: Sequence[Node]) -> tuple[Node, ...]:
         length = next(lengths)
         if isinstance(item, Slice):
             start, _, step = _bounds(item, length)
-            result.append(plus(times(next(places), integer(step)), start))
+            place = next(places)
+            # A slice of one element broadcasts.
+            result.append(start if _single(item) else plus(times(place, integer(step)), start))
         else:
             result.append(integer(item) if item >= 0 else plus(length, integer(item)))
     return tuple(result)
