@@ -6,7 +6,9 @@
 (['a', 'b', 'c'], float32[:, :])
 >>> expression("__import__('os').system('ls')", {})
 Traceback (most recent call last):
-arrayexpr._core.errors.ParseError: unknown method 'system' ... (line 1, column 1)
+arrayexpr._core.errors.ParseError: unknown method 'system': expected ... (line 1, column 1)
+    __import__('os').system('ls')
+    ^
 """
 
 from __future__ import annotations
