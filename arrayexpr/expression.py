@@ -108,6 +108,8 @@ def expression(text: str, names: Mapping[str, Any], *, name: str = "kernel") -> 
     >>> expression("a + x", {"a": ("int16", 1)})
     Traceback (most recent call last):
     arrayexpr._core.errors.ParseError: unknown name 'x': expected one of a (line 1, column 5)
+        a + x
+            ^
     """
     if not isinstance(text, str):
         raise TypeMismatch(f"expression of type {type(text).__name__}: expected text")
