@@ -384,10 +384,10 @@ class Writer:
         if known == BROADCAST:
             return "0"
         for fact in self._facts[-1]:
-            if isinstance(fact, Apply) and fact.op.name == "equal" and isinstance(fact.args[0], Stride):
-                subject, value = fact.args
-                if subject.operand is operand and subject.axis == axis and isinstance(value, Constant):
-                    return str(value.value)
+            match fact:
+                case Apply(op, (Stride(subject, place), Constant(value))) if op.name == "equal":
+                    if subject is operand and place == axis:
+                        return str(value)
         return f"{self.names.of('operand', operand.name)}_{axis}"
 
     # -- expressions --

@@ -67,7 +67,8 @@ def emit(program: Program, language: str = "c") -> str:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
     if any(isinstance(statement, Assign) for statement in program.statements):
         program = optimize(program, target=program.target)
-    return LANGUAGES[language].emit(program)
+    text: str = LANGUAGES[language].emit(program)
+    return text
 
 
 class _Compiled:
@@ -284,6 +285,8 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         if not step.region.codes:
             lines.append("  run by the interpreter: no compiled code")
         for code in dict.fromkeys(step.region.codes.values()):
+            if code is None:
+                continue
             state = "compiled before" if id(code) in before else "compiled for these arrays"
             lines.append(f"  {code!r}, {state}:")
             lines.append(_indented(code.program))

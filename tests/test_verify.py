@@ -98,6 +98,7 @@ def program(*statements: Node, **more: object) -> Program:
         (lambda: Reduce(operator("sqrt"), A, (0,)), VerifyError, "sqrt is no reduction"),
         (lambda: Reduce(ADD, A, (2,)), VerifyError, "axes (2,) of a rank 2 value: expected distinct axes from 0 to 1"),
         (lambda: Reduce(ADD, A, (0, 0)), VerifyError, "axes (0, 0) of a rank 2 value: expected distinct axes"),
+        (lambda: Apply(operator("argmin"), (A,)), VerifyError, "argmin only reduces: expected Reduce"),
         (
             lambda: Reduce(operator("argmin"), Operand("c", FLOAT64.array(3)), (0, 1)),
             VerifyError,
@@ -213,7 +214,6 @@ LOOP = For(I, ZERO, N, ONE, (Store(R, (I, I), S),))
             program(Assign(R, Call(Function("h", (X,), Call(SUM, (X,))), (A,)))),
             "function total holds reduce(add, x[None], (0,)), but is called element by element",
         ),
-        (program(Assign(R, Cast(Apply(operator("argmin"), (A,)), FLOAT64))), "argmin only reduces, expected Reduce"),
         (program(nested(91)), "statements stand more than 90 deep, expected fewer"),
         # What only `rebuild` lets through, as a pass with a mistake might.
         (program(rebuild(LOOP, (I, ZERO, S, ONE, Assign(R, A)))), "For breaks a rule: bound of the loop over i is"),

@@ -21,9 +21,10 @@ cdef class Node:
     cdef readonly object type         # ArrayType of an expression; None of a statement
     cdef readonly object key          # hashable: what makes the node beside class, type and args
     cdef Py_hash_t hash_
-    cdef unsigned long long mark      # the traversal that saw it last
+    cdef unsigned long long mark      # the walk that saw it last
+    cdef unsigned int place           # and where, among what it saw
     cdef unsigned char cid
-    cdef bint verified
+    cdef unsigned char verified
     cdef object __weakref__
     cdef void bind(self)
 
@@ -133,3 +134,16 @@ cpdef Node barrier()
 cpdef Node rebuild(Node node, tuple args)
 cpdef list postorder(object roots)
 cpdef dict transform(object roots, object leaf)
+cpdef list substitute(object roots, object leaf)
+
+cdef class Walk:
+    cdef unsigned long long number
+    cpdef list fresh(self, object roots, bint functions=*)
+
+cdef class _Substitution:
+    cdef list nodes, values
+    cdef unsigned long long number
+    cdef dict places
+    cdef int put(self, Node node, object value) except -1
+    cdef object get(self, Node node)
+    cdef int run(self, object roots, object leaf) except -1

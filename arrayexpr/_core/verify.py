@@ -33,10 +33,10 @@ from .nodes import (
     Stride,
     Unreorderable,
     View,
+    Walk,
     is_verified,
     set_verified,
 )
-from .ops import Operator
 from .printer import MAX_NESTING, is_name, is_word, show
 from .types import ArrayType
 
@@ -111,11 +111,7 @@ def check_node(node: Node) -> None:
         raise VerifyError(f"{kind.__name__} breaks a rule: {error}") from None
     if same is not node:
         _fail(f"{kind.__name__} {show(node)} of type {node.type}: expected {same.type}, and what its fields say")
-    if isinstance(node, Apply):
-        op: Operator = node.op
-        if op.arity == 1 and op.reduction is not None:
-            _fail(f"{show(node)}: {op.name} only reduces, expected Reduce")
-    elif isinstance(node, (Operand, Index)):
+    if isinstance(node, (Operand, Index)):
         if not is_name(node.name):
             _fail(f"{kind.__name__} {node.name!r}: expected a name that is no keyword, in Unicode's form NFKC")
     elif isinstance(node, Function):
@@ -135,7 +131,7 @@ class _Verifier:
         self.program = program
         self.names: dict[str, Node] = {}
         self.visible: set[Node] = set()
-        self.seen: set[Node] = set()
+        self.walk = Walk()
         self.functions: dict[Function, bool] = {}
         self.written: set[str] = set()
         self.everything = False
@@ -182,7 +178,7 @@ class _Verifier:
             if node is _END:
                 frames.pop()
                 # What was valid in a block need not be outside it: its names end with it.
-                self.seen.difference_update(log)
+                self.walk.forget(log)
                 for name in declared:
                     self.visible.discard(self.names.pop(name))
                 continue
@@ -247,33 +243,30 @@ class _Verifier:
 
     # -- expressions --
 
-    def expressions(self, stack: list[Node], log: list[Node] | None, statement: Node) -> None:
+    def expressions(self, roots: list[Node], log: list[Node] | None, statement: Node) -> None:
         """Check all that is under some roots and was not seen in this scope."""
-        seen = self.seen
+        for root in roots:
+            if not isinstance(root, Node):
+                _fail(f"{show(statement)} holds {type(root).__name__}: expected an expression")
         visible = self.visible
-        while stack:
-            node = stack.pop()
-            if node in seen:
+        fresh = self.walk.fresh(roots, False)
+        if log is not None:
+            log.extend(fresh)
+        # Parents first: the node that breaks a rule is named, not what it was given.
+        for node in reversed(fresh):
+            kind = type(node)
+            if kind is Apply and is_verified(node):
                 continue
-            if not is_verified(node):
+            if not is_verified(node) and kind is not Function:
                 self.check(node, statement)
                 set_verified(node)
-            seen.add(node)
-            if log is not None:
-                log.append(node)
-            kind = type(node)
-            if kind is Apply:
-                stack.extend(node.args)
-            elif kind is Operand or kind is Index:
+            if kind is Operand or kind is Index:
                 if node not in visible:
                     self.undeclared(node, statement)
             elif kind is Call:
                 self.call(node, False)
-                stack.extend(node.args[1:])
-            else:
-                if kind is SideEffect or kind is Unreorderable:
-                    self.effect(node, self.names)
-                stack.extend(node.args)
+            elif kind is SideEffect or kind is Unreorderable:
+                self.effect(node, self.names)
 
     def check(self, node: Any, statement: Node) -> None:
         if not isinstance(node, Node):

@@ -17,6 +17,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
+import os
+
 cnp.import_array()
 
 # NumPy's accessors on borrowed pointers, without a reference count for each.
@@ -66,7 +68,17 @@ cdef npy_intp KEEP_GIL = 2048
 # Below this many bytes threads cost more than they gain: waking a team takes some 5 us.
 cdef npy_intp PARALLEL_BYTES = 1 << 20
 
-UNIT, BROADCAST, STRIDED = range(3)
+# A forked child has none of its parent's threads, and OpenMP would wait for them for ever.
+cdef bint _forked = False
+
+
+def _after_fork():
+    global _forked
+    _forked = True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 # Layouts remembered number by number, for repeat calls.
 cdef int MAX_ENTRIES = 8
@@ -337,7 +349,7 @@ cdef class Region:
             arrays[s].shape = problem.shape + first
             arrays[s].strides = problem.strides + s * AXES + first
         cdef int threads = self.threads
-        if threads > 1 and problem.elements * self.itemsize[n - 1] < PARALLEL_BYTES:
+        if threads > 1 and (_forked or problem.elements * self.itemsize[n - 1] < PARALLEL_BYTES):
             threads = 1
         if problem.elements < KEEP_GIL:
             status = _walk(code, problem, arrays, threads)

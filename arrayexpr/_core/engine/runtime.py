@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
 from ..interpret import interpret
-from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, View, postorder
+from ..nodes import Assign, Cast, Constant, Contract, Node, Operand, Reduce, View, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep
@@ -177,9 +177,10 @@ class Runtime:
             kernel.add(self.recipe)
 
 
-def _base(node: Any) -> Operand:
+def _base(node: Node) -> Operand:
     while isinstance(node, View):
         node = node.arg
+    assert isinstance(node, Operand)
     return node
 
 
@@ -214,7 +215,7 @@ def _as_array(arg: Any, operand: Operand, limits: tuple[int, int]) -> Any:
         kind = "b" if isinstance(arg, bool) else "i" if isinstance(arg, int) else "f" if isinstance(arg, float) else "c"
         if "biufc".index(kind) > "biufc".index(t.element.kind) and not (kind == "i" and t.element.kind == "u"):
             raise TypeMismatch(f"operand {operand.name} is a Python {type(arg).__name__}: expected {t}")
-        if kind == "i" and t.element.kind == "i" and not limits[0] <= arg <= limits[1]:
+        if isinstance(arg, int) and t.element.kind == "i" and not limits[0] <= arg <= limits[1]:
             raise OutOfRange(f"operand {operand.name} is {arg}: expected {limits[0]} to {limits[1]}")
         # The same range check as a constant gets.
         value = Constant(arg, t.element).value
@@ -317,7 +318,7 @@ def _partly_overlaps(array: Any, out: Any) -> bool:
     ):
         return False
     try:
-        return bool(np.shares_memory(array, out, max_work=_OVERLAP_WORK))
+        return bool(np.shares_memory(array, out, max_work=_OVERLAP_WORK))  # type: ignore[arg-type]
     except np.exceptions.TooHardError:
         return True
 

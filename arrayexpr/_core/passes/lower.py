@@ -23,6 +23,7 @@ from ..nodes import (
     Store,
     View,
     postorder,
+    substitute,
     transform,
 )
 from ..ops import operator
@@ -30,6 +31,8 @@ from ..program import Program
 
 _EQUAL, _LESS, _OR = operator("equal"), operator("less"), operator("logical_or")
 _ELEMENTWISE = (Constant, Operand, Apply, Cast)
+_COMPUTED = (Apply, Cast)
+_READ = (Operand, View)
 
 
 def lower(program: Program) -> Program:
@@ -63,8 +66,33 @@ def lower(program: Program) -> Program:
 def _requirements(statement: Assign) -> Iterator[Node]:
     """That the operands of an assignment have the shape of its target, and that fixed subscripts lie within."""
     yield from _within(statement.target)
+    for node, wanted in _accesses(statement.value, extents_of(statement.target)):
+        yield from _within(node)
+        for axis, (length, needed) in enumerate(
+            zip(extents_of(node), wanted[len(wanted) - node.type.rank :], strict=True)
+        ):
+            if length is needed or length is integer(1):
+                continue
+            same = Apply(_EQUAL, (length, needed))
+            if isinstance(length, Extent) or _at_most_one(node, axis):
+                same = Apply(_OR, (Apply(_EQUAL, (length, integer(1))), same))
+            yield same
+
+
+def _accesses(value: Node, extents: tuple[Node, ...]) -> Iterator[tuple[Node, tuple[Node, ...]]]:
+    """What an element-wise value reads of operands, itself or through views, with the lengths it is read over."""
+    nodes = postorder((value,))
+    views = [node for node in nodes if isinstance(node, View)]
+    if all(isinstance(base_of(view), Operand) for view in views):
+        beneath = {view.arg for view in views}
+        read = {child for node in nodes if isinstance(node, _COMPUTED) for child in node.args} if beneath else set()
+        for node in nodes:
+            if isinstance(node, _READ) and (node not in beneath or node in read or node is value):
+                yield node, extents
+        return
+    # A view of a computed value: its parts are read over other lengths.
     seen: set[tuple[Node, tuple[Node, ...]]] = set()
-    stack = [(statement.value, extents_of(statement.target))]
+    stack = [(value, extents)]
     while stack:
         node, wanted = stack.pop()
         wanted = wanted[len(wanted) - node.type.rank :]
@@ -72,17 +100,10 @@ def _requirements(statement: Assign) -> Iterator[Node]:
             continue
         seen.add((node, wanted))
         if isinstance(base_of(node), Operand):
-            yield from _within(node)
-            for axis, (length, needed) in enumerate(zip(extents_of(node), wanted, strict=True)):
-                if length is needed or length is integer(1):
-                    continue
-                same = Apply(_EQUAL, (length, needed))
-                if isinstance(length, Extent) or _at_most_one(node, axis):
-                    same = Apply(_OR, (Apply(_EQUAL, (length, integer(1))), same))
-                yield same
+            yield node, wanted
         elif isinstance(node, View):
-            inner = [wanted[node.order.index(axis)] for axis in range(len(node.order))]
-            stack.append((node.arg, tuple(inner)))
+            assert node.order is not None, "lower takes no subscripts of computed values"
+            stack.append((node.arg, tuple(wanted[node.order.index(axis)] for axis in range(len(node.order)))))
         else:
             stack.extend((child, wanted) for child in reversed(node.args))
 
@@ -109,7 +130,7 @@ def _at_most_one(view: Node, axis: int) -> bool:
         else:
             kept = [k for k, item in enumerate(view.subscripts) if item is None or isinstance(item, Slice)]
             item = view.subscripts[kept[axis]]
-            if item is None or _single(item):
+            if not isinstance(item, Slice) or _single(item):
                 return True
             axis = sum(other is not None for other in view.subscripts[: kept[axis]])
         view = view.arg
@@ -292,11 +313,12 @@ def element(value: Node, indices: tuple[Node, ...], new: dict[Node, Node] | None
                 raise UnsupportedError(f"{type(node).__name__} has no loop form: {node!r}")
             return None
 
-        done = transform((root,), leaf)
+        done = {} if new is None else transform((root,), leaf)
+        result = substitute((root,), leaf)[0] if new is None else done[root]
         if wanted:
             waiting.extend(wanted)
             continue
-        maps[at][root] = done[root]
+        maps[at][root] = result
         if new is not None:
             new.update(done)
         waiting.pop()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from ..nodes import EFFECTS, Guard, Loop, Node, Opaque, Scratch, postorder
+from ..affine import integer, least, plus
+from ..nodes import EFFECTS, Guard, Index, Loop, Node, Opaque, Scratch, postorder
 from ..program import Program
 from .nests import shared_out
+
+#: Elements that one thread takes at a time of a loop over contiguous memory: half a megabyte of doubles, some
+#: 50 us of work, beside which handing it out costs nothing.
+CHUNK = 65536
 
 
 def parallelize(program: Program, *, cores: int | None = None) -> Program:
@@ -12,17 +17,23 @@ def parallelize(program: Program, *, cores: int | None = None) -> Program:
 
         for i in serial(0, n, 1): ...     →    for i in parallel(0, n, 1): ...
 
-    A loop that is blocked or the only one (then a vector loop) is left: a remark says so. `cores` is how
-    many there are to use, the target's where not given.
+    A vector loop with none around it is cut into chunks, which run in parallel:
+
+        for i in vector(0, n, 1): ...     →    for i0 in parallel(0, n, 65536):
+                                                   for i in vector(i0, minimum(i0 + 65536, n), 1): ...
+
+    `cores` is how many there are to use, the target's where not given. A loop whose iterations touch what
+    others store stays in one thread: a remark says so.
 
     Keeps: the loop's iterations, which are independent.
-    Requires: a target with more than one core; nests that `lower` made.
+    Requires: a target with more than one core.
     """
     if cores is None:
         cores = program.target.cores if program.target is not None else 1
     if cores < 2:
         return program
     remarks: list[str] = []
+    taken = {o.name for o in program.declared} | {n.name for n in program.nodes() if isinstance(n, Index)}
     new: dict[Node, Node] = {}
 
     def visit(statement: Node) -> Node:
@@ -30,10 +41,13 @@ def parallelize(program: Program, *, cores: int | None = None) -> Program:
             return Guard(statement.condition, tuple(map(visit, statement.then)), tuple(map(visit, statement.otherwise)))
         if type(statement) is not Loop:
             return statement
+        if statement.role == "vector" and statement.step is integer(1) and not _pinned(statement):
+            new[statement] = _chunked(statement, taken)
+            return new[statement]
         if statement.role not in ("serial", "block"):
             remarks.append(f"loop {statement.index.name} is a {statement.role} loop and stays in one thread")
             return statement
-        if any(isinstance(n, (*EFFECTS, Opaque, Scratch)) for n in postorder((statement,))):
+        if _pinned(statement):
             remarks.append(f"loop {statement.index.name} stays in one thread: its body has an effect or scratch")
             return statement
         if not shared_out(statement):
@@ -45,3 +59,18 @@ def parallelize(program: Program, *, cores: int | None = None) -> Program:
         return new[statement]
 
     return program.rewritten(map(visit, program.statements), new).remarked(remarks)
+
+
+def _pinned(loop: Loop) -> bool:
+    return any(isinstance(n, (*EFFECTS, Opaque, Scratch)) for n in postorder((loop,)))
+
+
+def _chunked(loop: Loop, taken: set[str]) -> Loop:
+    name = loop.index.name + "_0"
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    first = Index(name)
+    end = least(plus(first, integer(CHUNK)), loop.stop)
+    inner = Loop(loop.index, first, end, loop.step, "vector", loop.body)
+    return Loop(first, loop.start, loop.stop, integer(CHUNK), "parallel", (inner,))
