@@ -161,8 +161,12 @@ def check_meaning(
         for result in before.results:
             if result.name not in again:
                 shape = expected[result.name].shape
-                again[result.name] = lay_out_as(
-                    values(result.type.element, shape, rng), result.type, WRITABLE[attempt % len(WRITABLE)], rng
+                filled = values(result.type.element, shape, rng)
+                layout = before.layouts.get(result.name)
+                again[result.name] = (
+                    lay_out_as(filled, result.type, WRITABLE[attempt % len(WRITABLE)], rng)
+                    if layout is None
+                    else placed(filled, layout.shape, layout.strides)
                 )
         got = interpret(_with_hosts(after, before, traces[1]), again)
         for name, value in [*expected.items(), *arrays.items()]:

@@ -204,7 +204,7 @@ def test_files_may_exceed_memory(files: Path) -> None:
         (("a + 1", "2a=x.npy"), "operand name '2a' is no identifier"),
         (("a + 1", "a=x.npy", "a=y.npy"), "operand a is given twice"),
         (("a + 1", "a=x.npy", "b=y.npy"), "operand b is not in the expression"),
-        (("a + b", "a=x.npy", "b=y.npy"), "which does not broadcast with"),
+        (("a + b", "a=x.npy", "b=y.npy"), "operand b has shape (40, 30), which does not broadcast with (30, 40) of a"),
         (("a @ b", "a=x.npy", "b=x.npy"), "(30, 40)"),
         (("a +", "a=x.npy"), "line 1"),
         (("__import__('os').system('true')", "a=x.npy"), "unknown method 'system'"),

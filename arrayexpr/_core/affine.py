@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .nodes import Apply, Constant, Index, Node, postorder
+from .nodes import Apply, Constant, Index, Node, Operand, postorder
 from .ops import operator
 from .types import INT64
 
@@ -92,6 +92,24 @@ def depends(expression: Node, index: Index) -> bool:
     return expression is index or (bool(expression.args) and index in postorder((expression,)))
 
 
+def injective(expression: Node, index: Index) -> bool:
+    """Whether other values of an index give other values of an expression, all else being the same.
+
+    >>> i, j = Index("i"), Index("j")
+    >>> injective(minus(j, times(i, integer(2))), i), injective(least(i, j), i)
+    (True, False)
+    """
+    while expression is not index:
+        match expression:
+            case Apply(op, (x, y)) if op in (_ADD, _SUBTRACT) and depends(x, index) != depends(y, index):
+                expression = x if depends(x, index) else y
+            case Apply(op, (x, Constant(factor))) if op is _MULTIPLY and factor:
+                expression = x
+            case _:
+                return False
+    return True
+
+
 def coefficients(expression: Node, known: Mapping[Node, int]) -> tuple[int, dict[Index, int]] | None:
     """The constant and the factor of each index of an affine expression; None where it is not affine.
 
@@ -111,6 +129,9 @@ def coefficients(expression: Node, known: Mapping[Node, int]) -> tuple[int, dict
                 forms[node] = (value, {})
             case Index():
                 forms[node] = (0, {node: 1})
+            case Operand():
+                # Of a length or stride that is known.
+                continue
             case Apply(op, (x, y)) if op in (_ADD, _SUBTRACT) and x in forms and y in forms:
                 sign = 1 if op is _ADD else -1
                 (c, f), (d, g) = forms[x], forms[y]

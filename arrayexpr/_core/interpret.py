@@ -647,15 +647,18 @@ def _walked(node: Node, place: tuple[int, ...], array: Any) -> tuple[int, ...]:
     """The place within every axis: a subscript beyond its own walks on by the stride, as far as there are elements."""
     if all(0 <= k < n for k, n in zip(place, array.shape, strict=True)):
         return place
-    # Heaviest axis first: what is left for the others is less than one step of it.
-    rest = sum(k * stride for k, stride in zip(place, array.strides, strict=True))
+    rest = 0
+    for k, n, stride in zip(place, array.shape, array.strides, strict=True):
+        # Bytes from the lowest element: an axis that falls is counted from its end.
+        rest += (k if stride >= 0 else n - 1 - k) * abs(stride)
     found = [0] * array.ndim
+    # Heaviest axis first: what is left for the others is less than one step of it.
     for axis in sorted(range(array.ndim), key=lambda k: -abs(array.strides[k])):
-        n, stride = array.shape[axis], array.strides[axis]
-        if stride and n > 1:
-            found[axis] = max(0, min(n - 1, rest // stride)) if stride > 0 else max(0, min(n - 1, -(-rest // stride)))
-            rest -= found[axis] * stride
-    if rest or not array.size or min(place) < 0:
+        n, stride = array.shape[axis], abs(array.strides[axis])
+        steps = max(0, min(n - 1, rest // stride)) if stride else 0
+        rest -= steps * stride
+        found[axis] = steps if array.strides[axis] >= 0 else n - 1 - steps
+    if rest or not array.size:
         raise ShapeMismatch(f"{show(node)}: place {place} is outside of {node.args[0].key} of {array.shape}")
     return tuple(found)
 

@@ -6,7 +6,7 @@ from ..affine import integer, least, plus
 from ..nodes import Apply, Index, Loop, Node, Stride, postorder
 from ..ops import operator
 from ..program import Program
-from .nests import Nest, extents_known, map_nests, movement
+from .nests import Nest, extents_known, independent, map_nests, movement
 
 _EQUAL = operator("equal")
 _REMAINDER = operator("remainder")
@@ -33,7 +33,7 @@ def block(program: Program, *, size: int | None = None, axes: tuple[int, int] | 
 
     def change(nest: Nest) -> Node:
         unchanged = nest.rebuilt(range(len(nest.loops)))
-        if len(nest.loops) < 2 or any(loop.role != "serial" for loop in nest.loops):
+        if len(nest.loops) < 2 or any(loop.role != "serial" for loop in nest.loops) or not independent(nest):
             return unchanged
         if axes is not None:
             other, inner = (nest.loops[axis] for axis in axes)

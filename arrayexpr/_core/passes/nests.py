@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..affine import coefficients
+from ..affine import coefficients, depends, injective
 from ..nodes import Apply, Constant, Extent, For, Guard, Index, Load, Loop, Node, Operand, Store, Stride, postorder
 from ..ops import operator
 from ..program import Program
@@ -36,6 +36,47 @@ class Nest:
             old = self.loops[k]
             body = (Loop(old.index, old.start, old.stop, old.step, old.role, body),)
         return body[0]
+
+
+def independent(nest: Nest) -> bool:
+    """Whether the iterations of a nest may run in any order: each stores elements of its own, and reads no others of
+    what is stored."""
+    indices = [loop.index for loop in nest.loops]
+    places: dict[Operand, tuple[Node, ...]] = {}
+    for access in reversed(nest.accesses):
+        if isinstance(access, Store) or access.operand in places:
+            if places.setdefault(access.operand, access.subscripts) != access.subscripts:
+                return False
+    return all(
+        any(_only(subscript, index, indices) for subscript in subscripts)
+        for subscripts in places.values()
+        for index in indices
+    )
+
+
+def shared_out(loop: Loop) -> bool:
+    """Whether the iterations of a loop may run at once: each stores elements of its own, and reads no others of
+    what is stored."""
+    loops = [s for s in enclosed((loop,)) if isinstance(s, For)]
+    varying = [inner.index for inner in loops]
+    # The indices that are another one in every iteration: the loop's own, and one that runs over its block.
+    own = [loop.index, *(inner.index for inner in loops if inner.start is loop.index)]
+    accesses: dict[Operand, list[Load | Store]] = {}
+    for node in postorder(loop.body):
+        if isinstance(node, Load | Store):
+            accesses.setdefault(node.operand, []).append(node)
+    for operand, nodes in accesses.items():
+        if not any(isinstance(node, Store) for node in nodes):
+            continue
+        axes = [k for k in range(operand.type.rank) if len({node.subscripts[k] for node in nodes}) == 1]
+        if not any(_only(nodes[0].subscripts[k], index, varying) for k in axes for index in own):
+            return False
+    return True
+
+
+def _only(subscript: Node, index: Index, indices: Sequence[Index]) -> bool:
+    """Whether a subscript is another one for every value of an index, and reads no other of the indices."""
+    return injective(subscript, index) and not any(depends(subscript, other) for other in indices if other is not index)
 
 
 def nest_of(loop: Loop) -> Nest:

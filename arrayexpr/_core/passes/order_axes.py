@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..affine import integer, minus
 from ..nodes import Constant, Index, Loop, Node, Store, transform
 from ..program import Program
-from .nests import Nest, extents_known, map_nests, movement
+from .nests import Nest, extents_known, independent, map_nests, movement
 
 
 def order_axes(program: Program) -> Program:
@@ -19,13 +19,15 @@ def order_axes(program: Program) -> Program:
     that the layouts say nothing of keeps its place relative to all. An axis that no access walks up
     and one walks down is flipped: i becomes n - 1 - i.
 
-    Keeps: the set of (i, j) visited; statements of one element are independent of their order.
-    Requires: layouts, or operand types that tell of them; nests that `lower` made.
+    A nest whose iterations read or store what others store is left as it is.
+
+    Keeps: the set of (i, j) visited.
+    Requires: layouts, or operand types that tell of them.
     """
     known = extents_known(program)
 
     def change(nest: Nest) -> Node:
-        if not all(loop.role == "serial" for loop in nest.loops):
+        if not all(loop.role == "serial" for loop in nest.loops) or not independent(nest):
             return nest.rebuilt(range(len(nest.loops)))
         nest = _flipped(nest, program, known)
         weights = [_weight(nest, loop.index, program, known) for loop in nest.loops]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from ..affine import integer, least, plus
 from ..nodes import EFFECTS, Guard, Index, Loop, Node, Opaque, Scratch, postorder
 from ..program import Program
+from .nests import shared_out
 
 #: Elements that one thread takes at a time of a loop over contiguous memory: half a megabyte of doubles, some
 #: 50 us of work, beside which handing it out costs nothing.
 CHUNK = 65536
 
 
-def parallelize(program: Program) -> Program:
+def parallelize(program: Program, *, cores: int | None = None) -> Program:
     """Give the outermost loop of each nest the role `parallel` where the target has cores to use.
 
         for i in serial(0, n, 1): ...     →    for i in parallel(0, n, 1): ...
@@ -21,10 +22,15 @@ def parallelize(program: Program) -> Program:
         for i in vector(0, n, 1): ...     →    for i0 in parallel(0, n, 65536):
                                                    for i in vector(i0, minimum(i0 + 65536, n), 1): ...
 
+    `cores` is how many there are to use, the target's where not given. A loop whose iterations touch what
+    others store stays in one thread: a remark says so.
+
     Keeps: the loop's iterations, which are independent.
-    Requires: a target with more than one core; nests that `lower` made.
+    Requires: a target with more than one core.
     """
-    if program.target is None or program.target.cores < 2:
+    if cores is None:
+        cores = program.target.cores if program.target is not None else 1
+    if cores < 2:
         return program
     remarks: list[str] = []
     taken = {o.name for o in program.declared} | {n.name for n in program.nodes() if isinstance(n, Index)}
@@ -35,7 +41,7 @@ def parallelize(program: Program) -> Program:
             return Guard(statement.condition, tuple(map(visit, statement.then)), tuple(map(visit, statement.otherwise)))
         if type(statement) is not Loop:
             return statement
-        if statement.role == "vector" and not _pinned(statement):
+        if statement.role == "vector" and statement.step is integer(1) and not _pinned(statement):
             new[statement] = _chunked(statement, taken)
             return new[statement]
         if statement.role not in ("serial", "block"):
@@ -43,6 +49,9 @@ def parallelize(program: Program) -> Program:
             return statement
         if _pinned(statement):
             remarks.append(f"loop {statement.index.name} stays in one thread: its body has an effect or scratch")
+            return statement
+        if not shared_out(statement):
+            remarks.append(f"loop {statement.index.name} stays in one thread: iterations touch what others store")
             return statement
         new[statement] = Loop(
             statement.index, statement.start, statement.stop, statement.step, "parallel", statement.body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..affine import injective
 from ..nodes import EFFECTS, Cast, Guard, Load, Loop, Node, Opaque, Operand, Store, postorder
 from ..program import Program
 from .nests import enclosed, unit_condition
@@ -80,8 +81,8 @@ def _refusal(loop: Loop) -> str | None:
         if isinstance(node, Store):
             if stored.setdefault(node.operand, node.subscripts) != node.subscripts:
                 return f"{node.operand.name} is stored at two places"
-            if loop.index not in postorder(node.subscripts):
-                return f"every iteration stores the same element of {node.operand.name}"
+            if not any(injective(subscript, loop.index) for subscript in node.subscripts):
+                return f"iterations may store the same element of {node.operand.name}"
     for node in nodes:
         if isinstance(node, Load) and stored.get(node.operand, node.subscripts) != node.subscripts:
             return f"{node.operand.name} is stored and loaded at different elements"
