@@ -17,6 +17,9 @@ def _test_what_is_installed() -> None:
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != root]
     if importlib.util.find_spec("arrayexpr") is None:
         sys.path[:] = before
+    else:
+        # The same for `python -c` and `python -m` in processes that tests start.
+        os.environ["PYTHONSAFEPATH"] = "1"
 
 
 _test_what_is_installed()

@@ -3,7 +3,7 @@
 In a page, fenced blocks are read from top to bottom, in one directory and one namespace:
 
 - `python` with `>>>` prompts: run, and what it prints compared; the output of the last one ends at the fence.
-- `console` with `$ ` prompts: the same for commands. `python -m arrayexpr` runs in this process.
+- `console` with `$ ` prompts: the same for commands. `arrayexpr` runs in this process.
 - `c`, `python`, `cython`, `toml` or `text` whose first line names a file in a comment: written to that file.
 
 `...` in an output stands for any text. `pytest --update-golden` writes the outputs that differ anew, where they have no
@@ -109,14 +109,15 @@ def run_python(source: str, namespace: dict[str, Any]) -> str:
 def run_command(line: str, directory: Path) -> str:
     """What a shell prints."""
     words = shlex.split(line)
-    if words[:3] == ["python", "-m", "arrayexpr"] and not {"|", ">", "&&"} & set(words):
+    if words[:1] == ["arrayexpr"] and not {"|", ">", "&&"} & set(words):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), contextlib.suppress(SystemExit):
-            command_line.main(words[3:])
+            command_line.main(words[1:])
         return printed.getvalue()
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
     # Cython looks for .pxd files on the path, where an editable install is not.
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(arrayexpr.__file__).parent.parent)}
+    environment.pop("PYTHONSAFEPATH", None)
     done = subprocess.run(
         line, shell=True, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
