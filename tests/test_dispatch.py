@@ -63,6 +63,9 @@ def test_same_walk_same_code() -> None:
 
 def test_a_new_shape_never_compiles() -> None:
     kernel = muladd(2)
+    for _ in range(2):
+        assert kernel(*(np.ones((0, 4)),) * 3).shape == (0, 4)
+    assert codes(kernel) == []
     kernel(*(np.ones((3, 4)),) * 3)
     before = codes(kernel)
     for shape in [(1, 1), (1, 7), (100, 3), (0, 4), (33, 65), (5000, 2)]:

@@ -289,11 +289,13 @@ cdef class Region:
                 free(arrays)
 
     cdef Code decide_problem(self, Problem problem):
-        if problem.rank == 0:
-            # Of one element no stride matters: whatever there is will do.
+        if problem.rank == 0 or problem.elements == 0:
+            # Of one element no stride matters, and of none nothing does: whatever there is will do.
             for code in self.codes.values():
                 if code is not None:
                     return <Code>code
+            if problem.elements == 0:
+                return None
         cdef bytes key = problem.key(self.itemsize)
         code = self.codes.get(key)
         if code is not None:
