@@ -567,9 +567,10 @@ class Writer:
         return spelled
 
     def _atom(self, node: Node, text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
-        """A text that may stand several times: a local unless it is a name or literal already."""
+        """A text that may stand several times: a local unless it is a name or a number already."""
         value, level = text[node]
-        if not re.fullmatch(r"[\w.]+", value) and not isinstance(node, Constant):
+        number = isinstance(node, Constant) and node.type.element.kind != "c"
+        if not re.fullmatch(r"[\w.]+", value) and not number:
             name = self._local("t")
             self.line(f"const {self.type(node.type.element)} {name} = {value};")
             text[node] = (name, _ATOM)

@@ -484,7 +484,7 @@ def test_random_programs(tmp_path_factory: pytest.TempPathFactory, data: Any, ca
     ]
     assume(not vector and not extremes)
     try:
-        binary = build(program, tmp_path_factory.mktemp("random"), flags=["-std=gnu99", "-w", *STRICT[5:]])
+        binary = build(program, tmp_path_factory.mktemp("random"), flags=["-std=gnu99", "-w", "-march=native", *STRICT[5:]])
     except UnsupportedError as error:
         # A slice of a computed value that no rewrite brings to its operands.
         assume("Assign has no c form" not in str(error))

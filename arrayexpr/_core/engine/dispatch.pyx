@@ -289,6 +289,13 @@ cdef class Region:
                 free(arrays)
 
     cdef Code decide_problem(self, Problem problem):
+        if problem.rank == 0 or problem.elements == 0:
+            # Of one element no stride matters, and of none nothing does: whatever there is will do.
+            for code in self.codes.values():
+                if code is not None:
+                    return <Code>code
+            if problem.elements == 0:
+                return None
         cdef bytes key = problem.key(self.itemsize)
         code = self.codes.get(key)
         if code is not None:
@@ -298,14 +305,26 @@ cdef class Region:
     def _make(self, bytes key):
         # Beyond the budget every layout shares the generic kernels: one by rows, one by tiles.
         generic = bytes([NEST, key[1]]) + bytes([10 if key[1] else 2] * self.count)
-        if len({id(code) for code in self.codes.values()}) >= EXACT_CODES and key != generic:
-            if generic not in self.codes:
-                self.codes[generic] = self.build(generic)
-            code = self.codes[generic]
+        if key != generic and self._full():
+            code = self._generic(generic)
         else:
             code = self.build(key)
+            # A compiler takes its time: another thread may have been quicker.
+            if self.codes.get(key) is not None:
+                return self.codes[key]
+            if key != generic and self._full():
+                code = self._generic(generic)
         self.codes[key] = code
         return code
+
+    def _full(self):
+        return len({id(code) for code in self.codes.values()}) >= EXACT_CODES
+
+    def _generic(self, bytes key):
+        if key not in self.codes:
+            code = self.build(key)
+            self.codes.setdefault(key, code)
+        return self.codes[key]
 
     def decide(self, list streams not None):
         """The code for arrays that broadcast to the last one; None where nothing can be compiled."""
