@@ -2,7 +2,8 @@
 
 The cache is a directory private to the user, `ARRAYEXPR_CACHE_DIR` or the system's usual place. An entry
 is one shared library, named by a digest over source, flags, compiler version and processor, with a digest
-of its own bytes appended: an entry that was cut short, changed, or put there by another user is made anew.
+of that name and its own bytes appended: an entry that was cut short, changed, renamed, or put there by another
+user is made anew.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import functools
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import stat
@@ -91,7 +93,9 @@ def load(source: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes
     """
     command = compiler()
     if not command:
-        raise CompileFailed("no C compiler found: expected cc, gcc or clang on the path, or CC to name one")
+        given = os.environ.get("CC", "").strip()
+        found = f"CC is {given!r}, which is no program" if given else "no C compiler found"
+        raise CompileFailed(f"{found}: expected cc, gcc or clang on the path, or CC to name one")
     flags = (*FLAGS, "-fopenmp") if openmp else FLAGS
     digest = hashlib.sha256("\0".join((source, *flags, *command, _identity(command))).encode()).hexdigest()
     directory = _private_directory()
@@ -101,16 +105,26 @@ def load(source: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes
             _compile(command, flags, source, path)
             return _open(path, symbol)
     path = directory / f"{digest}.so"
-    if not _intact(path):
-        try:
-            _build(command, flags, source, directory, path)
-        except OSError as error:
-            _warn_once(f"the kernel cache {directory} cannot be written ({error}): kernels are compiled anew each time")
-            with tempfile.TemporaryDirectory(prefix="arrayexpr-") as temporary:
-                path = Path(temporary) / f"{digest}.so"
-                _compile(command, flags, source, path)
-                return _open(path, symbol)
-    return _open(path, symbol)
+    if _intact(path):
+        # One that is whole and does not load was made for another system.
+        with contextlib.suppress(CompileFailed):
+            return _open(path, symbol)
+    try:
+        _build(command, flags, source, directory, path)
+    except OSError as error:
+        _warn_once(
+            f"the kernel cache {directory} cannot be written ({error.strerror or error}): kernels are compiled anew each time",
+            f"write {directory}",
+        )
+        with tempfile.TemporaryDirectory(prefix="arrayexpr-") as temporary:
+            path = Path(temporary) / f"{digest}.so"
+            _compile(command, flags, source, path)
+            return _open(path, symbol)
+    try:
+        return _open(path, symbol)
+    except CompileFailed:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _open(path: Path, symbol: str) -> tuple[int, ctypes.CDLL]:
@@ -136,7 +150,10 @@ def _private_directory() -> Path | None:
                 raise PermissionError("other users may write to it")
         return directory
     except OSError as error:
-        _warn_once(f"the kernel cache {directory} cannot be used ({error}): kernels are compiled anew each time")
+        _warn_once(
+            f"the kernel cache {directory} cannot be used ({error}): kernels are compiled anew each time",
+            f"use {directory}",
+        )
         return None
 
 
@@ -148,7 +165,12 @@ def _intact(path: Path) -> bool:
         data = path.read_bytes()
     except OSError:
         return False
-    return len(data) > _DIGEST and hashlib.sha256(data[:-_DIGEST]).digest() == data[-_DIGEST:]
+    return len(data) > _DIGEST and _seal(path, data[:-_DIGEST]) == data[-_DIGEST:]
+
+
+def _seal(path: Path, library: bytes) -> bytes:
+    """What is appended to an entry: it vouches for the bytes, and for the name that they stand under."""
+    return hashlib.sha256(path.stem.encode() + library).digest()
 
 
 def _build(command: tuple[str, ...], flags: tuple[str, ...], source: str, directory: Path, path: Path) -> None:
@@ -159,7 +181,7 @@ def _build(command: tuple[str, ...], flags: tuple[str, ...], source: str, direct
         _compile(command, flags, source, Path(name))
         data = Path(name).read_bytes()
         with open(name, "ab") as file:
-            file.write(hashlib.sha256(data).digest())
+            file.write(_seal(path, data))
         os.chmod(name, 0o700)
         os.replace(name, path)
     finally:
@@ -180,9 +202,10 @@ def _compile(command: tuple[str, ...], flags: tuple[str, ...], source: str, path
 _warned: set[str] = set()
 
 
-def _warn_once(message: str) -> None:
-    if message not in _warned:
-        _warned.add(message)
+def _warn_once(message: str, subject: str) -> None:
+    """Warn, where nothing was said of this subject yet."""
+    if subject not in _warned:
+        _warned.add(subject)
         warnings.warn(message, CompilerWarning, stacklevel=_stacklevel())
 
 
@@ -195,5 +218,6 @@ def _stacklevel() -> int:
 
 
 def warn_interpreted(error: CompileFailed) -> None:
-    """Say, once, that kernels run through the interpreter, and why."""
-    _warn_once(f"kernels run through the interpreter: {error}")
+    """Say, once for each kind of failure, that kernels run through the interpreter, and why."""
+    kind = re.sub(r"/\S+", "", str(error).partition("\n")[0])
+    _warn_once(f"kernels run through the interpreter: {error}", kind)
