@@ -17,7 +17,6 @@ to 64; it may be NULL where that is 0. Returns 0, or one of the ARRAYEXPR_ codes
 from __future__ import annotations
 
 import re
-
 from collections.abc import Iterator, Mapping
 
 from arrayexpr._core.errors import UnsupportedError

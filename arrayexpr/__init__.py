@@ -22,7 +22,8 @@ from .target import Target
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArrayExprError", "CompilerWarning", "Layout", "OutOfRange", "OverlapError", "ParseError", "Program", "ShapeMismatch", "Target",
+    "ArrayExprError", "CompilerWarning", "Layout", "OutOfRange", "OverlapError", "ParseError", "Program", "ShapeMismatch",
+    "Target",
     "TypeMismatch", "UnsupportedError", "VerifyError", "array", "compile", "emit", "evaluate", "explain", "interpret",
     "kernel", "optimize", "parse", "program", "scalar",
 ]  # fmt: skip

@@ -183,7 +183,8 @@ PROGRAMS = {
     "several": "def f(a: int64[:], *, r: int64[:], q: bool[:]):\n    r[...] = a * 3\n    q[...] = r > a[::-1]\n",
     "scalars": "def f(s: float64, n: uint8, *, r: float64):\n    r[...] = s * cast(n, float64)\n",
     "shared": "def f(a: float64[:], *, r: float64[:]):\n    _0 = a * a\n    _1 = _0 + _0\n    r[...] = _1 * _1 - _0\n",
-    "function": "def f(a: float64[:], *, r: float64[:]):\n    def g(x: float64): return x * x + x\n    r[...] = g(g(a))\n",
+    "function": "def f(a: float64[:], *, r: float64[:]):\n"
+    "    def g(x: float64): return x * x + x\n    r[...] = g(g(a))\n",
     "choice": "def f(a: float64[:], b: bool[:], *, r: float64[:]):\n    r[...] = where(b and (a > 0.0), a, -a)\n",
 }
 SHAPES = {
@@ -393,7 +394,10 @@ def test_names(names: tuple[str, str, str], tmp_path: Path) -> None:
     assert both(program, {**arrays, r.name: np.zeros((3, 4))}, tmp_path)[0] == OK
 
 
-@pytest.mark.parametrize("name", ["double", "main", "exp", "size_t", "π", "_x", "arrayexpr_array", "NULL", "printf", "sinf", "hypot", "f_", "row"])
+@pytest.mark.parametrize(
+    "name",
+    ["double", "main", "exp", "size_t", "π", "_x", "arrayexpr_array", "NULL", "printf", "sinf", "hypot", "f_", "row"],
+)
 def test_names_of_programs(name: str, tmp_path: Path) -> None:
     """A kernel's name is its symbol: it is as the caller wrote it, or refused."""
     program = parse(f"def {name}(a: float64[:], *, r: float64[:]):\n    r[...] = a + 1.0\n")
@@ -476,10 +480,14 @@ def test_random_programs(tmp_path_factory: pytest.TempPathFactory, data: Any, ca
     program = case.program
     assume(comparable(program))
     vector = [n for n in program.nodes() if isinstance(n, Apply) and n.args[0].type.element.kind in n.op.vector_math]
-    extremes = [n for n in program.nodes() if isinstance(n, Apply) and n.op.name in ("minimum", "maximum", "fmin", "fmax")]
+    extremes = [
+        n for n in program.nodes() if isinstance(n, Apply) and n.op.name in ("minimum", "maximum", "fmin", "fmax")
+    ]
     assume(not vector and not extremes)
     try:
-        binary = build(program, tmp_path_factory.mktemp("random"), flags=["-std=gnu99", "-w", "-march=native", *STRICT[5:]])
+        binary = build(
+            program, tmp_path_factory.mktemp("random"), flags=["-std=gnu99", "-w", "-march=native", *STRICT[5:]]
+        )
     except UnsupportedError as error:
         # A slice of a computed value that no rewrite brings to its operands.
         assume("Assign has no c form" not in str(error))
@@ -488,7 +496,9 @@ def test_random_programs(tmp_path_factory: pytest.TempPathFactory, data: Any, ca
     for _ in range(3):
         arrays = {}
         for operand in program.declared:
-            kinds = [k for k in (LAYOUTS if operand in program.operands else WRITABLE) if k not in ("swapped", "record")]
+            kinds = [
+                k for k in (LAYOUTS if operand in program.operands else WRITABLE) if k not in ("swapped", "record")
+            ]
             filled = values(operand.type.element, case.shapes[operand.name], rng)
             arrays[operand.name] = lay_out(filled, kinds[rng.integers(len(kinds))], rng)
         try:

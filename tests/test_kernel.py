@@ -342,7 +342,9 @@ def test_outputs_that_overlap_by_part_of_an_element(shift: int) -> None:
     assert np.array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("dtype, out", [("int64", "float64"), ("float32", "int32"), ("int8", "bool"), ("int32", "int64")])
+@pytest.mark.parametrize(
+    "dtype, out", [("int64", "float64"), ("float32", "int32"), ("int8", "bool"), ("int32", "int64")]
+)
 def test_output_over_the_memory_of_another_type(dtype: str, out: str) -> None:
     """In place over an operand of the same or of another size of element."""
     program = arrayexpr.program((arrayexpr.array("a", dtype, 1) * 3).astype(out))
@@ -471,7 +473,9 @@ def test_sums_are_as_exact_as_numpys() -> None:
     assert abs(kernel(x) - true) <= max(abs(x.sum() - true), 1e-6 * true)
 
 
-@pytest.mark.parametrize("left, right", [((3, 4), (4,)), ((4,), (4, 3)), ((4,), (4,)), ((2, 3, 4), (4, 5)), ((0, 4), (4, 2))])
+@pytest.mark.parametrize(
+    "left, right", [((3, 4), (4,)), ((4,), (4, 3)), ((4,), (4,)), ((2, 3, 4), (4, 5)), ((0, 4), (4, 2))]
+)
 def test_products_between_statements(left: tuple[int, ...], right: tuple[int, ...]) -> None:
     """Shapes are known before anything runs: what is assigned early stays as it was where a product does not fit."""
 
@@ -506,7 +510,11 @@ def _unchanged(out: np.ndarray) -> None:
     [
         ((np.ones((2, 3)),), TypeError, r"takes 2 operands \(left, right\): got 1"),
         ((np.ones((2, 3)),) * 3, TypeError, r"takes 2 operands \(left, right\): got 3"),
-        ((np.ones((2, 3)), np.ones((3, 2))), ShapeMismatch, r"right has shape \(3, 2\), which does not broadcast with \(2, 3\) of left"),
+        (
+            (np.ones((2, 3)), np.ones((3, 2))),
+            ShapeMismatch,
+            r"right has shape \(3, 2\), which does not broadcast with \(2, 3\) of left",
+        ),
         ((np.ones((4, 3)), np.ones((4, 3))), ShapeMismatch, r"r has shape \(2, 3\): expected \(4, 3\)"),
         ((np.ones(3), np.ones((2, 3))), ShapeMismatch, r"left has 1 axes \(shape \(3,\)\): expected 2"),
         ((np.ones((2, 3), "f4"), np.ones((2, 3))), TypeMismatch, "left has element type float32: expected float64"),
@@ -605,9 +613,7 @@ def test_nothing_is_changed_by_a_shape_error_in_a_later_statement() -> None:
 
 
 def test_scalars() -> None:
-    kernel = arrayexpr.compile(
-        arrayexpr.program(arrayexpr.array("x", "int8", 1) + arrayexpr.scalar("s", "int8"))
-    )
+    kernel = arrayexpr.compile(arrayexpr.program(arrayexpr.array("x", "int8", 1) + arrayexpr.scalar("s", "int8")))
     x = np.arange(3, dtype="i1")
     assert same(kernel(x, 5), x + np.int8(5)) and same(kernel(x, np.int8(-5)), x - np.int8(5))
     for value, match in ((300, "300"), (2.5, "s is a Python float"), (1j, "s is a Python complex"), (2**70, "")):
