@@ -90,7 +90,8 @@ def decisions(rounds: int) -> bool:
         timings[name] = lambda streams=streams, decide=step.region.decide: decide(streams)
     found = interleaved(timings, rounds=rounds)
     worst = max(timing.median for timing in found.values())
-    print(f"\nDeciding on a specialisation, three operands of three axes  (bar 1 us: {'held' if worst <= 1e-6 else 'MISSED'})")
+    verdict = "held" if worst <= 1e-6 else "MISSED"
+    print(f"\nDeciding on a specialisation, three operands of three axes  (bar 1 us: {verdict})")
     print(table(found, "C order"))
     return worst <= 1e-6
 
@@ -117,7 +118,9 @@ def layouts(count: int) -> bool:
     compiled = len(set(step.region.codes.values()))
     taken = time.perf_counter() - start
     verdict = "held" if compiled <= 8 else "MISSED"
-    print(f"\n{count} random layouts of a * b + c: {compiled} kernels compiled, {shown(taken)} in all  (bar 8: {verdict})")
+    print(
+        f"\n{count} random layouts of a * b + c: {compiled} kernels compiled, {shown(taken)} in all  (bar 8: {verdict})"
+    )
     return compiled <= 8
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,16 +23,18 @@ def interleaved(
 ) -> dict[str, Timing]:
     """The time of each call. In every round each is called in turn, often enough to take `at_least` seconds.
 
-    Every round starts with another one, so that none always follows the same neighbour.
+    Every round has another order: what a call leaves in the caches is not always the same one's to pay for.
     """
     counts = {name: _count(call, at_least) for name, call in calls.items()}
     times: dict[str, list[float]] = {name: [] for name in calls}
     names = list(calls)
+    order = random.Random(0)
     enabled = gc.isenabled()
     gc.disable()
     try:
-        for k in range(rounds):
-            for name in names[k % len(names) :] + names[: k % len(names)]:
+        for _ in range(rounds):
+            order.shuffle(names)
+            for name in names:
                 call, repeat = calls[name], range(counts[name])
                 start = time.perf_counter()
                 for _ in repeat:
@@ -81,7 +84,8 @@ def table(timings: Mapping[str, Timing], base: str, bars: Mapping[str, float] | 
     lines = []
     for name, timing in timings.items():
         ratio = timing.median / timings[base].median
-        line = f"  {name:<{width}}  {shown(timing.median):>9}  ({shown(timing.low)} to {shown(timing.high)})  {ratio:6.2f}x"
+        between = f"({shown(timing.low)} to {shown(timing.high)})"
+        line = f"  {name:<{width}}  {shown(timing.median):>9}  {between:<22}  {ratio:6.2f}x"
         if bars and name in bars:
             line += f"  bar {bars[name]:.2f}x: {'held' if ratio <= bars[name] else 'MISSED'}"
         lines.append(line)

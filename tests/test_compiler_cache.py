@@ -19,7 +19,9 @@ import arrayexpr
 from arrayexpr._core.engine import compiler
 from arrayexpr._core.errors import CompilerWarning
 
-needs_compiler = pytest.mark.skipif(shutil.which("cc") is None and shutil.which("gcc") is None, reason="needs a compiler")
+needs_compiler = pytest.mark.skipif(
+    shutil.which("cc") is None and shutil.which("gcc") is None, reason="needs a compiler"
+)
 
 # Runs two kernels, and prints what was warned of and where, how many kernels were compiled by a compiler, and how
 # many of them are in use.

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from layouts import LAYOUTS, WRITABLE, lay_out, same
 
 import arrayexpr
-from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.engine.dispatch import MAX_CODES, allocate_like, walks_itself
+from arrayexpr._core.errors import ArrayExprError
 
 
 def muladd(rank: int, dtype: str = "float64", **options: Any) -> Any:
@@ -104,7 +104,13 @@ def test_the_generic_codes_take_all_layouts_beyond_the_budget() -> None:
     rng = np.random.default_rng(0)
     for n, m in ((5, 7), (130, 130)):
         base = rng.normal(size=(2 * n, 2 * m)).astype("f4")
-        kinds = [base[:n, :m], base[: m, :n].T if m <= 2 * n else base[:n, :m], base[:n, ::2], base[:1, :m], base[:n, :1]]
+        kinds = [
+            base[:n, :m],
+            base[:m, :n].T if m <= 2 * n else base[:n, :m],
+            base[:n, ::2],
+            base[:1, :m],
+            base[:n, :1],
+        ]
         kinds = [k for k in kinds if k.shape in ((n, m), (1, m), (n, 1))]
         for combination in itertools.islice(itertools.product(kinds, repeat=5), 0, None, 31):
             a, b, c, d, e = combination
@@ -247,7 +253,9 @@ def test_arrays_that_walk_themselves_are_found(shape: list[int], strides: list[i
     touched = [
         sum(k * s for k, s in zip(place, steps, strict=True)) for place in itertools.product(*(range(n) for n in shape))
     ]
-    really = any(0 < abs(x - y) < 4 or (x == y and i != j) for i, x in enumerate(touched) for j, y in enumerate(touched))
+    really = any(
+        0 < abs(x - y) < 4 or (x == y and i != j) for i, x in enumerate(touched) for j, y in enumerate(touched)
+    )
     if really:
         assert walks_itself(array)
 

@@ -183,7 +183,8 @@ PROGRAMS = {
     "several": "def f(a: int64[:], *, r: int64[:], q: bool[:]):\n    r[...] = a * 3\n    q[...] = r > a[::-1]\n",
     "scalars": "def f(s: float64, n: uint8, *, r: float64):\n    r[...] = s * cast(n, float64)\n",
     "shared": "def f(a: float64[:], *, r: float64[:]):\n    _0 = a * a\n    _1 = _0 + _0\n    r[...] = _1 * _1 - _0\n",
-    "function": "def f(a: float64[:], *, r: float64[:]):\n    def g(x: float64): return x * x + x\n    r[...] = g(g(a))\n",
+    "function": "def f(a: float64[:], *, r: float64[:]):\n"
+    "    def g(x: float64): return x * x + x\n    r[...] = g(g(a))\n",
     "choice": "def f(a: float64[:], b: bool[:], *, r: float64[:]):\n    r[...] = where(b and (a > 0.0), a, -a)\n",
 }
 SHAPES = {
@@ -484,7 +485,9 @@ def test_random_programs(tmp_path_factory: pytest.TempPathFactory, data: Any, ca
     ]
     assume(not vector and not extremes)
     try:
-        binary = build(program, tmp_path_factory.mktemp("random"), flags=["-std=gnu99", "-w", "-march=native", *STRICT[5:]])
+        binary = build(
+            program, tmp_path_factory.mktemp("random"), flags=["-std=gnu99", "-w", "-march=native", *STRICT[5:]]
+        )
     except UnsupportedError as error:
         # A slice of a computed value that no rewrite brings to its operands.
         assume("Assign has no c form" not in str(error))

@@ -229,13 +229,30 @@ def test_chains_are_not_contracted_into_fused_multiply_adds() -> None:
         assert same(one, other)
 
 
+def test_conversions_there_and_back_round() -> None:
+    """gcc 12 vectorises neighbours such as the two parts of a complex number, and forgets to round them."""
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=100) + 1j * rng.normal(size=100)
+    kernel = arrayexpr.kernel(lambda z: z + z.astype("c8").astype("c16"))
+    for x in (z, z[:1], z[0], z[::2], z.reshape(10, 10).T):
+        assert same(kernel(x), x + x.astype("c8").astype("c16"))
+    x = rng.normal(size=1000)
+    kernel = arrayexpr.kernel(lambda x: x + x.astype("f4").astype("f8") - x.astype("i1"))
+    assert same(kernel(x), x + x.astype("f4").astype("f8") - x.astype("i1"))
+    assert same(kernel(x[:2]), x[:2] + x[:2].astype("f4").astype("f8") - x[:2].astype("i1"))
+
+
 def test_narrow_integers_wrap_at_every_step() -> None:
     for dtype in ("int8", "uint8", "int16", "uint16"):
         x, y = (a.ravel().astype(dtype) for a in np.meshgrid(np.arange(256), np.arange(256)))
         for f in (
-            lambda x, y: (x + y) // 2, lambda x, y: (x * y) > (x - y), lambda x, y: (x + y + y) & -x, lambda x, y: ~(x << 1) >> 1,
-            lambda x, y: abs(x + y).astype("i4") + (-x).astype("i4"), lambda x, y: np.square(x).astype("i8") + np.sign(-y),
-        ):  # fmt: skip
+            lambda x, y: (x + y) // 2,
+            lambda x, y: (x * y) > (x - y),
+            lambda x, y: (x + y + y) & -x,
+            lambda x, y: ~(x << 1) >> 1,
+            lambda x, y: abs(x + y).astype("i4") + (-x).astype("i4"),
+            lambda x, y: np.square(x).astype("i8") + np.sign(-y),
+        ):
             with np.errstate(all="ignore"):
                 expected = f(x, y)
             assert same(arrayexpr.kernel(f)(x, y), expected)

@@ -559,7 +559,10 @@ _row("logical_not", "T>B", "biufc", {"biuf": "({0} == 0)", "c": "({0}.re == 0 &&
 for _name, _symbol in (("equal", "=="), ("not_equal", "!="), ("less", "<"), ("less_equal", "<="), ("greater", ">"), ("greater_equal", ">=")):  # fmt: skip
     if _symbol in ("==", "!="):
         _join = "&&" if _symbol == "==" else "||"
-        _c = {"biuf": f"{{0}} {_symbol} {{1}}", "c": f"({{0}}.re {_symbol} {{1}}.re {_join} {{0}}.im {_symbol} {{1}}.im)"}
+        _c = {
+            "biuf": f"{{0}} {_symbol} {{1}}",
+            "c": f"({{0}}.re {_symbol} {{1}}.re {_join} {{0}}.im {_symbol} {{1}}.im)",
+        }
         _source: Any = ""
     else:
         _c = {"biuf": f"{{0}} {_symbol} {{1}}", "c": f"{_name}_$N({{0}}, {{1}})"}
@@ -645,8 +648,20 @@ _row("arctan2", "TT>T", "f", "atan2", cost=40, vector_math="fc", derivative=("x1
 _row("hypot", "TT>T", "f", "hypot", cost=15, vector_math="fc", commutes=_ALL, derivative=("x0 / y", "x1 / y"))
 _row("logaddexp", "TT>T", "f", "logaddexp_$N({0}, {1})", source=_LOGADDEXP, cost=50, vector_math="fc", commutes=_ALL, derivative=("exp(x0 - y)", "exp(x1 - y)"))  # fmt: skip
 _row("logaddexp2", "TT>T", "f", "logaddexp2_$N({0}, {1})", source=_LOGADDEXP2, cost=50, vector_math="fc", commutes=_ALL, derivative=("exp2(x0 - y)", "exp2(x1 - y)"))  # fmt: skip
-_row("deg2rad", "T>T", "f", "({0} * (($T)3.14159265358979323846264338327950288L / ($T)180))", derivative=("0.017453292519943295",))
-_row("rad2deg", "T>T", "f", "({0} * (($T)180 / ($T)3.14159265358979323846264338327950288L))", derivative=("57.29577951308232",))
+_row(
+    "deg2rad",
+    "T>T",
+    "f",
+    "({0} * (($T)3.14159265358979323846264338327950288L / ($T)180))",
+    derivative=("0.017453292519943295",),
+)
+_row(
+    "rad2deg",
+    "T>T",
+    "f",
+    "({0} * (($T)180 / ($T)3.14159265358979323846264338327950288L))",
+    derivative=("57.29577951308232",),
+)
 
 # Operators that only reduce: over an axis they give the place of the first extreme.
 _row("argmin", "T>I", "biufc", None, reduction="argmin")
