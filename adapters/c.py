@@ -38,6 +38,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
+from arrayexpr._core.types import UNIT
 
 from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 
@@ -215,7 +216,7 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
                 test += f" || arrays[{k}].strides[{axis}] != {stride}"
             lines.append(f"    if ({test}) return ARRAYEXPR_SHAPE;")
     if program.requires:
-        conditions = dict.fromkeys(_denied(condition, writer) for condition in program.requires)
+        conditions = dict.fromkeys(_denied(condition, writer, stored) for condition in program.requires)
     else:
         conditions = dict.fromkeys(_too_short(program, writer, place, stored))
     lines.extend(f"    if ({condition}) return ARRAYEXPR_SHAPE;" for condition in conditions)
@@ -233,13 +234,25 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
     return lines
 
 
-def _denied(condition: Node, writer: Writer) -> str:
+def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
     """The C that holds where one of `Program.requires` does not."""
     assert isinstance(condition, Apply)
     if condition.op.name == "logical_or":
-        return " && ".join(_denied(part, writer) for part in condition.args)
+        alone, same = condition.args
+        length = alone.args[0]
+        if isinstance(length, Extent) and not _stretches(length.operand, length.axis, stored):
+            return _denied(same, writer, stored)
+        return " && ".join(_denied(part, writer, stored) for part in condition.args)
     x, y = (writer.integer(part) for part in condition.args)
     return f"{x} {'!=' if condition.op.name == 'equal' else '>='} {y}"
+
+
+def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
+    """Whether one element may stand for a whole axis.
+
+    What is stored too, or contiguous by its type, is walked by that stride however long it is.
+    """
+    return operand not in stored and operand.type.layout[axis] != UNIT
 
 
 def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stored: set[Operand]) -> Iterator[str]:
@@ -269,7 +282,7 @@ def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stor
                 if wanted is extent or any(isinstance(n, Index) for n in postorder((wanted,))):
                     continue
                 length = writer.integer(extent)
-                alone = "" if node.operand in stored else f"{length} != 1 && "
+                alone = f"{length} != 1 && " if _stretches(node.operand, axis, stored) else ""
                 yield f"{alone}{length} < {writer.integer(wanted, 9)}"
 
 

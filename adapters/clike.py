@@ -372,12 +372,15 @@ class Writer:
         return text
 
     def stride(self, operand: Operand, axis: int) -> str:
-        """The bytes between neighbours: a number where types or an enclosing guard tell it."""
+        """The bytes between neighbours: a number where a layout, types or an enclosing guard tell it."""
         size = operand.type.element.itemsize
         if operand in self._scratch:
             if axis == operand.type.rank - 1:
                 return str(size)
             return f"{self.names.of('operand', operand.name)}_{axis}"
+        layout = self.program.layouts.get(operand.name)
+        if layout is not None:
+            return "0" if layout.shape[axis] == 1 else str(layout.strides[axis])
         known = operand.type.layout[axis]
         if known == UNIT:
             return str(size)
@@ -564,9 +567,10 @@ class Writer:
         return spelled
 
     def _atom(self, node: Node, text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
-        """A text that may stand several times: a local unless it is a name or literal already."""
+        """A text that may stand several times: a local unless it is a name or a number already."""
         value, level = text[node]
-        if not re.fullmatch(r"[\w.]+", value) and not isinstance(node, Constant):
+        number = isinstance(node, Constant) and node.type.element.kind != "c"
+        if not re.fullmatch(r"[\w.]+", value) and not number:
             name = self._local("t")
             self.line(f"const {self.type(node.type.element)} {name} = {value};")
             text[node] = (name, _ATOM)

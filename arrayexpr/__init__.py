@@ -4,7 +4,6 @@ from ._core.errors import (
     ArrayExprError,
     CompilerWarning,
     OutOfRange,
-    OverlapError,
     ParseError,
     ShapeMismatch,
     TypeMismatch,
@@ -22,8 +21,7 @@ from .target import Target
 __version__ = "0.1.0"
 
 __all__ = [
-    "ArrayExprError", "CompilerWarning", "Layout", "OutOfRange", "OverlapError", "ParseError", "Program", "ShapeMismatch",
-    "Target",
-    "TypeMismatch", "UnsupportedError", "VerifyError", "array", "compile", "emit", "evaluate", "explain", "interpret",
-    "kernel", "optimize", "parse", "program", "scalar",
+    "ArrayExprError", "CompilerWarning", "Layout", "OutOfRange", "ParseError", "Program",
+    "ShapeMismatch", "Target", "TypeMismatch", "UnsupportedError", "VerifyError", "array", "compile", "emit",
+    "evaluate", "explain", "interpret", "kernel", "optimize", "parse", "program", "scalar",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The command line: `python -m arrayexpr show | emit | run | explain | demo`.
+"""The command line: `arrayexpr show | emit | run | explain | demo`, or `python -m arrayexpr ...`.
 
     show     the program after each pass
     emit     its C
@@ -472,7 +472,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser("python -m arrayexpr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = _Parser("arrayexpr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--version", action="version", version=f"arrayexpr {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -481,7 +481,7 @@ def _parser() -> argparse.ArgumentParser:
             name,
             help=text,
             description=f"{text[0].upper()}{text[1:]}.",
-            epilog=f"example: python -m arrayexpr {example}",
+            epilog=f"example: arrayexpr {example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         added.set_defaults(function=function)

@@ -6,7 +6,9 @@
 (['a', 'b', 'c'], float32[:, :])
 >>> expression("__import__('os').system('ls')", {})
 Traceback (most recent call last):
-arrayexpr._core.errors.ParseError: unknown method 'system' ... (line 1, column 1)
+arrayexpr._core.errors.ParseError: unknown method 'system': expected ... (line 1, column 1)
+    __import__('os').system('ls')
+    ^
 """
 
 from __future__ import annotations
@@ -106,6 +108,8 @@ def expression(text: str, names: Mapping[str, Any], *, name: str = "kernel") -> 
     >>> expression("a + x", {"a": ("int16", 1)})
     Traceback (most recent call last):
     arrayexpr._core.errors.ParseError: unknown name 'x': expected one of a (line 1, column 5)
+        a + x
+            ^
     """
     if not isinstance(text, str):
         raise TypeMismatch(f"expression of type {type(text).__name__}: expected text")

@@ -16,7 +16,9 @@ from ._core.driver import ARRAY_PASSES, run
 from ._core.engine.dispatch import Kernel
 from ._core.engine.plan import Plan, RegionStep, plan
 from ._core.engine.runtime import Runtime
-from ._core.errors import ArrayExprError, TypeMismatch
+from ._core.errors import ArrayExprError, ShapeMismatch, TypeMismatch
+from ._core.infer import broadcast
+from ._core.infer import shape as shape_of
 from ._core.layout import Layout
 from ._core.nodes import Assign
 from ._core.program import Program
@@ -41,7 +43,8 @@ def optimize(
     of shapes and strides decides the order of loops, which of them join, and tiles. `target` is the
     machine, this one where not given. `contract` is "exact" (the bits of the tree as written) or "fast".
 
-    Raises VerifyError where the program is no valid tree, ArrayExprError for layouts of no operand.
+    Raises VerifyError where the program is no valid tree, ArrayExprError for layouts of no operand,
+    ShapeMismatch for layouts that do not fit one another.
 
     >>> import arrayexpr
     >>> a, b = arrayexpr.array("a", float, 1), arrayexpr.array("b", float, 1)
@@ -54,8 +57,18 @@ def optimize(
         operand = program.operand(name)
         if len(layout.shape) != operand.type.rank:
             raise ArrayExprError(f"layout of {name} has {len(layout.shape)} axes: expected {operand.type.rank}")
-    program = program.replace(target=target or targets.detect(), layouts={**program.layouts, **given})
+    layouts = {**program.layouts, **given}
+    for statement in program.statements if layouts else ():
+        if isinstance(statement, Assign):
+            _check_shapes(statement, layouts)
+    program = program.replace(target=target or targets.detect(), layouts=layouts)
     return run(program, contract=contract)
+
+
+def _check_shapes(statement: Assign, layouts: Mapping[str, Layout]) -> None:
+    value, target = shape_of(statement.value, layouts), shape_of(statement.target, layouts)
+    if value is not None and target is not None and broadcast((target, value), "assignment") != target:
+        raise ShapeMismatch(f"{statement.target!r} has shape {target}: expected {value}")
 
 
 def emit(program: Program, language: str = "c") -> str:

@@ -1,12 +1,30 @@
 """Options and profiles of the tests."""
 
+import importlib.util
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from arrayexpr._core import ops
+
+def _test_what_is_installed() -> None:
+    """`python -m pytest` puts the repository on the path, where bare sources would hide the installed package."""
+    root = Path(__file__).resolve().parent.parent
+    before = sys.path[:]
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != root]
+    if importlib.util.find_spec("arrayexpr") is None:
+        sys.path[:] = before
+    else:
+        # The same for `python -c` and `python -m` in processes that tests start.
+        os.environ["PYTHONSAFEPATH"] = "1"
+
+
+_test_what_is_installed()
+
+from arrayexpr._core import ops  # noqa: E402
 
 settings.register_profile(
     "arrayexpr",

@@ -380,7 +380,7 @@ def test_usage() -> None:
     assert command("--version").stdout == f"arrayexpr {arrayexpr.__version__}\n"
     assert "show" in command("--help").stdout
     for name in ("show", "emit", "run", "explain", "demo"):
-        assert "example: python -m arrayexpr" in command(name, "--help").stdout
+        assert "example: arrayexpr" in command(name, "--help").stdout
     for arguments in ((), ("nothing",), ("run", "a", "--nothing"), ("demo", "a=1"), ("demo", "--size", "0")):
         done = command(*arguments)
         assert done.returncode == 2 and done.stderr.count("\n") == 1

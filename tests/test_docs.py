@@ -3,10 +3,11 @@
 In a page, fenced blocks are read from top to bottom, in one directory and one namespace:
 
 - `python` with `>>>` prompts: run, and what it prints compared; the output of the last one ends at the fence.
-- `console` with `$ ` prompts: the same for commands. `python -m arrayexpr` runs in this process.
+- `console` with `$ ` prompts: the same for commands. `arrayexpr` runs in this process.
 - `c`, `python`, `cython`, `toml` or `text` whose first line names a file in a comment: written to that file.
 
-`...` in an output stands for any text. Pages are written for a plain machine (`Target()`), whatever this one is.
+`...` in an output stands for any text. `pytest --update-golden` writes the outputs that differ anew, where they have no
+such line; read what it wrote. Pages are written for a plain machine (`Target()`), whatever this one is.
 """
 
 import contextlib
@@ -29,10 +30,11 @@ import pytest
 import arrayexpr
 from arrayexpr import __main__ as command_line
 from arrayexpr import target
+from arrayexpr._core import ops
+from arrayexpr._core.passes.simplify import RULES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))) if path.exists()]
-OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 FILE = re.compile(r"(?:#|//|/\*)\s*([\w-]+\.(?:c|h|py|pyx|txt|toml))\s*(?:\*/)?")
 
 
@@ -73,21 +75,22 @@ def blocks(text: str) -> Iterator[tuple[str, int, list[str]]]:
     assert language is None, "a fence is not closed"
 
 
-def examples(lines: list[str], first: int, prompt: str, more: str) -> Iterator[tuple[int, str, str]]:
-    """The line number, the source and the expected output of each example of a block."""
+def examples(lines: list[str], first: int, prompt: str, more: str) -> Iterator[tuple[int, str, list[str]]]:
+    """The number of the last line, the source and the expected output of each example of a block."""
     at, source, output = 0, list[str](), list[str]()
     for number, line in enumerate(lines, first):
         if line.startswith(prompt):
             if source:
-                yield at, "\n".join(source) + "\n", "\n".join(output) + "\n"
+                yield at, "\n".join(source) + "\n", output
             at, source, output = number, [line.removeprefix(prompt)], []
         elif source and not output and (line.startswith(more) or line == more.rstrip()):
             source.append(line.removeprefix(more.rstrip()).removeprefix(" "))
+            at = number
         else:
             assert source, f"line {number}: output without a prompt"
             output.append(line)
     if source:
-        yield at, "\n".join(source) + "\n", "\n".join(output) + "\n"
+        yield at, "\n".join(source) + "\n", output
 
 
 def run_python(source: str, namespace: dict[str, Any]) -> str:
@@ -106,48 +109,74 @@ def run_python(source: str, namespace: dict[str, Any]) -> str:
 def run_command(line: str, directory: Path) -> str:
     """What a shell prints."""
     words = shlex.split(line)
-    if words[:3] == ["python", "-m", "arrayexpr"] and not {"|", ">", "&&"} & set(words):
+    if words[:1] == ["arrayexpr"] and not {"|", ">", "&&"} & set(words):
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed), contextlib.suppress(SystemExit):
-            command_line.main(words[3:])
+            command_line.main(words[1:])
         return printed.getvalue()
     path = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", "")])
-    environment = {**os.environ, "PATH": path}
+    # Cython looks for .pxd files on the path, where an editable install is not.
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(Path(arrayexpr.__file__).parent.parent)}
+    environment.pop("PYTHONSAFEPATH", None)
     done = subprocess.run(
         line, shell=True, cwd=directory, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     return done.stdout
 
 
+@pytest.fixture
+def as_it_was() -> Iterator[None]:
+    """Operators and rules that a page adds are gone after it."""
+    rows, rules = set(ops.operators()), {each.name for each in RULES}
+    yield
+    for row in ops.operators():
+        if row not in rows:
+            del ops._table[row.name]
+    for name in [each.name for each in RULES if each.name not in rules]:
+        RULES.remove(name)
+
+
+@pytest.mark.usefixtures("as_it_was")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update_golden: bool) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(target, "detect", lambda: target.Target(cores=target.num_threads()))
     namespace: dict[str, Any] = {"__name__": "__main__"}
-    checker = doctest.OutputChecker()
-    failures = []
-    for language, first, lines in blocks(page.read_text(encoding="utf-8")):
+    failures, changed = [], list[tuple[int, int, list[str]]]()
+    text = page.read_text(encoding="utf-8")
+
+    def check(at: int, source: str, expected: list[str], got: str) -> None:
+        if same("\n".join(expected), got):
+            return
+        if update_golden and "..." not in (line.strip() for line in expected if "Traceback" not in expected[0]):
+            changed.append((at, at + len(expected), [line.rstrip() for line in got.strip("\n").split("\n")]))
+        else:
+            shown = "\n".join(expected)
+            failures.append(f"{page.name}:{at}: {source}expected:\n{shown}\ngot:\n{got}")
+
+    for language, first, lines in blocks(text):
         named = FILE.fullmatch(lines[0]) if lines else None
         if named is not None:
             (tmp_path / named[1]).write_text("\n".join(lines) + "\n", encoding="utf-8")
         elif language == "python" and lines[0].startswith(">>> "):
-            for number, source, expected in examples(lines, first, ">>> ", "... "):
-                got = run_python(source, namespace)
-                if not same(checker, expected, got):
-                    failures.append(f"{page.name}:{number}: {source}expected:\n{expected}got:\n{got}")
+            for at, source, expected in examples(lines, first, ">>> ", "... "):
+                check(at, source, expected, run_python(source, namespace))
         elif language == "console":
-            for number, source, expected in examples(lines, first, "$ ", "> "):
-                got = run_command(source.replace("\\\n", ""), tmp_path)
-                if not same(checker, expected, got):
-                    failures.append(f"{page.name}:{number}: {source}expected:\n{expected}got:\n{got}")
+            for at, source, expected in examples(lines, first, "$ ", "> "):
+                check(at, source, expected, run_command(source.replace("\\\n", ""), tmp_path))
         else:
-            assert language in ("", "sh", "text", "make") or not lines, f"{page.name}:{first}: a block that is not run"
+            assert language in ("", "sh", "text"), f"{page.name}:{first}: a block that is not run"
+    if changed:
+        written = text.split("\n")
+        for start, stop, output in reversed(changed):
+            written[start:stop] = output
+        page.write_text("\n".join(written), encoding="utf-8")
     if failures:
         pytest.fail("\n".join(failures), pytrace=False)
 
 
-def same(checker: doctest.OutputChecker, expected: str, got: str) -> bool:
+def same(expected: str, got: str) -> bool:
     """Whether an output is what the page says; blank lines and blanks at the ends of lines do not count."""
     if expected.startswith("Traceback") and got.startswith("Traceback"):
         # As doctest: the stack is nobody's business.
@@ -155,7 +184,7 @@ def same(checker: doctest.OutputChecker, expected: str, got: str) -> bool:
     expected, got = (
         re.sub(r"\n\s*\n", "\n", "\n".join(map(str.rstrip, text.splitlines()))) for text in (expected, got)
     )
-    return checker.check_output(expected.strip("\n") + "\n", got.strip("\n") + "\n", doctest.ELLIPSIS)
+    return doctest.OutputChecker().check_output(expected.strip("\n") + "\n", got.strip("\n") + "\n", doctest.ELLIPSIS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

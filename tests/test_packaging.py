@@ -42,6 +42,28 @@ def test_the_source_tree_does_not_shadow_the_installed_package() -> None:
         assert Path(next(iter(spec.submodule_search_locations))).resolve() == package / "adapters"
 
 
+def test_bare_sources_in_the_current_directory_give_way(tmp_path: Path) -> None:
+    """`python -m arrayexpr` in a checkout, which Python puts before what is installed."""
+    shutil.copytree(ROOT / "arrayexpr", tmp_path / "arrayexpr", ignore=shutil.ignore_patterns("*.so", "*.c"))
+    environment = {**os.environ, "PYTHONPATH": str(Path(arrayexpr.__file__).parent.parent)}
+    environment.pop("PYTHONSAFEPATH", None)
+
+    def run(*arguments: str) -> Any:
+        command = [sys.executable, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    done = run("-m", "arrayexpr", "run", "a * 2", "a=21")
+    assert (done.stdout, done.stderr, done.returncode) == ("42\n", "", 0)
+    code = (
+        "import arrayexpr, arrayexpr.adapters.c as c; print(arrayexpr.__file__, arrayexpr.kernel.__code__.co_filename)"
+    )
+    first, used = run("-c", code).stdout.split()
+    assert Path(first).parent.parent == tmp_path and tmp_path not in Path(used).parents
+    # Where none is installed.
+    alone = "import os, sys, numpy; sys.path[1:] = [os.path.dirname(os.__file__)]; import arrayexpr"
+    assert "is not compiled in" in run("-c", alone).stderr
+
+
 def _is_editable() -> bool:
     origin = importlib.metadata.distribution("arrayexpr").read_text("direct_url.json")
     return origin is not None and bool(json.loads(origin).get("dir_info", {}).get("editable"))

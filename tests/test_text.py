@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from layouts import values
 from strategies import elementwise_programs, loop_programs, programs
 
-from arrayexpr._core.errors import ParseError, UnsupportedError
+from arrayexpr._core.errors import ParseError, UnsupportedError, VerifyError
+from arrayexpr._core.interpret import interpret
 from arrayexpr._core.layout import Layout
 from arrayexpr._core.nodes import (
     ROLES,
@@ -47,6 +48,7 @@ from arrayexpr._core.parser import parse
 from arrayexpr._core.printer import MAX_NESTING, SYMBOLS, is_name, print_program, show
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import FLOAT64, INT64, ElementType, Foreign, element, elements
+from arrayexpr._core.verify import verify
 
 A = Operand("a", FLOAT64.array(2))
 B = Operand("b", FLOAT64.array(1))
@@ -655,3 +657,38 @@ def test_examples_in_docstrings(name: str) -> None:
     module = importlib.import_module(f"arrayexpr._core.{name}")
     flags = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL | doctest.NORMALIZE_WHITESPACE
     assert doctest.testmod(module, optionflags=flags).failed == 0
+
+
+def test_locals_are_declared_at_the_head_of_the_body() -> None:
+    text = (
+        "def f(a: float64[:], *, r: float64[:]):\n"
+        "    t = local(float64[:])\n"
+        "    t[...] = a * 2.0\n    a[...] = a + 1.0\n    r[...] = t\n"
+    )
+    program = parse(text)
+    verify(program)
+    assert str(program) == text and parse(str(program)) == program
+    assert [operand.name for operand in program.locals] == ["t"]
+    array = np.arange(3.0)
+    assert interpret(program, {"a": array})["r"].tolist() == [0.0, 2.0, 4.0] and array.tolist() == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ("a = local(float64[:])", "name 'a' is declared already"),
+        ("t = local(float64[:], 3)", "expected a local as in"),
+        ("t[0] = local(float64[:])", "expected a local as in"),
+        ("t = local(nothing)", "nothing"),
+    ],
+)
+def test_locals_refused(line: str, message: str) -> None:
+    with pytest.raises(ParseError, match=message):
+        parse(f"def f(a: float64[:], *, r: float64[:]):\n    {line}\n    r[...] = a\n")
+
+
+@pytest.mark.parametrize("first", ["r[...] = t", "t[1:] = a", "t[...] = t + a"])
+def test_a_local_is_first_assigned_as_a_whole(first: str) -> None:
+    body = f"    t = local(float64[:])\n    {first}\n    t[...] = a\n    r[...] = a\n"
+    with pytest.raises(VerifyError, match="local t is first touched by"):
+        verify(parse(f"def f(a: float64[:], *, r: float64[:]):\n{body}"))

@@ -53,10 +53,6 @@ class ShapeMismatch(ArrayExprError, ValueError):
     """Shapes that do not broadcast together, or do not fit an output."""
 
 
-class OverlapError(ArrayExprError, ValueError):
-    """Memory that is written and read at once where the caller promised it is not."""
-
-
 class UnsupportedError(ArrayExprError, NotImplementedError):
     """A valid program that an emitter or engine cannot take; the message names the node."""
 

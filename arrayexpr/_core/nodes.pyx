@@ -59,7 +59,7 @@ cdef PyObject *DELETED = <PyObject *>&_deleted_mark
 cdef int _grow() except -1:
     global _slots, _size, _used, _changes
     cdef size_t size = 1024
-    while size < 4 * (_live + 1):
+    while size < 2 * (_live + 1):
         size *= 2
     cdef PyObject **slots = <PyObject **>PyMem_Calloc(size, sizeof(PyObject *))
     if slots == NULL:

@@ -615,7 +615,7 @@ _row("heaviside", "TT>T", "f", "heaviside_$N({0}, {1})", source=_HEAVISIDE, deri
 for _name in ("floor", "ceil", "trunc"):
     _row(_name, "T>T", "f", _name, idempotent=Law("f"), derivative=("0",))
 _row("rint", "T>T", "fc", {"f": "rint", "c": "($T){rint$s({0}.re), rint$s({0}.im)}"}, idempotent=Law("f"), derivative=("0",))  # fmt: skip
-_row("sqrt", "T>T", "fc", {"f": "sqrt", "c": "csqrt"}, cost=10, derivative=("0.5 / y",))
+_row("sqrt", "T>T", "fc", {"f": "sqrt", "c": "csqrt"}, cost=10, vector_math="c", derivative=("0.5 / y",))
 
 for _name, _libm, _c_source, _derivative in (
     ("exp", "exp", "cexp", "y"),

@@ -733,9 +733,27 @@ class TextParser:
         for name in facts:
             if name not in self.names:
                 self.fail(f"layout of {_shorten(name)!r}, which is no operand", define.decorator_list[0])
-        statements = self.block(define.body, 1)
+        locals_, body = self.locals(define.body)
+        statements = self.block(body, 1)
         operands = [operand for operand, _ in given]
-        return Program(define.name, operands, statements, [operand for operand, _ in results], layouts=facts)
+        outcome = [operand for operand, _ in results]
+        return Program(define.name, operands, statements, outcome, locals=locals_, layouts=facts)
+
+    def locals(self, body: Sequence[ast.stmt]) -> tuple[list[Any], Sequence[ast.stmt]]:
+        """The operands that a program makes for itself, `t = local(float64[:])`, and the statements after them."""
+        found: list[Any] = []
+        for place, at in enumerate(body):
+            value = at.value if isinstance(at, ast.Assign) else None
+            if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name) or value.func.id != "local":
+                return found, body[place:]
+            assert isinstance(at, ast.Assign)
+            target = at.targets[0]
+            if len(at.targets) != 1 or not isinstance(target, ast.Name) or len(value.args) != 1 or value.keywords:
+                self.fail("expected a local as in t = local(float64[:, :])", at)
+            operand = self.make(target, Operand, target.id, self.array_type(value.args[0], value))
+            self.declare(target.id, operand, target)
+            found.append(operand)
+        return found, ()
 
 
 _FORMS: Final[dict[str, Callable[[TextParser, ast.Call], _Piece]]] = {

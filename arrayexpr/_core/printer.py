@@ -56,7 +56,7 @@ MAX_TEXT: Final = 1000
 
 #: Words of the text form that stand where a function's name would.
 FORMS: Final = frozenset(
-    "apply barrier cast foreign layouts opaque pack range reduce scratch side_effect unreorderable".split()
+    "apply barrier cast foreign layouts local opaque pack range reduce scratch side_effect unreorderable".split()
 )
 
 # Python's precedences, as in ops: an atom takes a subscript, a number only in parentheses.
@@ -445,6 +445,8 @@ def print_program(program: Program) -> str:
     if program.results:
         parameters += ["*", *_parameters(program.results)]
     printer.lines.append(f"def {program.name}({', '.join(parameters)}):")
+    for operand in program.locals:
+        printer.lines.append(f"    {operand.name} = local({type_text(operand.type)})")
     for function in functions:
         printer.lines.append(f"    def {function.name}({', '.join(_parameters(function.params))}):")
         printer.enter((function.body,))

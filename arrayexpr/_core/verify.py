@@ -159,6 +159,21 @@ class _Verifier:
                 if result.name not in self.written:
                     _fail(f"program {program.name} never assigns its result {result.name}")
         self.check_functions(outside)
+        self.check_locals(program)
+
+    def check_locals(self, program: Program) -> None:
+        """The first statement that touches a local assigns it as a whole: so it has a shape."""
+        pending = set(program.locals)
+        walk = Walk()
+        for statement in program.statements:
+            if not pending:
+                return
+            for local in pending.intersection(walk.fresh((statement,))):
+                pending.discard(local)
+                if isinstance(statement, Assign) and statement.target is local:
+                    if local not in Walk().fresh((statement.value,)):
+                        continue
+                _fail(f"local {local.name} is first touched by {show(statement)}: expected {local.name}[...] = ...")
 
     def declare(self, node: Node, where: str) -> None:
         name: str = node.key

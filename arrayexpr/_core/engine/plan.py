@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...target import Target
+from ..errors import ShapeMismatch
 from ..nodes import (
     Apply,
     Assign,
@@ -45,7 +46,10 @@ class Source:
                 array = array.transpose(view.order)
             else:
                 items = tuple(x if x is None or isinstance(x, int) else slice(*x) for x in view.subscripts)
-                array = array[(*items, ...)]
+                try:
+                    array = array[(*items, ...)]
+                except IndexError as error:
+                    raise ShapeMismatch(f"view of {self.slot}, of shape {slots[self.slot].shape}: {error}") from None
         return array
 
 

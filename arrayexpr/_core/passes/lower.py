@@ -283,9 +283,9 @@ def _step(view: View, indices: Sequence[Node]) -> tuple[Node, ...]:
         length = next(lengths)
         if isinstance(item, Slice):
             start, _, step = _bounds(item, length)
-            along = next(places)
+            index = next(places)
             # A slice of one element broadcasts.
-            result.append(start if _single(item) else plus(times(along, integer(step)), start))
+            result.append(start if _single(item) else plus(times(index, integer(step)), start))
         else:
             result.append(integer(item) if item >= 0 else plus(length, integer(item)))
     return tuple(result)

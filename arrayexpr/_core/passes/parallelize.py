@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..affine import integer, least, plus
-from ..nodes import EFFECTS, Guard, Index, Loop, Node, Opaque, Scratch, postorder
+from ..nodes import EFFECTS, For, Guard, Index, Loop, Node, Opaque, Scratch, postorder
 from ..program import Program
-from .nests import shared_out
+from .nests import enclosed, shared_out
 
 #: Elements that one thread takes at a time of a loop over contiguous memory: half a megabyte of doubles, some
 #: 50 us of work, beside which handing it out costs nothing.
@@ -33,7 +33,8 @@ def parallelize(program: Program, *, cores: int | None = None) -> Program:
     if cores < 2:
         return program
     remarks: list[str] = []
-    taken = {o.name for o in program.declared} | {n.name for n in program.nodes() if isinstance(n, Index)}
+    loops = (s for s in enclosed(program.statements) if isinstance(s, For))
+    taken = {o.name for o in program.declared} | {loop.index.name for loop in loops}
     new: dict[Node, Node] = {}
 
     def visit(statement: Node) -> Node:
