@@ -141,13 +141,14 @@ def _assigned(nodes: Iterable[Node]) -> set[str]:
     names = set()
     for node in nodes:
         if isinstance(node, Assign):
-            names.add(_base(node.target).name)
+            names.add(assigned_operand(node.target).name)
         elif isinstance(node, (Store, Pack)):
             names.add(node.args[0].key)
     return names
 
 
-def _base(target: Node) -> Operand:
+def assigned_operand(target: Node) -> Operand:
+    """The operand that the target of an assignment is, or looks at."""
     while isinstance(target, View):
         target = target.arg
     assert isinstance(target, Operand)
@@ -434,7 +435,7 @@ class _Run:
 
     def assign(self, node: Assign, scope: _Scope) -> None:
         value = self.value(node.value, scope)
-        base = _base(node.target)
+        base = assigned_operand(node.target)
         if base.name not in self.memory and base.name not in scope.scratch:
             if node.target is not base or np.ndim(value) != base.type.rank:
                 how = "through a view" if node.target is not base else f"a value of rank {np.ndim(value)}"

@@ -57,7 +57,7 @@ cdef extern from "Python.h":
     bint PyLong_CheckExact(object)
     long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
 
-#: Specialisations of one region: seven for exact signatures, the eighth for all layouts beyond them.
+#: Specialisations of one region: six for exact signatures, and two, by rows and by tiles, for all beyond them.
 MAX_CODES = 8
 cdef int EXACT_CODES = MAX_CODES - 2
 #: The rank of the nest that a kernel walks; axes beyond are walked around it.

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
-from ..interpret import interpret
-from ..nodes import Assign, Cast, Constant, Contract, Node, Operand, Reduce, View, postorder
+from ..interpret import assigned_operand, interpret
+from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep
@@ -24,7 +24,7 @@ class Runtime:
     def __init__(self, plan: Plan):
         self.plan = plan
         self.program = plan.program
-        self.assigned = {_base(s.target).name for s in self.program.statements if isinstance(s, Assign)}
+        self.assigned = {assigned_operand(s.target).name for s in self.program.statements if isinstance(s, Assign)}
         self.limits = _limits(self.program)
         self.recipe = self._recipe()
         # Slots that are written before the last step: a later one may read what that overwrites.
@@ -177,19 +177,12 @@ class Runtime:
             kernel.add(self.recipe)
 
 
-def _base(node: Node) -> Operand:
-    while isinstance(node, View):
-        node = node.arg
-    assert isinstance(node, Operand)
-    return node
-
-
 def _reads(program: Program, operand: Operand) -> bool:
     """Whether what is in an operand before the program runs may matter after: it is read or assigned in part."""
     return any(
         operand in postorder((s.value,)) or s.target is not operand
         for s in program.statements
-        if isinstance(s, Assign) and (_base(s.target) is operand or operand in postorder((s.value,)))
+        if isinstance(s, Assign) and (assigned_operand(s.target) is operand or operand in postorder((s.value,)))
     )
 
 

@@ -6,7 +6,7 @@ from ..affine import integer, least, plus
 from ..nodes import Apply, Index, Loop, Node, Stride, postorder
 from ..ops import operator
 from ..program import Program
-from .nests import Nest, extents_known, independent, map_nests, movement
+from .nests import Nest, extents_known, independent, map_nests, movement, untaken
 
 _EQUAL = operator("equal")
 _REMAINDER = operator("remainder")
@@ -48,10 +48,7 @@ def block(program: Program, *, size: int | None = None, axes: tuple[int, int] | 
         rest = [loop for loop in nest.loops if loop not in (inner, other)]
         blocks, within = [], []
         for loop in (other, inner):
-            name = loop.index.name + "_0"
-            while name in names:
-                name += "_"
-            first = type(loop.index)(name)
+            first = Index(untaken(loop.index.name + "_0", names))
             end = least(plus(first, side), loop.stop)
             blocks.append(Loop(first, loop.start, loop.stop, side, "block", loop.body))
             within.append(Loop(loop.index, first, end, integer(1), "serial", loop.body))

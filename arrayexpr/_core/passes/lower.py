@@ -28,6 +28,7 @@ from ..nodes import (
 )
 from ..ops import operator
 from ..program import Program
+from .nests import untaken
 
 _EQUAL, _LESS, _OR = operator("equal"), operator("less"), operator("logical_or")
 _ELEMENTWISE = (Constant, Operand, Apply, Cast)
@@ -162,11 +163,11 @@ def _elementwise(value: Node) -> bool:
 
 def _nest(statement: Assign, taken: set[str], new: dict[Node, Node] | None) -> Iterator[Node]:
     target = statement.target
-    names = [_fresh(f"i{axis}", taken) for axis in range(target.type.rank)]
+    names = [untaken(f"i{axis}", taken) for axis in range(target.type.rank)]
     indices: tuple[Node, ...] = tuple(Index(name) for name in names)
     extents = extents_of(target)
     if _reads_otherwise(statement):
-        name = _fresh("t", taken)
+        name = untaken("t", taken)
         taken.add(name)
         temporary = Operand(name, target.type.element.array(target.type.rank, order="C"))
         yield Scratch(temporary, extents)
@@ -178,12 +179,6 @@ def _nest(statement: Assign, taken: set[str], new: dict[Node, Node] | None) -> I
     if new is not None:
         new[statement] = nest
     yield nest
-
-
-def _fresh(name: str, taken: set[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _loops(indices: Sequence[Node], extents: Sequence[Node], body: Node) -> Node:

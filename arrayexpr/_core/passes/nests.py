@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..affine import coefficients, depends, injective
@@ -103,6 +103,17 @@ def map_nests(program: Program, change: Callable[[Nest], Node]) -> Program:
         return statement
 
     return program.rewritten([visit(s) for s in program.statements], new)
+
+
+def untaken(name: str, taken: Collection[str]) -> str:
+    """The name, with underscores after it where it is taken.
+
+    >>> untaken("i", {"i", "i_"})
+    'i__'
+    """
+    while name in taken:
+        name += "_"
+    return name
 
 
 def extents_known(program: Program) -> dict[Node, int]:

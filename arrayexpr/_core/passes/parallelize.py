@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..affine import integer, least, plus
 from ..nodes import EFFECTS, For, Guard, Index, Loop, Node, Opaque, Scratch, postorder
 from ..program import Program
-from .nests import enclosed, shared_out
+from .nests import enclosed, shared_out, untaken
 
 #: Elements that one thread takes at a time of a loop over contiguous memory: half a megabyte of doubles, some
 #: 50 us of work, beside which handing it out costs nothing.
@@ -67,11 +67,8 @@ def _pinned(loop: Loop) -> bool:
 
 
 def _chunked(loop: Loop, taken: set[str]) -> Loop:
-    name = loop.index.name + "_0"
-    while name in taken:
-        name += "_"
-    taken.add(name)
-    first = Index(name)
+    first = Index(untaken(loop.index.name + "_0", taken))
+    taken.add(first.name)
     end = least(plus(first, integer(CHUNK)), loop.stop)
     inner = Loop(loop.index, first, end, loop.step, "vector", loop.body)
     return Loop(first, loop.start, loop.stop, integer(CHUNK), "parallel", (inner,))
