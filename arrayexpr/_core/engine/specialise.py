@@ -9,6 +9,7 @@ from ..nodes import Assign, Node, Operand, transform
 from ..passes.block import block
 from ..passes.lower import lower
 from ..passes.parallelize import parallelize
+from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, STRIDED, UNIT
@@ -45,7 +46,7 @@ def stream_program(value: Node, streams: list[Operand], output: Operand, key: by
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
     # The generic signature stands for any strides: it tests for unit ones.
-    return parallelize(vectorize(scheduled, versions=any_strides))
+    return parallelize(vectorize(strip(scheduled), versions=any_strides))
 
 
 def builder(
