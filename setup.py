@@ -25,6 +25,7 @@ MODULES = [
     "_core/passes/vectorize.py",
     "_core/passes/parallelize.py",
     "_core/engine/dispatch.pyx",
+    "_core/engine/vector_math.pyx",
 ]
 
 
@@ -33,7 +34,7 @@ def extension(path: str) -> Extension:
     return Extension(
         name,
         [f"arrayexpr/{path}"],
-        include_dirs=[numpy.get_include()],
+        include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[] if os.name == "nt" else ["-O2", "-g0"],
     )
