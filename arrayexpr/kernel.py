@@ -7,6 +7,7 @@ import inspect
 import keyword
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -99,14 +100,20 @@ class _Compiled:
 
 
 def compile(
-    program: Program, *, target: Target | None = None, threads: int | None = None, contract: str = "exact"
+    program: Program,
+    *,
+    target: Target | None = None,
+    threads: int | None = None,
+    contract: str = "exact",
+    vector_math: bool | None = None,
 ) -> Kernel:
     """A callable for a program: `kernel(*operands, out=None)` gives its result, or a tuple of them.
 
     Operands are arrays of the element types and ranks that the program declares, in any layout. `out`
     is an array for the result, a tuple where there are several. C is compiled when the first call of
     a kind of layout comes, and kept on disk; without a compiler the interpreter runs the program.
-    `threads` is how many to use, else `ARRAYEXPR_NUM_THREADS`.
+    `threads` is how many to use, else `ARRAYEXPR_NUM_THREADS`; `vector_math=False` takes functions such as `exp` from
+    C's scalar library, else `ARRAYEXPR_VECTOR_MATH`.
 
     >>> import numpy as np, arrayexpr
     >>> a = arrayexpr.array("a", "float64", 2)
@@ -115,7 +122,7 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _target(target, threads), contract)
+    compiled = _Compiled(program, _target(target, threads, vector_math), contract)
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
         return compiled.runtime.run(made, args, out)
@@ -126,21 +133,22 @@ def compile(
     return made
 
 
-def _target(target: Target | None, threads: int | None) -> Target:
+def _target(target: Target | None, threads: int | None, vector_math: bool | None) -> Target:
     chosen = target or targets.detect()
+    if vector_math is not None:
+        chosen = replace(chosen, vector_math=vector_math)
     return chosen if threads is None else chosen.with_cores(threads)
 
 
 class _Traced:
     """A function written for NumPy, traced anew for each combination of element types and ranks."""
 
-    def __init__(self, function: Callable[..., Any], target: Target | None, threads: int | None, contract: str):
+    def __init__(self, function: Callable[..., Any], target: Target | None, contract: str):
         self.function = function
         name = function.__name__
         # A lambda's name, `<lambda>`, is no program's.
         self.name = name if name.isidentifier() and not keyword.iskeyword(name) else "kernel"
         self.target = target
-        self.threads = threads
         self.contract = contract
         self.compiled: dict[tuple[Any, ...], _Compiled] = {}
         self.lock = threading.Lock()
@@ -177,7 +185,7 @@ class _Traced:
                 compiled = self.compiled.get(key)
                 if compiled is None:
                     program = trace(self.function, *key, name=self.name)
-                    compiled = _Compiled(program, _target(self.target, self.threads), self.contract)
+                    compiled = _Compiled(program, self.target or targets.detect(), self.contract)
                     self.compiled[key] = compiled
         return compiled
 
@@ -198,6 +206,7 @@ def kernel(
     target: Target | None = None,
     threads: int | None = None,
     contract: str = "exact",
+    vector_math: bool | None = None,
 ) -> Any:
     """Turn a function written for NumPy into a fused kernel.
 
@@ -213,8 +222,12 @@ def kernel(
     array([1., 3., 5.])
     """
     if function is None:
-        return functools.partial(kernel, target=target, threads=threads, contract=contract)
-    traced = _Traced(function, target, threads, contract)
+        return functools.partial(
+            kernel, target=target, threads=threads, contract=contract, vector_math=vector_math
+        )
+    if target is not None or threads is not None or vector_math is not None:
+        target = _target(target, threads, vector_math)
+    traced = _Traced(function, target, contract)
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:
         args = traced.bind(args, keywords)
