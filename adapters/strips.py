@@ -8,7 +8,7 @@ from arrayexpr._core.affine import depends
 from arrayexpr._core.nodes import Apply, Constant, For, Load, Loop, Node, Store, substitute
 from arrayexpr._core.ops import Operator, operator
 from arrayexpr._core.types import ElementType
-from arrayexpr._core.vector_math import C_TYPES, function_of, header
+from arrayexpr._core.vector_math import C_TYPES, OWN, function_of, header
 
 if TYPE_CHECKING:
     from .clike import Writer
@@ -21,7 +21,10 @@ def function(writer: Writer, op: Operator, t: ElementType) -> str:
     name = function_of(op, t)
     suffix = "f" if t.name == "float32" else ""
     writer.helpers.setdefault(header().strip())
-    writer.helpers.setdefault(f"ARRAYEXPR_MATH_{op.arity}({name}, {C_TYPES[t.name]}, {t.name}, {name}{suffix})")
+    own = (name, t.name) in OWN
+    if own:
+        writer.helpers.setdefault(header("vector_math_avx512.h").strip())
+    writer.helpers.setdefault(f"ARRAYEXPR_{'OWN_' * own}MATH_{op.arity}({name}, {C_TYPES[t.name]}, {t.name}, {name}{suffix})")
     return f"arrayexpr_{name}_{t.name}"
 
 
