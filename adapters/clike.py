@@ -253,13 +253,15 @@ class Writer:
             self.depth += 1
             self._name_rows(loop)
         i = self.names.of("index", loop.index.name)
+        begun = not innermost and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)
-        self.line(f"for ({self.dialect.index} {i} = {start}; {i} {compare} {stop}; {advance}) {{")
+        begin = "" if begun else f"{self.dialect.index} {i} = {start}"
+        self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
         self._block(loop.body)
         self.line("}")
-        if innermost and self._walks(loop):
+        if begun or (innermost and self._walks(loop)):
             self.depth -= 1
             self.line("}")
         self._scopes.pop()
@@ -271,7 +273,7 @@ class Writer:
             return text
         known = self._scopes[-1].bounds
         if expression not in known:
-            known[expression] = self._local("n")
+            known[expression] = self.local("n")
             self.line(f"const {self.dialect.index} {known[expression]} = {text};")
         return known[expression]
 
@@ -293,11 +295,11 @@ class Writer:
             fixed = all(self.stride(operand, k) == "0" for k in moving)
             c_type = self.type(operand.type.element)
             if isinstance(node, Load) and fixed and operand not in stored:
-                name = self._local("s")
+                name = self.local("s")
                 self.line(f"const {c_type} {name} = {self._load(node)[0]};")
                 scope.loaded[node] = name
                 continue
-            name = self._local("p")
+            name = self.local("p")
             const = "" if operand in stored else "const "
             base = self.names.of("operand", operand.name)
             self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self.offset(operand, still)});")
@@ -326,13 +328,13 @@ class Writer:
         operand = statement.operand
         name = self.names.of("operand", operand.name)
         if operand in self.automatic:
-            memory = self._local("m")
+            memory = self.local("m")
             count = math.prod(extent.value for extent in statement.extents)
             self.line(f"{self.type(operand.type.element)} {memory}[{count}] {self.dialect.aligned};")
             self.line(f"char *const {name} = (char *){memory};")
             self._declare_strides(statement)
             return
-        size = self._local("n")
+        size = self.local("n")
         extents = [self.integer(e, _PRODUCT) for e in statement.extents]
         self.line(f"const {self.dialect.index} {size} = {' * '.join([*extents, str(operand.type.element.itemsize)])};")
         self.line(f"char *{name} = (char *)scratch;")
@@ -349,7 +351,7 @@ class Writer:
         self._scratch.add(operand)
 
     def _pack(self, statement: Pack) -> None:
-        indices = [self._local("k") for _ in statement.extents]
+        indices = [self.local("k") for _ in statement.extents]
         for index, extent in zip(indices, statement.extents, strict=True):
             self.line(f"for ({self.dialect.index} {index} = 0; {index} < {self.integer(extent)}; ++{index})")
             self.depth += 1
@@ -370,7 +372,7 @@ class Writer:
         if len(stores) > 1:
             named = []
             for store, value in zip(stores, values, strict=True):
-                name = self._local("v")
+                name = self.local("v")
                 self.line(f"const {self.type(store.operand.type.element)} {name} = {value};")
                 named.append(name)
             values = named
@@ -433,7 +435,7 @@ class Writer:
         except KeyError:
             raise UnsupportedError(f"element type {t} has no {self.dialect.name} form") from None
 
-    def _local(self, letter: str) -> str:
+    def local(self, letter: str) -> str:
         self._count += 1
         return self.names.of("value", f"{letter}{self._count}")
 
@@ -512,7 +514,7 @@ class Writer:
                     raise UnsupportedError(f"{type(node).__name__} has no {self.dialect.name} form: {node!r}")
             shared = uses.get(node, 0) > 1 and not isinstance(node, Constant)
             if shared or len(text[node][0]) > 100:
-                name = self._local("t")
+                name = self.local("t")
                 self.line(f"const {self.type(node.type.element)} {name} = {text[node][0]};")
                 text[node] = (name, _ATOM)
         return [text[root][0] for root in roots]
@@ -603,7 +605,7 @@ class Writer:
         value, level = text[node]
         number = isinstance(node, Constant) and node.type.element.kind != "c"
         if not re.fullmatch(r"[\w.]+", value) and not number:
-            name = self._local("t")
+            name = self.local("t")
             self.line(f"const {self.type(node.type.element)} {name} = {value};")
             text[node] = (name, _ATOM)
         return text[node]
@@ -628,7 +630,7 @@ class Writer:
                 if t.name == arg.type.element.name or not self.dialect.widened.get(arg.type.element.name):
                     parts[k] = self._atom(arg, text)
                 elif not re.fullmatch(r"[\w.]+", parts[k][0]):
-                    name = self._local("t")
+                    name = self.local("t")
                     self.line(f"const {self.type(t)} {name} = {parts[k][0]};")
                     parts[k] = (name, _ATOM)
         if "{" not in spelling:

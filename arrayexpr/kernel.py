@@ -222,9 +222,7 @@ def kernel(
     array([1., 3., 5.])
     """
     if function is None:
-        return functools.partial(
-            kernel, target=target, threads=threads, contract=contract, vector_math=vector_math
-        )
+        return functools.partial(kernel, target=target, threads=threads, contract=contract, vector_math=vector_math)
     if target is not None or threads is not None or vector_math is not None:
         target = _target(target, threads, vector_math)
     traced = _Traced(function, target, contract)

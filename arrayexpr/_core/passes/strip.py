@@ -281,7 +281,9 @@ class _Stages:
 
     def _keep(self) -> None:
         """Choose what goes to strips, and find every value's level and what each branch waits for."""
-        alone = len(self.roots) == 1 and not self.reduces and self._movement(self.stores[0]) == self._size(self.stores[0])
+        alone = (
+            len(self.roots) == 1 and not self.reduces and self._movement(self.stores[0]) == self._size(self.stores[0])
+        )
         if alone and self.roots[0] in self.function:
             # The function writes the result itself.
             self.direct.add(self.roots[0])
