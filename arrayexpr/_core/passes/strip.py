@@ -373,7 +373,8 @@ class _Stages:
             return
         values = self._computed(self.roots)
         if self.reduces:
-            values = [Apply(s.value.op, (s.value.args[0], v)) for s, v in zip(self.stores, values, strict=True)]
+            sums = [store.value for store in self.stores]
+            values = [Apply(s.op, (s.args[0], v)) for s, v in zip(sums, values, strict=True) if isinstance(s, Apply)]
         stores = [Store(s.operand, s.subscripts, v) for s, v in zip(self.stores, values, strict=True)]
         yield self.strips.over(stores, self.strips.loop.role)
 
