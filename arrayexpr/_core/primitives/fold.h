@@ -61,6 +61,9 @@
 #define ARRAYEXPR_AND return a & b;
 #define ARRAYEXPR_OR return a | b;
 #define ARRAYEXPR_XOR return a ^ b;
+/* Any byte but 0 is true. */
+#define ARRAYEXPR_BOTH return (a != 0) & (b != 0);
+#define ARRAYEXPR_EITHER return (a != 0) | (b != 0);
 /* Not a number wins in minimum and maximum, and loses in fmin and fmax. In two steps: of one selection under a
    condition of two parts gcc 12 makes no vector code, 20 times slower. */
 #define ARRAYEXPR_MINIMUM const __typeof__(a) m = a < b ? a : b; return a != a ? a : m;
