@@ -279,7 +279,8 @@ class _Sweeps:
         """Whether a statement assigns along the reduced axes."""
         if statement.target.type.rank != self.rank:
             return False
-        return any(extents_of(statement.target)[k] is not integer(1) for k in self.reduced)
+        moving = {self.indices[k] for k in self.reduced}
+        return any(n in moving for n in postorder(subscripts_of(statement.target, self.indices)))
 
     # -- its loops --
 
@@ -324,22 +325,29 @@ class _Sweeps:
         return statements
 
     def _finals(self, finals: Sequence[_Final]) -> list[Node]:
-        kept: list[Node] = []
-        full: list[Node] = []
+        statements = self._kept(self.last)
+        stores: dict[tuple[Node, ...], list[Node]] = {}
         for statement, at, value in finals:
-            lengths = extents_of(statement.target)
-            whole = self._full(statement)
-            if not whole:
-                at = tuple(integer(0) if n is integer(1) else i for i, n in zip(at, lengths, strict=True))
             operand = base_of(statement.target)
             assert isinstance(operand, Operand)
-            (full if whole else kept).append(Store(operand, subscripts_of(statement.target, at), value))
-        statements = self._kept(self.last)
-        if kept:
-            statements.extend(kept if self.along is None else self._strip(kept))
-        if full:
-            statements.extend(self._swept(full, "serial"))
+            full = self._full(statement)
+            lengths = extents_of(statement.target)
+            # What only the kept axes decide is assigned along the others as far as the target goes.
+            along = tuple(lengths[k] for k in self.inner) if full else ()
+            if full and self._varies(value):
+                along = tuple(self.extents[k] for k in self.inner)
+            store = Store(operand, subscripts_of(statement.target, at), value)
+            stores.setdefault(along, []).append(store)
+        for along, group in stores.items():
+            body: Sequence[Node] = group if self.along is None else self._strip(group)
+            for k, extent in reversed(list(zip(self.inner, along, strict=False))):
+                body = (Loop(self.indices[k], integer(0), extent, integer(1), "serial", tuple(body)),)
+            statements.extend(body)
         return statements
+
+    def _varies(self, value: Node) -> bool:
+        moving = {self.indices[k] for k in self.reduced}
+        return any(node in moving for node in postorder((value,)))
 
 
 def _extents(value: Node, axis: int) -> list[Node]:
