@@ -24,6 +24,7 @@ MODULES = [
     "_core/passes/vectorize.py",
     "_core/passes/parallelize.py",
     "_core/engine/pool.pyx",
+    "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
 ]
 

@@ -355,6 +355,7 @@ static void arrayexpr_pool_run(arrayexpr_task task, void *context, ptrdiff_t chu
     int idle = 0;
     if (threads > chunks) threads = (int)chunks;
     if (threads > 1 && !arrayexpr_inside && atomic_compare_exchange_strong(&arrayexpr_pool.busy, &idle, 1)) {
+        int made = arrayexpr_pool.workers < threads - 1;
         arrayexpr_grow(threads - 1);
         if (threads > arrayexpr_pool.workers + 1) threads = arrayexpr_pool.workers + 1;
         if (threads > 1) {
@@ -385,6 +386,9 @@ static void arrayexpr_pool_run(arrayexpr_task task, void *context, ptrdiff_t chu
                 for (int k = 0; k < threads - 1 && k < sleepers; ++k) pthread_cond_signal(&arrayexpr_pool.work);
                 pthread_mutex_unlock(&arrayexpr_pool.lock);
             }
+            /* A new thread moves off this core at once. For one that wakes it does not pay: the median of a job of
+               nothing goes from 2 to 20 us, one of 200 us from 120 to 112. */
+            if (made) sched_yield();
             arrayexpr_take(0);
             /* No chunk is left: closed for those who did not come, and the others are in their last one. */
             uint_fast64_t state = atomic_fetch_and(&arrayexpr_pool.state, ~ARRAYEXPR_OPEN);

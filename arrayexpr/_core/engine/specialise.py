@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...target import Target
-from ..nodes import Assign, Node, Operand, transform
+from ..nodes import Assign, Node, Operand, Scratch, transform
 from ..passes.block import block
 from ..passes.lower import lower
-from ..passes.parallelize import parallelize
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, STRIDED, UNIT
-from .compiler import CompileFailed, load, warn_interpreted
+from .compiler import CompileFailed, load, symbol, warn_interpreted
 from .dispatch import Code
 
 _CLASSES = (UNIT, BROADCAST, STRIDED)
@@ -45,7 +44,7 @@ def stream_program(value: Node, streams: list[Operand], output: Operand, key: by
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
     # The generic signature stands for any strides: it tests for unit ones.
-    return parallelize(vectorize(scheduled, versions=any_strides))
+    return vectorize(scheduled, versions=any_strides)
 
 
 def builder(
@@ -57,11 +56,13 @@ def builder(
         program = stream_program(value, streams, output, key, target)
         source = emit(program)
         try:
-            address, library = load(source, program.name, openmp=target.cores > 1)
+            address, library = load(source, program.name)
         except CompileFailed as error:
             warn_interpreted(error)
             return None
-        return Code(address, key[0], bool(key[1]), library, program, source)
+        wants = any(isinstance(statement, Scratch) for statement in program.statements)
+        scratch = symbol(library, f"{program.name}_scratch") if wants else 0
+        return Code(address, key[0], bool(key[1]), library, program, source, scratch=scratch)
 
     return build
 
