@@ -26,8 +26,13 @@ MODULES = [
     "_core/passes/strip.py",
     "_core/passes/vectorize.py",
     "_core/passes/parallelize.py",
+    "_core/engine/pool.pyx",
+    "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
 ]
+
+# The C that a module includes.
+HEADERS = {"_core/engine/pool.pyx": ["_core/engine/pool.h"]}
 
 
 def extension(path: str) -> Extension:
@@ -35,6 +40,7 @@ def extension(path: str) -> Extension:
     return Extension(
         name,
         [f"arrayexpr/{path}"],
+        depends=[f"arrayexpr/{header}" for header in HEADERS.get(path, ())],
         include_dirs=[numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[] if os.name == "nt" else ["-O2", "-g0"],

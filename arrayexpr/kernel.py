@@ -87,11 +87,12 @@ def emit(program: Program, language: str = "c") -> str:
 class _Compiled:
     """One program, planned on first use."""
 
-    def __init__(self, program: Program, target: Target, contract: str = "exact"):
+    def __init__(self, program: Program, target: Target | None, threads: int | None, contract: str = "exact"):
+        target, fixed = _target(target, threads)
         self.source = program
         self.target = target
         self.program = run(program.replace(target=target), ARRAY_PASSES, contract=contract)
-        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target))
+        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target, threads=fixed))
 
     @property
     def plan(self) -> Plan:
@@ -106,7 +107,7 @@ def compile(
     Operands are arrays of the element types and ranks that the program declares, in any layout. `out`
     is an array for the result, a tuple where there are several. C is compiled when the first call of
     a kind of layout comes, and kept on disk; without a compiler the interpreter runs the program.
-    `threads` is how many to use, else `ARRAYEXPR_NUM_THREADS`.
+    `threads` is how many to use, for good; else it is what `get_num_threads` says at each call.
 
     >>> import numpy as np, arrayexpr
     >>> a = arrayexpr.array("a", "float64", 2)
@@ -115,7 +116,7 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _target(target, threads), contract)
+    compiled = _Compiled(program, target, threads, contract)
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
         return compiled.runtime.run(made, args, out)
@@ -126,9 +127,11 @@ def compile(
     return made
 
 
-def _target(target: Target | None, threads: int | None) -> Target:
-    chosen = target or targets.detect()
-    return chosen if threads is None else chosen.with_cores(threads)
+def _target(target: Target | None, threads: int | None) -> tuple[Target, int]:
+    """The machine to schedule for, and the number of threads that is fixed by it or by itself; 0 where none is."""
+    if threads is None:
+        return (targets.detect(), 0) if target is None else (target, target.cores)
+    return (target or targets.detect()).with_cores(threads), threads
 
 
 class _Traced:
@@ -177,7 +180,7 @@ class _Traced:
                 compiled = self.compiled.get(key)
                 if compiled is None:
                     program = trace(self.function, *key, name=self.name)
-                    compiled = _Compiled(program, _target(self.target, self.threads), self.contract)
+                    compiled = _Compiled(program, self.target, self.threads, self.contract)
                     self.compiled[key] = compiled
         return compiled
 
@@ -262,7 +265,7 @@ def explain(what: Any, *arrays: Any) -> str:
     kernel made by `kernel` needs them, since its program depends on their types.
     """
     if isinstance(what, Program):
-        compiled = _Compiled(what, what.target or targets.detect())
+        compiled = _Compiled(what, what.target, None)
     elif hasattr(what, "traced"):
         if not arrays and what.traced.names:
             raise TypeError(f"explain of {what.__name__} needs its arguments: their types decide the program")

@@ -11,7 +11,7 @@ from .types import ElementType
 
 #: Functions of C's library that strips use, with the largest error seen, in ulp, of float64 and of float32: over
 #: glibc 2.36's libmvec for AVX-512, AVX2 and SSE2, all values of float32, and for float64 a billion of them, random
-#: bits, subnormals, values near zero, near one and near multiples of pi/2. All give the scalar library's special values,
+#: bits, subnormals, values near zero, one and multiples of pi/2. All give the scalar library's special values,
 #: and an element's bits depend on no other. A function that fails any of this has no place here.
 MEASURED_ULP: Final[dict[str, tuple[float, float]]] = {
     "acos": (2.0, 2.2),

@@ -15,7 +15,19 @@ class Code:
     library: Any
     program: Program
     source: str
-    def __init__(self, address: int, rank: int, tiled: bool, library: Any, program: Program, source: str) -> None: ...
+    tile: int
+    def __init__(
+        self,
+        address: int,
+        rank: int,
+        tiled: bool,
+        library: Any,
+        program: Program,
+        source: str,
+        *,
+        scratch: int = 0,
+        tile: int = 64,
+    ) -> None: ...
 
 class Region:
     count: int
@@ -29,6 +41,7 @@ class Region:
         *,
         tile_bytes: int,
         threads: int,
+        work: float = 0,
         raises: str = "",
     ) -> None: ...
     def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...

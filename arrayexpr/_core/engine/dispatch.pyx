@@ -17,7 +17,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
-import os
+from . cimport pool
+from .sweep cimport NO_MEMORY, Nest, sweep
 
 cnp.import_array()
 
@@ -65,20 +66,8 @@ cdef int NEST = SPARE
 
 # Below this many elements a call keeps the GIL: letting it go and taking it back costs some 50 ns.
 cdef npy_intp KEEP_GIL = 2048
-# Below this many bytes threads cost more than they gain: waking a team takes some 5 us.
-cdef npy_intp PARALLEL_BYTES = 1 << 20
-
-# A forked child has none of its parent's threads, and OpenMP would wait for them for ever.
-cdef bint _forked = False
-
-
-def _after_fork():
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+# Below so many nanoseconds of estimated work a call stays in its thread: see `_threads`.
+cdef double SERIAL_NS = 50000
 
 # Layouts remembered number by number, for repeat calls.
 cdef int MAX_ENTRIES = 8
@@ -87,8 +76,10 @@ cdef int MAX_ENTRIES = 8
 cdef class Code:
     """One compiled specialisation."""
 
-    def __init__(self, address, int rank, bint tiled, library, program, str source):
+    def __init__(self, address, int rank, bint tiled, library, program, str source, *, scratch=0, int tile=64):
         self.function = <kernel_function><uintptr_t>address
+        self.scratch = <scratch_function><uintptr_t>scratch
+        self.tile = tile if tiled else 0
         self.rank = rank
         self.tiled = tiled
         self.library = library
@@ -213,6 +204,10 @@ cdef class Problem:
             self._reduced_within()
         else:
             self._find_tile(itemsize, tile_bytes)
+        self.whole = 0
+        for k in range(AXES - self.rank, AXES):
+            if self.reduced[k]:
+                self.whole |= 1ULL << k
         return 0
 
     cdef int _reduced_within(self) except -1:
@@ -299,8 +294,8 @@ cdef class Region:
     `build(key)` makes the code for a signature, or None where nothing can be compiled.
     """
 
-    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, str raises="", int outputs=1,
-                 tuple reduced=()):
+    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, double work=0,
+                 str raises="", int outputs=1, tuple reduced=()):
         self.count = len(itemsizes)
         self.outputs = outputs
         self.reduced = reduced
@@ -309,6 +304,7 @@ cdef class Region:
         self.build = build
         self.tile_bytes = tile_bytes
         self.threads = threads
+        self.work = work
         self.raises = raises
         self.itemsize = <int *>malloc(self.count * sizeof(int))
         if self.itemsize == NULL:
@@ -381,7 +377,7 @@ cdef class Region:
 
     def decide(self, list streams not None, tuple shape=None):
         """The code for arrays that broadcast to a shape, the last one's; None where nothing can be compiled."""
-        return self.decide_problem(self.problem(streams, streams[-1].shape if shape is None else shape))
+        return self.decide_problem(self.problem(streams, streams[self.count - 1].shape if shape is None else shape))
 
     def execute(self, list streams not None, tuple shape=None):
         """Run on arrays that broadcast to a shape, the last one's. Returns whether there was code for it.
@@ -390,7 +386,7 @@ cdef class Region:
         an output has length 1 along the axes that are reduced.
         """
         cdef int s
-        cdef Problem problem = self.problem(streams, streams[-1].shape if shape is None else shape)
+        cdef Problem problem = self.problem(streams, streams[self.count - 1].shape if shape is None else shape)
         if problem.elements == 0 and not self.reduced:
             return True
         if problem.elements == 0:
@@ -410,59 +406,52 @@ cdef class Region:
         return True
 
     cdef int run(self, Code code, Problem problem, char **data) except -1:
-        """Call the code on every block of its rank; `data` is consumed."""
-        cdef int n = self.count, s, status = 0
-        cdef Array few[16]
-        cdef Array *arrays = &few[0]
-        if n > 16:
-            arrays = <Array *>malloc(n * sizeof(Array))
-        if arrays == NULL:
-            raise MemoryError()
-        cdef int first = AXES - code.rank
-        for s in range(n):
-            arrays[s].data = data[s]
-            arrays[s].shape = problem.shape + first
-            arrays[s].strides = problem.strides + s * AXES + first
-        cdef int threads = self.threads
-        if threads > 1 and (_forked or problem.elements * self.itemsize[n - 1] < PARALLEL_BYTES):
-            threads = 1
+        """Call the code on all of the problem, in threads where that pays."""
+        cdef int status
+        cdef Nest nest
+        nest.function = code.function
+        nest.scratch = code.scratch
+        nest.inner = code.rank
+        nest.tile = code.tile
+        nest.rank = problem.rank
+        nest.count = self.count
+        nest.whole = problem.whole
+        nest.shape = problem.shape
+        nest.strides = problem.strides
+        nest.data = data
+        cdef int threads = 1
         if problem.elements < KEEP_GIL:
-            status = _walk(code, problem, arrays, threads)
+            status = sweep(&nest, 1)
         else:
+            if not problem.direction:
+                threads = self._threads(problem)
             with nogil:
-                status = _walk(code, problem, arrays, threads)
-        if arrays != &few[0]:
-            free(arrays)
-        if status != 0:
-            raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+                status = sweep(&nest, threads)
+        if status:
+            self._fail(status)
         return 0
 
+    cdef int _threads(self, Problem problem) noexcept:
+        """How many threads a call is worth.
 
-cdef int _walk(Code code, Problem problem, Array *arrays, int threads) noexcept nogil:
-    """The axes beyond the nest's rank, as an odometer around the kernel."""
-    cdef int rank = problem.rank, s, k, status = 0
-    cdef int last = AXES - code.rank - 1, first = AXES - rank
-    cdef kernel_function function = code.function
-    if first > last:
-        return function(arrays, NULL, threads)
-    cdef npy_intp counter[MAX_AXES]
-    for k in range(first, last + 1):
-        counter[k - first] = 0
-    while True:
-        status |= function(arrays, NULL, threads)
-        k = last
-        while k >= first:
-            counter[k - first] += 1
-            if counter[k - first] < problem.shape[k]:
-                for s in range(problem.count):
-                    arrays[s].data = <char *>arrays[s].data + problem.strides[s * AXES + k]
-                break
-            counter[k - first] = 0
-            for s in range(problem.count):
-                arrays[s].data = <char *>arrays[s].data - (problem.shape[k] - 1) * problem.strides[s * AXES + k]
-            k -= 1
-        if k < first:
-            return status
+        Waking one costs 2 us and at times 25, so that half of 50 us is the least that pays. Arithmetic and
+        memory take their time at once, so that the longer counts: 0.008 ns a byte in the second cache.
+        """
+        cdef int threads = self.threads if self.threads else pool.setting(), s
+        cdef npy_intp bytes = 0
+        cdef double each
+        if threads < 2:
+            return 1
+        for s in range(self.count):
+            if problem.high[s] - problem.low[s] > self.itemsize[s]:
+                bytes += self.itemsize[s]
+        each = max(self.work, 0.008 * bytes)
+        return threads if problem.elements * each >= SERIAL_NS else 1
+
+    def _fail(self, int status):
+        if status & NO_MEMORY:
+            raise MemoryError("no memory for the scratch of a kernel")
+        raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
 
 
 def allocate_like(list inputs not None, tuple shape, dtype):

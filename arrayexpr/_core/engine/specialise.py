@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
+from ..nodes import Assign, Cast, Node, Operand, Reduce, Scratch, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
 from ..passes.lower import lower
-from ..passes.parallelize import parallelize
 from ..passes.strip import strip
 from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, STRIDED, UNIT
-from .compiler import CompileFailed, load, warn_interpreted
+from .compiler import CompileFailed, load, symbol, warn_interpreted
 from .dispatch import Code
 
 _CLASSES = (UNIT, BROADCAST, STRIDED)
@@ -69,7 +68,7 @@ def stream_program(
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
     # The generic signature stands for any strides: it tests for unit ones.
-    return parallelize(vectorize(strip(scheduled), versions=any_strides))
+    return vectorize(strip(scheduled), versions=any_strides)
 
 
 def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
@@ -106,11 +105,13 @@ def builder(
         program = stream_program(values, streams, outputs, varies, key, target)
         source = emit(program)
         try:
-            address, library = load(source, program.name, openmp=target.cores > 1)
+            address, library = load(source, program.name)
         except CompileFailed as error:
             warn_interpreted(error)
             return None
-        return Code(address, key[0], bool(key[1]), library, program, source)
+        wants = any(isinstance(statement, Scratch) for statement in program.statements)
+        scratch = symbol(library, f"{program.name}_scratch") if wants else 0
+        return Code(address, key[0], bool(key[1]), library, program, source, scratch=scratch)
 
     return build
 
