@@ -29,6 +29,7 @@ MODULES = [
     "_core/engine/pool.pyx",
     "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
+    "_core/engine/vector_math.pyx",
 ]
 
 # The C that a module includes.
@@ -41,7 +42,7 @@ def extension(path: str) -> Extension:
         name,
         [f"arrayexpr/{path}"],
         depends=[f"arrayexpr/{header}" for header in HEADERS.get(path, ())],
-        include_dirs=[numpy.get_include()],
+        include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[] if os.name == "nt" else ["-O2", "-g0"],
     )

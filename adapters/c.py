@@ -154,7 +154,7 @@ def emit(program: Program, *, checked: bool = True) -> str:
         text.append(_OVERLAP)
     text.extend(writer.helpers)
     text.append("")
-    text.append(_describe(program))
+    text.append(_describe(program, "arrayexpr_v_" in used))
     text.extend(_scratch_function(program, writer))
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
     if not _uses("\n".join(lines), "scratch"):
@@ -172,9 +172,10 @@ def emit(program: Program, *, checked: bool = True) -> str:
     return "\n".join(text) + "\n"
 
 
-def _describe(program: Program) -> str:
+def _describe(program: Program, vector_math: bool) -> str:
     rows = [f"   arrays[{k}]  {operand.name}: {operand.type}" for k, operand in enumerate(program.declared)]
-    return "\n".join([f"/* {program.name}", *rows, "*/"])
+    notes = ["", "   Functions come from glibc's vector library, where there is one: cc -O3 -march=native ... -lm"]
+    return "\n".join([f"/* {program.name}", *rows, *(notes if vector_math else []), "*/"])
 
 
 def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:

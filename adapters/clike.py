@@ -355,7 +355,7 @@ class Writer:
     def _declare_strides(self, statement: Scratch) -> None:
         operand = statement.operand
         name = self.names.of("operand", operand.name)
-        for axis in range(operand.type.rank):
+        for axis in range(operand.type.rank - 1):
             rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
             stride = " * ".join([*rest, str(operand.type.element.itemsize)])
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
