@@ -22,8 +22,9 @@ from typing import Any, Final
 from ._core.errors import ArrayExprError, ParseError, TypeMismatch
 from ._core.program import Program
 from ._core.types import elements
-from .build import SymbolicArray, assemble, function, function_names, symbol
-from .build import _symbolic as as_symbolic
+from .functions import function, function_names
+from .symbolic import SymbolicArray, as_symbolic
+from .tracing import assemble, symbol
 
 __all__ = ["expression"]
 
