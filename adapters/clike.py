@@ -33,7 +33,7 @@ from arrayexpr._core.nodes import (
 )
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,8 +358,12 @@ class Writer:
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
-        if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
-            return f"{row.name}[{self.integer(moving[0][1])}]"
+        size = operand.type.element.itemsize
+        if len(moving) == 1 and self.stride(operand, row.axes[0]) in (str(size), str(-size)):
+            subscript = self.integer(moving[0][1])
+            if self.stride(operand, row.axes[0]) == str(-size):
+                subscript = f"-{self._wrap(subscript)}"
+            return f"{row.name}[{subscript}]"
         return f"*({const}{c_type} *)(({const}char *){row.name}{self._offset(operand, moving)})"
 
     def _offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
@@ -384,6 +388,8 @@ class Writer:
         known = operand.type.layout[axis]
         if known == UNIT:
             return str(size)
+        if known == FALLING:
+            return str(-size)
         if known == BROADCAST:
             return "0"
         for fact in self._facts[-1]:

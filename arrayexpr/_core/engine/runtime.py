@@ -287,17 +287,13 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
         out = target.array(slots)
     else:
         out = slots[target.slot] = allocate_like(streams, shape, step.assign.target.type.element.dtype)
-    copied = False
-    for k, array in enumerate(streams):
-        if _partly_overlaps(array, out):
-            streams[k] = array.copy(order="K")
-            copied = True
-    if not step.region.execute([*streams, out]):
+    ran = step.region.execute([*streams, out], _partly_overlaps)
+    if not ran:
         operands = [n for n in postorder((step.assign,)) if isinstance(n, Operand)]
         region = Program("region", operands, [step.assign])
         interpret(region, {o.name: slots[o.name] for o in operands})
         return False
-    return not copied
+    return ran == 1
 
 
 def _partly_overlaps(array: Any, out: Any) -> bool:

@@ -10,11 +10,11 @@ from ..passes.block import block
 from ..passes.lower import lower
 from ..passes.vectorize import vectorize
 from ..program import Program
-from ..types import BROADCAST, STRIDED, UNIT
+from ..types import BROADCAST, FALLING, STRIDED, UNIT
 from .compiler import CompileFailed, load, symbol, warn_interpreted
 from .dispatch import Code
 
-_CLASSES = (UNIT, BROADCAST, STRIDED)
+_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING)
 
 
 def stream_program(value: Node, streams: list[Operand], output: Operand, key: bytes, target: Target) -> Program:
