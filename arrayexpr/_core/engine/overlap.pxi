@@ -376,7 +376,7 @@ cdef int _by_tiles(Region region, Problem problem, char **data, char *clash, npy
     A tile reads where another one writes, that one where a third does, and so on back to the first: all of them are
     read before any is written. Returns 1, 0 where there is no code, -1 where some input is none of that kind.
     """
-    cdef int n = region.count, rank = problem.rank, first = AXES - rank, s, k, moving = 0, inside = 1
+    cdef int n = region.count, rank = problem.rank, first = AXES - rank, s, k, moving = 0, inside = 1, clashing = 0, only = 0
     cdef npy_intp *out = problem.strides + (n - 1) * AXES + first
     cdef npy_intp *shape = problem.shape + first
     cdef npy_intp side, size, sizes = 0, p
@@ -392,6 +392,8 @@ cdef int _by_tiles(Region region, Problem problem, char **data, char *clash, npy
     for s in range(n - 1):
         if not clash[s]:
             continue
+        clashing += 1
+        only = s
         if region.itemsize[s] != region.itemsize[n - 1] or not overlap.mirrored(
             rank, shape, problem.strides + s * AXES + first, out, data[s] - data[n - 1],
             tiles.axes + s * MAX_AXES, tiles.flips + s * MAX_AXES,
@@ -408,7 +410,7 @@ cdef int _by_tiles(Region region, Problem problem, char **data, char *clash, npy
     cdef Problem staged = _same_walk(problem)
     for k in range(rank):
         if moves[k]:
-            side = 4096 // inside if moving == 1 else (32 if inside <= 4 else 8) if moving == 2 else 8
+            side = 4096 // inside if moving == 1 else (64 if inside <= 4 else 8) if moving == 2 else 8
         else:
             side = inside if k == rank - 1 else 1
         p = (shape[k] + side - 1) // side
@@ -429,6 +431,8 @@ cdef int _by_tiles(Region region, Problem problem, char **data, char *clash, npy
     if code is None:
         return 0
     cdef int images = 2 if moving == 1 else 8 if moving == 2 else ORBIT
+    if clashing == 1:
+        images = _order(rank, tiles.axes + only * MAX_AXES, tiles.flips + only * MAX_AXES)
     cdef char *buffers = <char *>pool.push(images * sizes + n * sizeof(char *))
     if buffers == NULL:
         raise MemoryError(f"no memory for tiles of {images * sizes} bytes of operands that overlap the result")
@@ -451,6 +455,25 @@ cdef int _by_tiles(Region region, Problem problem, char **data, char *clash, npy
     if status:
         region._fail(status)
     return 1
+
+
+cdef int _order(int rank, const int *axes, const bint *flips) noexcept:
+    """After how many times a permutation with flips of axes has put everything in its place."""
+    cdef int at[MAX_AXES]
+    cdef bint flipped[MAX_AXES]
+    cdef int k, times = 0
+    cdef bint home = False
+    for k in range(rank):
+        at[k] = k
+        flipped[k] = False
+    while not home:
+        times += 1
+        home = True
+        for k in range(rank):
+            flipped[k] ^= flips[at[k]]
+            at[k] = axes[at[k]]
+            home &= at[k] == k and not flipped[k]
+    return times
 
 
 cdef struct Tiles:

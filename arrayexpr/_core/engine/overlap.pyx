@@ -212,7 +212,14 @@ cdef void copy(int rank, const npy_intp *shape, char *target, const npy_intp *to
 
 cdef void _band(npy_intp rows, npy_intp columns, char *target, npy_intp t0, npy_intp t1, const char *source,
                 npy_intp f0, npy_intp f1, npy_intp size) noexcept nogil:
-    cdef npy_intp i
+    cdef npy_intp i, j
+    if size == 8 and t1 == 8 and columns == 8:
+        for i in range(rows):
+            for j in range(8):
+                (<long long *>target)[j] = (<const long long *>(source + j * f1))[0]
+            target += t0
+            source += f0
+        return
     for i in range(rows):
         _row(columns, target + i * t0, t1, source + i * f0, f1, size)
 
