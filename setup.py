@@ -27,21 +27,25 @@ MODULES = [
     "_core/passes/vectorize.py",
     "_core/passes/parallelize.py",
     "_core/engine/pool.pyx",
+    "_core/engine/overlap.pyx",
     "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
     "_core/engine/vector_math.pyx",
 ]
 
-# The C that a module includes.
-HEADERS = {"_core/engine/pool.pyx": ["_core/engine/pool.h"]}
+# What a module includes.
+INCLUDED = {
+    "_core/engine/pool.pyx": ["_core/engine/pool.h"],
+    "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
+}
 
 
 def extension(path: str) -> Extension:
-    name = "arrayexpr." + os.path.splitext(path)[0].replace("/", ".")
+    module = "arrayexpr." + os.path.splitext(path)[0].replace("/", ".")
     return Extension(
-        name,
+        module,
         [f"arrayexpr/{path}"],
-        depends=[f"arrayexpr/{header}" for header in HEADERS.get(path, ())],
+        depends=[f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
         include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[] if os.name == "nt" else ["-O2", "-g0"],

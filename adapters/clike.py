@@ -35,7 +35,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed, is_constant
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
 from . import strips
@@ -277,6 +277,19 @@ class Writer:
         self._block(loop.body)
         self.line("}")
 
+    def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
+        """A loop that puts what stores would into variables, which are read where the stored elements are."""
+        i = self.names.of("index", loop.index.name)
+        self.line(f"for ({self.dialect.index} {i} = {start}; {i} < {stop}; ++{i}) {{")
+        self.depth += 1
+        for store, variable in variables.items():
+            self._scopes[-1].loaded[Load(store.operand, store.subscripts)] = variable
+        values = self._values([store.value for store in variables])
+        for variable, value in zip(variables.values(), values, strict=True):
+            self.line(f"{variable} = {value};")
+        self.depth -= 1
+        self.line("}")
+
     def bound(self, expression: Node) -> str:
         """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
         text = self.integer(expression)
@@ -403,8 +416,12 @@ class Writer:
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
-        if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
-            return f"{row.name}[{self.integer(moving[0][1])}]"
+        size = operand.type.element.itemsize
+        if len(moving) == 1 and self.stride(operand, row.axes[0]) in (str(size), str(-size)):
+            subscript = self.integer(moving[0][1])
+            if self.stride(operand, row.axes[0]) == str(-size):
+                subscript = f"-{self._wrap(subscript)}"
+            return f"{row.name}[{subscript}]"
         return f"*({const}{c_type} *)(({const}char *){row.name}{self.offset(operand, moving)})"
 
     def offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
@@ -429,6 +446,8 @@ class Writer:
         known = operand.type.layout[axis]
         if known == UNIT:
             return str(size)
+        if known == FALLING:
+            return str(-size)
         if known == BROADCAST:
             return "0"
         for fact in self._facts[-1]:

@@ -7,7 +7,7 @@ import inspect
 import keyword
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -234,9 +234,7 @@ def kernel(
     array([1., 3., 5.])
     """
     if function is None:
-        return functools.partial(
-            kernel, target=target, threads=threads, contract=contract, vector_math=vector_math
-        )
+        return functools.partial(kernel, target=target, threads=threads, contract=contract, vector_math=vector_math)
     traced = _Traced(function, _Options(target, threads, contract, vector_math))
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:

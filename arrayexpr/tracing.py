@@ -251,10 +251,10 @@ def _parsed_type(text: str) -> ArrayType:
     match = _TEXT_TYPE.fullmatch(text.strip())
     if match is None or match[3] is None:
         raise TypeMismatch(f"type {text!r}: expected e.g. 'float64[:, ::1]'")
-    marks = {":": "strided", "::": "strided", "::1": "unit", "::0": "broadcast"}
+    marks = {":": "strided", "::": "strided", "::1": "unit", "::0": "broadcast", "::-1": "falling"}
     axes = [axis.strip() for axis in match[3].split(",")]
     if any(axis not in marks for axis in axes):
-        raise TypeMismatch(f"type {text!r}: expected ':', '::1' or '::0' for each axis")
+        raise TypeMismatch(f"type {text!r}: expected ':', '::1', '::-1' or '::0' for each axis")
     order = match[2]
     return element(match[1]).array(len(axes), None if order else tuple(marks[axis] for axis in axes), order)
 

@@ -194,9 +194,9 @@ class TextParser:
         layout = []
         for axis in axes:
             mark = "" if not isinstance(axis, ast.Slice) or axis.lower or axis.upper else ast.dump(axis)
-            kind = {_WHOLE: "strided", _UNIT: "unit", _BROADCAST: "broadcast"}.get(mark)
+            kind = {_WHOLE: "strided", _UNIT: "unit", _BROADCAST: "broadcast", _FALLING: "falling"}.get(mark)
             if kind is None:
-                self.fail("expected an axis: ':', '::1' (contiguous) or '::0' (broadcast)", axis)
+                self.fail("expected an axis: ':', '::1' (contiguous), '::-1' (from its end) or '::0' (broadcast)", axis)
             layout.append(kind)
         if not layout:
             self.fail("expected an axis ':' or more", at)
@@ -766,6 +766,7 @@ def _describe(at: ast.AST) -> str:
 _WHOLE: Final = ast.dump(ast.Slice())
 _UNIT: Final = ast.dump(ast.Slice(step=ast.Constant(1)))
 _BROADCAST: Final = ast.dump(ast.Slice(step=ast.Constant(0)))
+_FALLING: Final = ast.dump(ast.Slice(step=ast.UnaryOp(ast.USub(), ast.Constant(1))))
 _BYTEORDER: Final[Any] = "little" if np.little_endian else "big"
 
 

@@ -2,6 +2,7 @@ from cpython.object cimport PyObject
 from numpy cimport npy_intp
 
 from .abi cimport AXES, MAX_AXES, SPARE, Array, kernel_function, scratch_function
+from .sweep cimport Nest
 
 cdef class Code:
     cdef kernel_function function
@@ -49,6 +50,7 @@ cdef class Region:
     cdef Problem problem(self, list streams, tuple shape)
     cdef Code decide_problem(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
+    cdef Nest _nest(self, Code code, Problem problem) noexcept
     cdef int _threads(self, Problem problem) noexcept
 
 # One argument: where its data are, and room for them where it is a Python number.

@@ -4,8 +4,8 @@
 A call first looks among the layouts seen last (`Entry`, compared number by number). Else the layouts
 are canonicalised (`Problem`): axes of length 1 dropped, falling axes flipped, axes ordered by the bytes
 they move, joined where memory goes on. What is left makes the signature: the rank, and per stream
-whether the inner axis is contiguous, broadcast or strided. Not the lengths and strides themselves: a
-new shape never compiles.
+whether the inner axis is contiguous, from its start or its end, broadcast or strided. Not the lengths and
+strides themselves: a new shape never compiles.
 """
 
 cimport numpy as cnp
@@ -17,7 +17,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
-from . cimport pool
+from . cimport overlap, pool
 from .sweep cimport NO_MEMORY, Nest, sweep
 
 cnp.import_array()
@@ -140,6 +140,11 @@ cdef class Problem:
                 falls |= step < 0
                 # A store reads and writes its line, so it counts twice.
                 w += _abs(step) * (2 if s >= n - self.outputs else 1)
+            if self.direction:
+                step = strides[(n - 1) * AXES + k]
+                w = _abs(step)
+                falls = step * self.direction < 0
+                rises = not falls
             if falls and not rises:
                 for s in range(n):
                     self.offsets[s] += (length - 1) * strides[s * AXES + k]
@@ -242,7 +247,7 @@ cdef class Problem:
         cdef int n = self.count, s, k, best = -1
         cdef npy_intp votes, most = 0, step
         self.tile = False
-        if self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
+        if self.direction or self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
             return 0
         for k in range(AXES - self.rank, AXES - 1):
             votes = 0
@@ -278,7 +283,7 @@ cdef class Problem:
             code = 0
             for axis in range(AXES - 2 if self.tile else AXES - 1, AXES):
                 step = self.strides[s * AXES + axis]
-                code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 2))
+                code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2))
             text[2 + s] = code
         if self.reduces:
             code = 0
@@ -379,35 +384,37 @@ cdef class Region:
         """The code for arrays that broadcast to a shape, the last one's; None where nothing can be compiled."""
         return self.decide_problem(self.problem(streams, streams[self.count - 1].shape if shape is None else shape))
 
-    def execute(self, list streams not None, tuple shape=None):
-        """Run on arrays that broadcast to a shape, the last one's. Returns whether there was code for it.
+    def execute(self, list streams not None, overlaps not None, tuple shape=None):
+        """Run on arrays that broadcast to a shape, the last one's.
 
-        The arrays are aligned, native, of the region's element types, and do not partly overlap an output;
-        an output has length 1 along the axes that are reduced.
+        The arrays are aligned, native, and of the region's element types. An output has length 1 along the axes
+        that are reduced. `overlaps` says of two arrays, exactly, whether one partly overlaps the other; where the
+        region reduces, or has several outputs, none does. Returns 1, 2 where an operand had to be copied, and 0
+        where nothing was run, since there is no code.
         """
         cdef int s
+        cdef Code code
         cdef Problem problem = self.problem(streams, streams[self.count - 1].shape if shape is None else shape)
-        if problem.elements == 0 and not self.reduced:
-            return True
         if problem.elements == 0:
-            return False
-        cdef Code code = self.decide_problem(problem)
-        if code is None:
-            return False
+            return 0 if self.reduced else 1
         cdef char **data = <char **>malloc(self.count * sizeof(char *))
         if data == NULL:
             raise MemoryError()
         try:
             for s in range(self.count):
                 data[s] = PyArray_BYTES(<PyObject *>streams[s]) + problem.offsets[s]
+            if not self.reduced and self.outputs == 1:
+                return run_overlapping(self, problem, data, streams, overlaps)
+            code = self.decide_problem(problem)
+            if code is None:
+                return 0
             self.run(code, problem, data)
+            return 1
         finally:
             free(data)
-        return True
 
-    cdef int run(self, Code code, Problem problem, char **data) except -1:
-        """Call the code on all of the problem, in threads where that pays."""
-        cdef int status
+    cdef Nest _nest(self, Code code, Problem problem) noexcept:
+        """What the walk needs to know; the streams' data are left to set."""
         cdef Nest nest
         nest.function = code.function
         nest.scratch = code.scratch
@@ -418,6 +425,13 @@ cdef class Region:
         nest.whole = problem.whole
         nest.shape = problem.shape
         nest.strides = problem.strides
+        nest.data = NULL
+        return nest
+
+    cdef int run(self, Code code, Problem problem, char **data) except -1:
+        """Call the code on all of the problem, in threads where that pays."""
+        cdef int status
+        cdef Nest nest = self._nest(code, problem)
         nest.data = data
         cdef int threads = 1
         if problem.elements < KEEP_GIL:
@@ -452,6 +466,9 @@ cdef class Region:
         if status & NO_MEMORY:
             raise MemoryError("no memory for the scratch of a kernel")
         raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+
+
+include "overlap.pxi"
 
 
 def allocate_like(list inputs not None, tuple shape, dtype):
@@ -806,13 +823,14 @@ cdef class Entry:
         return self.run(args, taken, out, result, found)
 
     cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found):
-        """Run, where no input partly overlaps the output."""
+        """Run, unless an input overlaps the output so that a whole operand has to be copied."""
         cdef Recipe recipe = self.recipe
         cdef Problem problem = self.problem
         cdef int n = recipe.region.count, m = recipe.given, s, k
         cdef char *data[16]
         cdef char *low
         cdef char *high
+        cdef bint overlaps = False
         for s in range(n):
             k = recipe.source[s]
             data[s] = (NULL if k < 0 else PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
@@ -822,9 +840,11 @@ cdef class Entry:
             for s in range(n - 1):
                 if (data[s] + problem.low[s] < high and low < data[s] + problem.high[s]
                         and not (self.same[s] and data[s] == data[n - 1])):
-                    return None
+                    overlaps = problem.elements > 0
+        if overlaps and (problem.reduces or not run_overlapping(recipe.region, problem, &data[0], None, None)):
+            return None
         found[0] = True
-        if problem.elements:
+        if problem.elements and not overlaps:
             recipe.region.run(self.code, problem, &data[0])
         if self.allocates and recipe.ranks[m] == 0:
             Py_INCREF(result)

@@ -327,18 +327,19 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     if not step.region.reduced:
         shape = outs[0].shape
     copied = bool(spread)
-    for k, array in enumerate(streams):
+    for k, array in enumerate(streams if step.region.reduced or len(outs) > 1 else ()):
         if any(_partly_overlaps(array, out) for out in outs):
             streams[k] = array.copy(order="K")
             copied = True
-    if not step.region.execute([*streams, *outs], shape):
+    ran = step.region.execute([*streams, *outs], _partly_overlaps, shape)
+    if not ran:
         operands = list(dict.fromkeys(n for n in postorder(step.assigns) if isinstance(n, Operand)))
         region = Program("region", operands, step.assigns)
         interpret(region, {o.name: slots[o.name] for o in operands})
         return False
     for out, value in spread:
         np.copyto(out, value)
-    return not copied
+    return not copied and ran == 1
 
 
 def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: bool, shape: tuple[int, ...]) -> Any:

@@ -12,11 +12,11 @@ from ..passes.strip import strip
 from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
-from ..types import BROADCAST, STRIDED, UNIT
+from ..types import BROADCAST, FALLING, STRIDED, UNIT
 from .compiler import CompileFailed, load, symbol, warn_interpreted
 from .dispatch import Code
 
-_CLASSES = (UNIT, BROADCAST, STRIDED)
+_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING)
 
 
 def stream_program(
