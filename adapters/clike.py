@@ -270,12 +270,17 @@ class Writer:
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
+        begun = not innermost and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)
-        self.line(f"for ({self.dialect.index} {i} = {start}; {i} {compare} {stop}; {advance}) {{")
+        begin = "" if begun else f"{self.dialect.index} {i} = {start}"
+        self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
         self._block(loop.body)
         self.line("}")
+        if begun:
+            self.depth -= 1
+            self.line("}")
 
     def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
         """A loop that puts what stores would into variables, which are read where the stored elements are."""
@@ -351,6 +356,7 @@ class Writer:
         """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
         operand = statement.operand
         name = self.names.of("operand", operand.name)
+        self._scratch.add(operand)
         if operand in self.automatic:
             memory = self.local("m")
             count = math.prod(extent.value for extent in statement.extents)

@@ -53,7 +53,8 @@ def harness(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     if compiler is None:
         pytest.skip("no C compiler")
     folder = tmp_path_factory.mktemp("vector_math")
-    (folder / "vector_math.h").write_text(vector_math.header())
+    for name in ("vector_math.h", "vector_math_avx512.h"):
+        (folder / name).write_text(vector_math.header(name))
     binary = folder / request.param
     flags = ["-std=gnu99", "-O2", "-fno-math-errno", "-fwrapv", "-w", *WIDTHS[request.param], f"-I{folder}"]
     subprocess.run([compiler, *flags, str(HARNESS), "-o", str(binary), "-lm"], check=True)

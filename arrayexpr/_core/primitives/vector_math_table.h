@@ -16,6 +16,9 @@
 
 #if defined __GLIBC__ && defined __x86_64__ && defined __LP64__ && defined __GNUC__
 #define ARRAYEXPR_FINDS_MVEC 1
+#define ARRAYEXPR_AVX512 __attribute__((target("avx512f")))
+#include "vector_math_avx512.h"
+
 #include <dlfcn.h>
 #else
 #define ARRAYEXPR_FINDS_MVEC 0
@@ -104,8 +107,22 @@ ARRAYEXPR_MVEC_CALLS(d, __attribute__((target("avx2"))), 32, float, 32)
 ARRAYEXPR_MVEC_CALLS(b, , 16, double, 64)
 ARRAYEXPR_MVEC_CALLS(b, , 16, float, 32)
 
+/* Strips of the functions of vector_math_avx512.h. */
+#define ARRAYEXPR_OWN_CALL(F)                                                                                          \
+    ARRAYEXPR_AVX512 static void arrayexpr_own_##F(const arrayexpr_strip_function *self, void *to_, const void *from_, \
+                                                   const void *other_, ptrdiff_t n) {                                  \
+        double *to = (double *)to_;                                                                                    \
+        const double *from = (const double *)from_;                                                                    \
+        (void)self, (void)other_;                                                                                      \
+        ARRAYEXPR_STRIP_1(double, __m512d, arrayexpr_v_##F##_float64, to, from, n);                                    \
+    }
+ARRAYEXPR_OWN_CALL(cos)
+ARRAYEXPR_OWN_CALL(exp)
+ARRAYEXPR_OWN_CALL(sin)
+
 /* Put libmvec's function and the call for its vectors into a row's; 0 where there is none. */
 static int arrayexpr_find_mvec(const char *name, int bits, arrayexpr_strip_function *found) {
+    const arrayexpr_strip_call scalar = found->call;
     static const struct {
         char set;
         int bytes;
@@ -121,9 +138,17 @@ static int arrayexpr_find_mvec(const char *name, int bits, arrayexpr_strip_funct
     if (library == NULL) return 0;
     __builtin_cpu_init();
     const int k = __builtin_cpu_supports("avx512f") ? 0 : __builtin_cpu_supports("avx2") ? 1 : 2;
+    if (k == 0 && bits == 64) {
+        found->call = strcmp(name, "cos") == 0   ? arrayexpr_own_cos
+                      : strcmp(name, "exp") == 0 ? arrayexpr_own_exp
+                      : strcmp(name, "sin") == 0 ? arrayexpr_own_sin
+                                                 : NULL;
+        if (found->call != NULL) return 1;
+    }
     snprintf(symbol, sizeof symbol, "_ZGV%cN%dv%s_%s%s", sets[k].set, sets[k].bytes * 8 / bits,
              found->arguments == 2 ? "v" : "", name, bits == 32 ? "f" : "");
     void *const function = dlsym(library, symbol);
+    found->call = scalar;
     if (function == NULL) return 0;
     found->function = function;
     found->call = sets[k].calls[bits == 32][found->arguments - 1];
