@@ -193,7 +193,9 @@ class ArrayType:
         elif layout is None:
             layout = plain
         elif not set(layout) <= {STRIDED, UNIT, BROADCAST, FALLING}:
-            raise TypeMismatch(f"layout {layout} is unknown: expected 'unit', 'broadcast', 'falling' or 'strided' per axis")
+            raise TypeMismatch(
+                f"layout {layout} is unknown: expected 'unit', 'broadcast', 'falling' or 'strided' per axis"
+            )
         key: Any = rank if layout == plain and order is None else (rank, layout, order)
         known = element._arrays.get(key)
         if known is not None:

@@ -98,7 +98,7 @@ class Plan:
 
 
 def plan(program: Program, emit: Callable[[Program], str], target: Target, *, threads: int = 0) -> Plan:
-    """Cut a program, after its array-level passes, into steps, which use `threads`, or where 0 the process's setting."""
+    """Cut a program, after its array-level passes, into steps. `threads` is how many they use, 0 for the setting."""
     result = Plan(program)
     if not all(isinstance(s, Assign) for s in program.statements) or any(
         not isinstance(n, (*_ELEMENTWISE, Reduce, Contract, Assign, Call)) for n in program.nodes()
