@@ -44,6 +44,8 @@ from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 
 C = Dialect(
     name="c",
+    aligned="__attribute__((aligned(64)))",
+    vector_math=True,
     types={
         "bool": "uint8_t",
         **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
@@ -152,7 +154,7 @@ def emit(program: Program, *, checked: bool = True) -> str:
         text.append(_OVERLAP)
     text.extend(writer.helpers)
     text.append("")
-    text.append(_describe(program))
+    text.append(_describe(program, "arrayexpr_v_" in used))
     text.extend(_scratch_function(program, writer))
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
     if not _uses("\n".join(lines), "scratch"):
@@ -170,9 +172,10 @@ def emit(program: Program, *, checked: bool = True) -> str:
     return "\n".join(text) + "\n"
 
 
-def _describe(program: Program) -> str:
+def _describe(program: Program, vector_math: bool) -> str:
     rows = [f"   arrays[{k}]  {operand.name}: {operand.type}" for k, operand in enumerate(program.declared)]
-    return "\n".join([f"/* {program.name}", *rows, "*/"])
+    notes = ["", "   Functions come from glibc's vector library, where there is one: cc -O3 -march=native ... -lm"]
+    return "\n".join([f"/* {program.name}", *rows, *(notes if vector_math else []), "*/"])
 
 
 def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
@@ -291,7 +294,7 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     sizes = []
     declared: set[str] = set()
     for statement in enclosed(program.statements):
-        if isinstance(statement, Scratch):
+        if isinstance(statement, Scratch) and statement.operand not in writer.automatic:
             extents = [writer.integer(e, 10) for e in statement.extents]
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")

@@ -5,6 +5,7 @@ A dialect (C, OpenCL, CUDA) is a table of differences: see `Dialect`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,8 +33,13 @@ from arrayexpr._core.nodes import (
     postorder,
 )
 from arrayexpr._core.ops import Operator
+from arrayexpr._core.passes.nests import enclosed, is_constant
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.vector_math import function_of
+
+from . import strips
+from .folds import Folds
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,10 @@ class Dialect:
     literal_int64: str = "INT64_C({})"
     literal_uint64: str = "UINT64_C({})"
     barrier: str = ";"
+    #: what aligns an array to a vector
+    aligned: str = ""
+    #: whether primitives/vector_math.h compiles
+    vector_math: bool = False
     #: element types the language has no arithmetic for → the type to compute in
     widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
 
@@ -148,9 +158,18 @@ class Writer:
         self.depth = 1
         self.may_raise: str | None = None
         self._scratch: set[Operand] = set()
+        #: Scratch that each iteration of a loop has for itself, and single elements.
+        self.automatic = {
+            s.operand
+            for outer in (*program.statements, *enclosed(program.statements))
+            for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
+            if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
+        }
+        self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
         self._count = 0
+        self.folds = Folds(self)
 
     # -- statements --
 
@@ -222,36 +241,68 @@ class Writer:
         self._scopes.pop()
 
     def _loop(self, loop: For) -> None:
+        if strips.call(self, loop):
+            return
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
-        start, stop, step = (self._bound(x) for x in (loop.start, loop.stop, loop.step))
+        opened = isinstance(loop, Loop) and self.folds.outermost(loop)
+        if opened:
+            self.folds.start(loop)
+        start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
         self._scopes.append(_Scope(self._scopes[-1]))
         if innermost and self._walks(loop):
             # Rows are named, and what does not move is loaded, where the loop runs at all.
             self.line(f"if ({start} {compare} {stop}) {{")
             self.depth += 1
-            self._name_rows(loop)
-        i = self.names.of("index", loop.index.name)
-        advance = f"++{i}" if step == "1" else f"{i} += {step}"
-        for pragma in self.dialect.pragmas.get(role, ()):
-            self.line(pragma)
-        self.line(f"for ({self.dialect.index} {i} = {start}; {i} {compare} {stop}; {advance}) {{")
-        self._block(loop.body)
-        self.line("}")
+            if role != "reduce":
+                self._name_rows(loop)
+        if role == "reduce" and innermost:
+            self.folds.strip(loop, start, stop)
+        else:
+            self._walk(loop, role, start, stop, step, compare)
         if innermost and self._walks(loop):
             self.depth -= 1
             self.line("}")
         self._scopes.pop()
+        if opened:
+            self.folds.end(loop)
 
-    def _bound(self, expression: Node) -> str:
+    def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
+        i = self.names.of("index", loop.index.name)
+        begun = not innermost and strips.vectors(self, loop, i, start, stop)
+        advance = f"++{i}" if step == "1" else f"{i} += {step}"
+        for pragma in self.dialect.pragmas.get(role, ()):
+            self.line(pragma)
+        begin = "" if begun else f"{self.dialect.index} {i} = {start}"
+        self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
+        self._block(loop.body)
+        self.line("}")
+        if begun:
+            self.depth -= 1
+            self.line("}")
+
+    def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
+        """A loop that puts what stores would into variables, which are read where the stored elements are."""
+        i = self.names.of("index", loop.index.name)
+        self.line(f"for ({self.dialect.index} {i} = {start}; {i} < {stop}; ++{i}) {{")
+        self.depth += 1
+        for store, variable in variables.items():
+            self._scopes[-1].loaded[Load(store.operand, store.subscripts)] = variable
+        values = self._values([store.value for store in variables])
+        for variable, value in zip(variables.values(), values, strict=True):
+            self.line(f"{variable} = {value};")
+        self.depth -= 1
+        self.line("}")
+
+    def bound(self, expression: Node) -> str:
         """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
         text = self.integer(expression)
         if re.fullmatch(r"-?\w+", text):
             return text
         known = self._scopes[-1].bounds
         if expression not in known:
-            known[expression] = self._local("n")
+            known[expression] = self.local("n")
             self.line(f"const {self.dialect.index} {known[expression]} = {text};")
         return known[expression]
 
@@ -273,14 +324,14 @@ class Writer:
             fixed = all(self.stride(operand, k) == "0" for k in moving)
             c_type = self.type(operand.type.element)
             if isinstance(node, Load) and fixed and operand not in stored:
-                name = self._local("s")
+                name = self.local("s")
                 self.line(f"const {c_type} {name} = {self._load(node)[0]};")
                 scope.loaded[node] = name
                 continue
-            name = self._local("p")
+            name = self.local("p")
             const = "" if operand in stored else "const "
             base = self.names.of("operand", operand.name)
-            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self._offset(operand, still)});")
+            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self.offset(operand, still)});")
             scope.rows[_place_of(node)] = _Row(name, moving)
 
     def _guard(self, guard: Guard) -> None:
@@ -302,22 +353,34 @@ class Writer:
         self.line("}")
 
     def _declare_scratch(self, statement: Scratch) -> None:
-        """Take the next part of the caller's scratch, contiguous in C order."""
+        """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
         operand = statement.operand
         name = self.names.of("operand", operand.name)
-        size = self._local("n")
+        self._scratch.add(operand)
+        if operand in self.automatic:
+            memory = self.local("m")
+            count = math.prod(extent.value for extent in statement.extents)
+            self.line(f"{self.type(operand.type.element)} {memory}[{count}] {self.dialect.aligned};")
+            self.line(f"char *const {name} = (char *){memory};")
+            self._declare_strides(statement)
+            return
+        size = self.local("n")
         extents = [self.integer(e, _PRODUCT) for e in statement.extents]
         self.line(f"const {self.dialect.index} {size} = {' * '.join([*extents, str(operand.type.element.itemsize)])};")
         self.line(f"char *{name} = (char *)scratch;")
         self.line(f"scratch = (char *)scratch + ({size} + 63) / 64 * 64;")
-        for axis in range(operand.type.rank):
+        self._declare_strides(statement)
+
+    def _declare_strides(self, statement: Scratch) -> None:
+        operand = statement.operand
+        name = self.names.of("operand", operand.name)
+        for axis in range(operand.type.rank - 1):
             rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
             stride = " * ".join([*rest, str(operand.type.element.itemsize)])
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
-        self._scratch.add(operand)
 
     def _pack(self, statement: Pack) -> None:
-        indices = [self._local("k") for _ in statement.extents]
+        indices = [self.local("k") for _ in statement.extents]
         for index, extent in zip(indices, statement.extents, strict=True):
             self.line(f"for ({self.dialect.index} {index} = 0; {index} < {self.integer(extent)}; ++{index})")
             self.depth += 1
@@ -338,23 +401,24 @@ class Writer:
         if len(stores) > 1:
             named = []
             for store, value in zip(stores, values, strict=True):
-                name = self._local("v")
+                name = self.local("v")
                 self.line(f"const {self.type(store.operand.type.element)} {name} = {value};")
                 named.append(name)
             values = named
         for store, value in zip(stores, values, strict=True):
-            self.line(f"{self._place(store)} = {value};")
+            self.line(f"{self.place(store)} = {value};")
 
     # -- addresses --
 
-    def _place(self, access: Load | Store) -> str:
+    def place(self, access: Load | Store) -> str:
+        """The element that is loaded or stored, as an lvalue."""
         operand = access.operand
         const = "" if isinstance(access, Store) else "const "
         c_type = self.type(operand.type.element)
         row = self._scopes[-1].rows.get(_place_of(access))
         if row is None:
             base = self.names.of("operand", operand.name)
-            return f"*({const}{c_type} *)({base}{self._offset(operand, list(enumerate(access.subscripts)))})"
+            return f"*({const}{c_type} *)({base}{self.offset(operand, list(enumerate(access.subscripts)))})"
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
@@ -364,9 +428,9 @@ class Writer:
             if self.stride(operand, row.axes[0]) == str(-size):
                 subscript = f"-{self._wrap(subscript)}"
             return f"{row.name}[{subscript}]"
-        return f"*({const}{c_type} *)(({const}char *){row.name}{self._offset(operand, moving)})"
+        return f"*({const}{c_type} *)(({const}char *){row.name}{self.offset(operand, moving)})"
 
-    def _offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
+    def offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
         text = ""
         for axis, subscript in places:
             stride = self.stride(operand, axis)
@@ -407,7 +471,8 @@ class Writer:
         except KeyError:
             raise UnsupportedError(f"element type {t} has no {self.dialect.name} form") from None
 
-    def _local(self, letter: str) -> str:
+    def local(self, letter: str) -> str:
+        """A new name."""
         self._count += 1
         return self.names.of("value", f"{letter}{self._count}")
 
@@ -486,7 +551,7 @@ class Writer:
                     raise UnsupportedError(f"{type(node).__name__} has no {self.dialect.name} form: {node!r}")
             shared = uses.get(node, 0) > 1 and not isinstance(node, Constant)
             if shared or len(text[node][0]) > 100:
-                name = self._local("t")
+                name = self.local("t")
                 self.line(f"const {self.type(node.type.element)} {name} = {text[node][0]};")
                 text[node] = (name, _ATOM)
         return [text[root][0] for root in roots]
@@ -503,7 +568,7 @@ class Writer:
     def _load(self, node: Load) -> tuple[str, int]:
         if node in self._scopes[-1].loaded:
             return self._scopes[-1].loaded[node], _ATOM
-        place = self._place(node)
+        place = self.place(node)
         if node.type.element is BOOL:
             # Any byte but 0 is true, as in NumPy.
             return f"({place} != 0)", _ATOM
@@ -577,7 +642,7 @@ class Writer:
         value, level = text[node]
         number = isinstance(node, Constant) and node.type.element.kind != "c"
         if not re.fullmatch(r"[\w.]+", value) and not number:
-            name = self._local("t")
+            name = self.local("t")
             self.line(f"const {self.type(node.type.element)} {name} = {value};")
             text[node] = (name, _ATOM)
         return text[node]
@@ -602,7 +667,7 @@ class Writer:
                 if t.name == arg.type.element.name or not self.dialect.widened.get(arg.type.element.name):
                     parts[k] = self._atom(arg, text)
                 elif not re.fullmatch(r"[\w.]+", parts[k][0]):
-                    name = self._local("t")
+                    name = self.local("t")
                     self.line(f"const {self.type(t)} {name} = {parts[k][0]};")
                     parts[k] = (name, _ATOM)
         if "{" not in spelling:
@@ -624,6 +689,8 @@ class Writer:
         if "{" not in spelling:
             if t.kind == "c":
                 return f"{self._complex_library(spelling, t)}({', '.join(atoms)})", _ATOM
+            if self.vector_math and function_of(op, t) is not None:
+                return f"{strips.function(self, op, t)}_1({', '.join(atoms)})", _ATOM
             return f"{spelling}{_SUFFIX[t.name]}({', '.join(atoms)})", _ATOM
         filled = _fill(self._substitute(spelling, t), atoms)
         if op.symbol in ("<", ">", "<=", ">=", "==", "!=") and t.kind != "c":

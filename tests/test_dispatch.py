@@ -267,7 +267,7 @@ def test_the_gil_is_released_while_a_kernel_runs() -> None:
     for _ in range(12):
         value = np.sin(value) + a
     kernel = arrayexpr.compile(arrayexpr.program(value))
-    x = np.linspace(0, 1, 1_000_000)
+    x = np.linspace(0, 1, 12_000_000)
     kernel(x[:5000])
     beats: list[float] = []
     stop = threading.Event()

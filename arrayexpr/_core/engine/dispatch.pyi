@@ -44,8 +44,13 @@ class Region:
         work: float = 0,
         raises: str = "",
     ) -> None: ...
-    def decide(self, streams: list[np.ndarray[Any, Any]]) -> Code | None: ...
-    def execute(self, streams: list[np.ndarray[Any, Any]], overlaps: Callable[[Any, Any], bool]) -> int: ...
+    def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
+    def execute(
+        self,
+        streams: list[np.ndarray[Any, Any]],
+        overlaps: Callable[[Any, Any], bool],
+        shape: tuple[int, ...] | None = None,
+    ) -> int: ...
 
 class Recipe:
     region: Region
@@ -63,7 +68,7 @@ class Recipe:
 
 class Entry:
     @staticmethod
-    def of(recipe: Recipe, arrays: list[Any], streams: list[Any], allocates: bool) -> Entry: ...
+    def of(recipe: Recipe, arrays: list[Any], streams: list[Any], shape: tuple[int, ...], allocates: bool) -> Entry: ...
 
 class Kernel:
     __name__: str
