@@ -130,6 +130,34 @@ def test_element_types_that_share_memory(data: Any) -> None:
         check(program, run, room, inputs, out)
 
 
+@arrayexpr.kernel
+def with_vector_math(x: Any, y: Any, z: Any) -> Any:
+    return np.where(z > 0, np.exp(x) * y + x, np.sin(y) - z * x)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_strips_of_vector_math(data: Any) -> None:
+    """An expression in strips of several loops has the bits of the same kernel on operands of their own."""
+    n = data.draw(st.integers(1, 3000))
+    rows = data.draw(st.sampled_from([1, 1, 7]))
+    base = np.random.default_rng(0).normal(size=(rows + 3, n + 1400))
+    shifts = st.one_of(st.integers(0, 12), st.sampled_from([511, 512, 513, 1399]))
+
+    def view() -> Any:
+        top, left = data.draw(st.integers(0, 3)), data.draw(shifts)
+        part = base[top : top + rows, left : left + n]
+        return part[:, ::-1] if data.draw(st.integers(0, 4)) == 0 else part
+
+    out, inputs = view(), [view() for _ in range(3)]
+    expected = with_vector_math(*(x.copy() for x in inputs))
+    before = base.copy()
+    for _ in range(2):
+        base[...] = before
+        with_vector_math(*inputs, out=out)
+        assert same(out, expected), last_overlap()
+
+
 # -- The way, and the scratch that it takes -----------------------------------------------------
 
 
