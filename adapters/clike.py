@@ -270,7 +270,7 @@ class Writer:
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
-        begun = not innermost and strips.vectors(self, loop, i, start, stop)
+        begun = any(isinstance(s, For | Guard) for s in loop.body) and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)

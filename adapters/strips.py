@@ -76,8 +76,8 @@ def _address(writer: Writer, access: Node, loop: Loop) -> str | None:
 
 # -- Whole vectors ------------------------------------------------------------------------------
 # Where every function of a strip loop is inline code for vectors, whole vectors go through all of its stages in
-# registers, and the strips are left the rest. Measured on exp(-x*x) * sin(y) over 40,000 doubles, against gcc's own chain
-# of calls into libmvec (1.0): by strips 0.67.
+# registers, and the strips are left the rest. Measured on exp(-x*x) * sin(y) over 40,000 doubles, against gcc's own
+# chain of calls into libmvec (1.0): by strips 0.67.
 
 _INLINE = {"add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "true_divide": "{0} / {1}"}
 _INLINE |= {"negative": "-{0}", "square": "{0} * {0}", "absolute": "_mm512_abs_pd({0})", "sqrt": "_mm512_sqrt_pd({0})"}
