@@ -165,6 +165,16 @@ def test_repeat_calls_look_at_every_thing_that_may_have_changed() -> None:
     assert same(kernel(a, b, c, out=None), a * b + c)
 
 
+def test_repeat_calls_fill_an_output_longer_than_the_operands() -> None:
+    kernel = muladd(2)
+    row, one = np.arange(3.0)[None], np.ones((1, 1))
+    for _ in range(3):
+        for x, y, z in ((row, one, one), (one, one, one)):
+            out = np.full((4, 3), np.nan)
+            kernel(x, y, z, out=out)
+            assert same(out, np.broadcast_to(x * y + z, (4, 3)))
+
+
 @settings(max_examples=150)
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_calls_in_any_order(data: Any, seed: int) -> None:
