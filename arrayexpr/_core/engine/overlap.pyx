@@ -132,7 +132,7 @@ cdef bint mirrored(int rank, const npy_intp *shape, const npy_intp *input, const
 
 
 cdef npy_intp bound(npy_intp length, npy_intp pieces, npy_intp k) noexcept nogil:
-    """Where piece k begins of an odd number of them, so that the pieces are the same from either end."""
+    """Where piece k begins. The pieces are the same from either end, if all are equal or their number is odd."""
     return k * length // pieces if 2 * k < pieces else length - (pieces - k) * length // pieces
 
 

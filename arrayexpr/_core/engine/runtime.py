@@ -180,7 +180,9 @@ class Runtime:
         declared = (*self.program.operands, *self.program.results)
         sources = (*step.sources, *step.targets)
         streams = [source.array(slots) for source in sources]
-        shape = _fitting(step, streams[: len(step.sources)], slots)
+        # An output may be longer than what is broadcast to it.
+        reduces = bool(step.region.reduced)
+        shape = _fitting(step, streams[: len(step.sources)], slots) if reduces else streams[-1].shape
         allocates = bool(self.program.results) and out is None
         kernel.remember(Entry.of(self.recipe, [slots[o.name] for o in declared], streams, shape, allocates))
         if not step.region.reduced and not any(source.views or source.length is not None for source in sources):
