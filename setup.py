@@ -17,23 +17,35 @@ MODULES = [
     "_core/passes/simplify.py",
     "_core/passes/share.py",
     "_core/passes/inline.py",
+    "_core/passes/elements.py",
     "_core/passes/lower.py",
+    "_core/passes/sweep.py",
     "_core/passes/order_axes.py",
     "_core/passes/collapse.py",
     "_core/passes/block.py",
     "_core/passes/strip.py",
     "_core/passes/vectorize.py",
     "_core/passes/parallelize.py",
+    "_core/engine/pool.pyx",
+    "_core/engine/overlap.pyx",
+    "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
     "_core/engine/vector_math.pyx",
 ]
 
+# What a module includes.
+INCLUDED = {
+    "_core/engine/pool.pyx": ["_core/engine/pool.h"],
+    "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
+}
+
 
 def extension(path: str) -> Extension:
-    name = "arrayexpr." + os.path.splitext(path)[0].replace("/", ".")
+    module = "arrayexpr." + os.path.splitext(path)[0].replace("/", ".")
     return Extension(
-        name,
+        module,
         [f"arrayexpr/{path}"],
+        depends=[f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
         include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         extra_compile_args=[] if os.name == "nt" else ["-O2", "-g0"],

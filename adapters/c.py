@@ -38,7 +38,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import UNIT
+from arrayexpr._core.types import FALLING, UNIT
 
 from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 
@@ -255,7 +255,7 @@ def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
 
     What is stored too, or contiguous by its type, is walked by that stride however long it is.
     """
-    return operand not in stored and operand.type.layout[axis] != UNIT
+    return operand not in stored and operand.type.layout[axis] not in (UNIT, FALLING)
 
 
 def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stored: set[Operand]) -> Iterator[str]:

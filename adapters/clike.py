@@ -35,10 +35,11 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed, is_constant
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
 from . import strips
+from .folds import Folds
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,18 +158,18 @@ class Writer:
         self.depth = 1
         self.may_raise: str | None = None
         self._scratch: set[Operand] = set()
-        #: Scratch that each iteration of a loop has for itself.
+        #: Scratch that each iteration of a loop has for itself, and single elements.
         self.automatic = {
             s.operand
-            for outer in enclosed(program.statements)
-            if isinstance(outer, For)
-            for s in enclosed(outer.body)
-            if isinstance(s, Scratch) and is_constant(s)
+            for outer in (*program.statements, *enclosed(program.statements))
+            for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
+            if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
         }
         self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
         self._count = 0
+        self.folds = Folds(self)
 
     # -- statements --
 
@@ -245,15 +246,31 @@ class Writer:
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
+        opened = isinstance(loop, Loop) and self.folds.outermost(loop)
+        if opened:
+            self.folds.start(loop)
         start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
         self._scopes.append(_Scope(self._scopes[-1]))
         if innermost and self._walks(loop):
             # Rows are named, and what does not move is loaded, where the loop runs at all.
             self.line(f"if ({start} {compare} {stop}) {{")
             self.depth += 1
-            self._name_rows(loop)
+            if role != "reduce":
+                self._name_rows(loop)
+        if role == "reduce" and innermost:
+            self.folds.strip(loop, start, stop)
+        else:
+            self._walk(loop, role, start, stop, step, compare)
+        if innermost and self._walks(loop):
+            self.depth -= 1
+            self.line("}")
+        self._scopes.pop()
+        if opened:
+            self.folds.end(loop)
+
+    def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
-        begun = not innermost and strips.vectors(self, loop, i, start, stop)
+        begun = any(isinstance(s, For | Guard) for s in loop.body) and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)
@@ -261,10 +278,22 @@ class Writer:
         self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
         self._block(loop.body)
         self.line("}")
-        if begun or (innermost and self._walks(loop)):
+        if begun:
             self.depth -= 1
             self.line("}")
-        self._scopes.pop()
+
+    def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
+        """A loop that puts what stores would into variables, which are read where the stored elements are."""
+        i = self.names.of("index", loop.index.name)
+        self.line(f"for ({self.dialect.index} {i} = {start}; {i} < {stop}; ++{i}) {{")
+        self.depth += 1
+        for store, variable in variables.items():
+            self._scopes[-1].loaded[Load(store.operand, store.subscripts)] = variable
+        values = self._values([store.value for store in variables])
+        for variable, value in zip(variables.values(), values, strict=True):
+            self.line(f"{variable} = {value};")
+        self.depth -= 1
+        self.line("}")
 
     def bound(self, expression: Node) -> str:
         """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
@@ -327,6 +356,7 @@ class Writer:
         """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
         operand = statement.operand
         name = self.names.of("operand", operand.name)
+        self._scratch.add(operand)
         if operand in self.automatic:
             memory = self.local("m")
             count = math.prod(extent.value for extent in statement.extents if isinstance(extent, Constant))
@@ -348,7 +378,6 @@ class Writer:
             rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
             stride = " * ".join([*rest, str(operand.type.element.itemsize)])
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
-        self._scratch.add(operand)
 
     def _pack(self, statement: Pack) -> None:
         indices = [self.local("k") for _ in statement.extents]
@@ -377,11 +406,12 @@ class Writer:
                 named.append(name)
             values = named
         for store, value in zip(stores, values, strict=True):
-            self.line(f"{self._place(store)} = {value};")
+            self.line(f"{self.place(store)} = {value};")
 
     # -- addresses --
 
-    def _place(self, access: Load | Store) -> str:
+    def place(self, access: Load | Store) -> str:
+        """The element that is loaded or stored, as an lvalue."""
         operand = access.operand
         const = "" if isinstance(access, Store) else "const "
         c_type = self.type(operand.type.element)
@@ -392,8 +422,12 @@ class Writer:
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
-        if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
-            return f"{row.name}[{self.integer(moving[0][1])}]"
+        size = operand.type.element.itemsize
+        if len(moving) == 1 and self.stride(operand, row.axes[0]) in (str(size), str(-size)):
+            subscript = self.integer(moving[0][1])
+            if self.stride(operand, row.axes[0]) == str(-size):
+                subscript = f"-{self._wrap(subscript)}"
+            return f"{row.name}[{subscript}]"
         return f"*({const}{c_type} *)(({const}char *){row.name}{self.offset(operand, moving)})"
 
     def offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
@@ -418,6 +452,8 @@ class Writer:
         known = operand.type.layout[axis]
         if known == UNIT:
             return str(size)
+        if known == FALLING:
+            return str(-size)
         if known == BROADCAST:
             return "0"
         for fact in self._facts[-1]:
@@ -436,6 +472,7 @@ class Writer:
             raise UnsupportedError(f"element type {t} has no {self.dialect.name} form") from None
 
     def local(self, letter: str) -> str:
+        """A new name."""
         self._count += 1
         return self.names.of("value", f"{letter}{self._count}")
 
@@ -531,7 +568,7 @@ class Writer:
     def _load(self, node: Load) -> tuple[str, int]:
         if node in self._scopes[-1].loaded:
             return self._scopes[-1].loaded[node], _ATOM
-        place = self._place(node)
+        place = self.place(node)
         if node.type.element is BOOL:
             # Any byte but 0 is true, as in NumPy.
             return f"({place} != 0)", _ATOM

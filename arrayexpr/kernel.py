@@ -7,7 +7,7 @@ import inspect
 import keyword
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,14 +85,34 @@ def emit(program: Program, language: str = "c") -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How a kernel is to be made."""
+
+    target: Target | None = None
+    threads: int | None = None
+    contract: str = "exact"
+    vector_math: bool | None = None
+
+    def machine(self) -> tuple[Target, int]:
+        """The machine to schedule for, and the number of threads that is fixed; 0 where none is."""
+        target = self.target or targets.detect()
+        if self.vector_math is not None:
+            target = replace(target, vector_math=self.vector_math)
+        if self.threads is not None:
+            return target.with_cores(self.threads), self.threads
+        return target, 0 if self.target is None else target.cores
+
+
 class _Compiled:
     """One program, planned on first use."""
 
-    def __init__(self, program: Program, target: Target, contract: str = "exact"):
+    def __init__(self, program: Program, options: _Options):
+        target, fixed = options.machine()
         self.source = program
         self.target = target
-        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=contract)
-        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target))
+        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract)
+        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target, threads=fixed))
 
     @property
     def plan(self) -> Plan:
@@ -112,8 +132,8 @@ def compile(
     Operands are arrays of the element types and ranks that the program declares, in any layout. `out`
     is an array for the result, a tuple where there are several. C is compiled when the first call of
     a kind of layout comes, and kept on disk; without a compiler the interpreter runs the program.
-    `threads` is how many to use, else `ARRAYEXPR_NUM_THREADS`; `vector_math=False` takes functions such as `exp` from
-    C's scalar library, else `ARRAYEXPR_VECTOR_MATH`.
+    `threads` is how many to use, for good; else it is what `get_num_threads` says at each call.
+    `vector_math=False` takes functions such as `exp` from C's scalar library, else `ARRAYEXPR_VECTOR_MATH`.
 
     >>> import numpy as np, arrayexpr
     >>> a = arrayexpr.array("a", "float64", 2)
@@ -122,7 +142,7 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _target(target, threads, vector_math), contract)
+    compiled = _Compiled(program, _Options(target, threads, contract, vector_math))
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
         return compiled.runtime.run(made, args, out)
@@ -133,23 +153,15 @@ def compile(
     return made
 
 
-def _target(target: Target | None, threads: int | None, vector_math: bool | None) -> Target:
-    chosen = target or targets.detect()
-    if vector_math is not None:
-        chosen = replace(chosen, vector_math=vector_math)
-    return chosen if threads is None else chosen.with_cores(threads)
-
-
 class _Traced:
     """A function written for NumPy, traced anew for each combination of element types and ranks."""
 
-    def __init__(self, function: Callable[..., Any], target: Target | None, contract: str):
+    def __init__(self, function: Callable[..., Any], options: _Options):
         self.function = function
         name = function.__name__
         # A lambda's name, `<lambda>`, is no program's.
         self.name = name if name.isidentifier() and not keyword.iskeyword(name) else "kernel"
-        self.target = target
-        self.contract = contract
+        self.options = options
         self.compiled: dict[tuple[Any, ...], _Compiled] = {}
         self.lock = threading.Lock()
         parameters = inspect.signature(function).parameters.values()
@@ -185,7 +197,7 @@ class _Traced:
                 compiled = self.compiled.get(key)
                 if compiled is None:
                     program = trace(self.function, *key, name=self.name)
-                    compiled = _Compiled(program, self.target or targets.detect(), self.contract)
+                    compiled = _Compiled(program, self.options)
                     self.compiled[key] = compiled
         return compiled
 
@@ -223,9 +235,7 @@ def kernel(
     """
     if function is None:
         return functools.partial(kernel, target=target, threads=threads, contract=contract, vector_math=vector_math)
-    if target is not None or threads is not None or vector_math is not None:
-        target = _target(target, threads, vector_math)
-    traced = _Traced(function, target, contract)
+    traced = _Traced(function, _Options(target, threads, contract, vector_math))
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:
         args = traced.bind(args, keywords)
@@ -273,7 +283,7 @@ def explain(what: Any, *arrays: Any) -> str:
     kernel made by `kernel` needs them, since its program depends on their types.
     """
     if isinstance(what, Program):
-        compiled = _Compiled(what, what.target or targets.detect())
+        compiled = _Compiled(what, _Options(what.target))
     elif hasattr(what, "traced"):
         if not arrays and what.traced.names:
             raise TypeError(f"explain of {what.__name__} needs its arguments: their types decide the program")
@@ -305,7 +315,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         if not isinstance(step, RegionStep):
             lines.append(f"Step {number}: {type(step).__name__} by NumPy or the interpreter")
             continue
-        lines.append(f"Step {number}: {step.assign!r}")
+        lines.append(f"Step {number}: " + "; ".join(map(repr, step.assigns)))
         if not step.region.codes:
             lines.append("  run by the interpreter: no compiled code")
         for code in dict.fromkeys(step.region.codes.values()):

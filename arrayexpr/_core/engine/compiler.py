@@ -29,10 +29,11 @@ from ..errors import CompilerWarning
 #: -fwrapv: integers wrap, as in NumPy. -ffp-contract=off: no fused multiply-add, whose bits differ.
 #: -fno-tree-slp-vectorize: gcc 12 makes x + (double)(float)x of two neighbours 2 * x, in the parts of a complex
 #: number for one; no kernel measured was slower without.
+#: -fno-strict-aliasing: operands of two element types may be views of the same memory.
 #: -fno-math-errno and -fno-trapping-math change no value; with them gcc vectorises sqrt and selections.
 FLAGS = (
     "-std=gnu99", "-O3", "-march=native", "-fPIC", "-shared", "-fwrapv", "-ffp-contract=off", "-fno-math-errno",
-    "-fno-trapping-math", "-fno-tree-slp-vectorize", "-w",
+    "-fno-trapping-math", "-fno-tree-slp-vectorize", "-fno-strict-aliasing", "-w",
 )  # fmt: skip
 _DIGEST = 32
 _TIMEOUT_S = 300
@@ -87,7 +88,7 @@ def _identity(command: tuple[str, ...]) -> str:
     return f"{version}\n{platform.machine()}\n{processor}"
 
 
-def load(source: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes.CDLL]:
+def load(source: str, name: str) -> tuple[int, ctypes.CDLL]:
     """The address of a function of a C source, and the library that it lives in.
 
     Raises CompileFailed where there is no compiler or it fails. A cache that cannot be used costs a
@@ -98,21 +99,20 @@ def load(source: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes
         given = os.environ.get("CC", "").strip()
         found = f"CC is {given!r}, which is no program" if given else "no C compiler found"
         raise CompileFailed(f"{found}: expected cc, gcc or clang on the path, or CC to name one")
-    flags = (*FLAGS, "-fopenmp") if openmp else FLAGS
-    digest = hashlib.sha256("\0".join((source, *flags, *command, _identity(command))).encode()).hexdigest()
+    digest = hashlib.sha256("\0".join((source, *FLAGS, *command, _identity(command))).encode()).hexdigest()
     directory = _private_directory()
     if directory is None:
         with tempfile.TemporaryDirectory(prefix="arrayexpr-") as temporary:
             path = Path(temporary) / f"{digest}.so"
-            _compile(command, flags, source, path)
-            return _open(path, symbol)
+            _compile(command, source, path)
+            return _open(path, name)
     path = directory / f"{digest}.so"
     if _intact(path):
         # One that is whole and does not load was made for another system.
         with contextlib.suppress(CompileFailed):
-            return _open(path, symbol)
+            return _open(path, name)
     try:
-        _build(command, flags, source, directory, path)
+        _build(command, source, directory, path)
     except OSError as error:
         _warn_once(
             f"the kernel cache {directory} cannot be written ({error.strerror or error}): "
@@ -121,23 +121,28 @@ def load(source: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes
         )
         with tempfile.TemporaryDirectory(prefix="arrayexpr-") as temporary:
             path = Path(temporary) / f"{digest}.so"
-            _compile(command, flags, source, path)
-            return _open(path, symbol)
+            _compile(command, source, path)
+            return _open(path, name)
     try:
-        return _open(path, symbol)
+        return _open(path, name)
     except CompileFailed:
         path.unlink(missing_ok=True)
         raise
 
 
-def _open(path: Path, symbol: str) -> tuple[int, ctypes.CDLL]:
+def symbol(library: ctypes.CDLL, name: str) -> int:
+    """The address of a function of a library."""
+    address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+def _open(path: Path, name: str) -> tuple[int, ctypes.CDLL]:
     try:
         library = ctypes.CDLL(str(path))
-        address = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
+        return symbol(library, name), library
     except (OSError, AttributeError) as error:
-        raise CompileFailed(f"compiled kernel {symbol} cannot be loaded: {error}") from error
-    assert address is not None
-    return address, library
+        raise CompileFailed(f"compiled kernel {name} cannot be loaded: {error}") from error
 
 
 def _private_directory() -> Path | None:
@@ -176,12 +181,12 @@ def _seal(path: Path, library: bytes) -> bytes:
     return hashlib.sha256(path.stem.encode() + library).digest()
 
 
-def _build(command: tuple[str, ...], flags: tuple[str, ...], source: str, directory: Path, path: Path) -> None:
+def _build(command: tuple[str, ...], source: str, directory: Path, path: Path) -> None:
     """Compile to a name of our own, then rename: another process sees all of an entry or nothing."""
     handle, name = tempfile.mkstemp(suffix=".so", prefix=".new-", dir=directory)
     os.close(handle)
     try:
-        _compile(command, flags, source, Path(name))
+        _compile(command, source, Path(name))
         data = Path(name).read_bytes()
         with open(name, "ab") as file:
             file.write(_seal(path, data))
@@ -192,8 +197,8 @@ def _build(command: tuple[str, ...], flags: tuple[str, ...], source: str, direct
             os.unlink(name)
 
 
-def _compile(command: tuple[str, ...], flags: tuple[str, ...], source: str, path: Path) -> None:
-    arguments = [*command, *flags, "-x", "c", "-", "-o", str(path), "-lm"]
+def _compile(command: tuple[str, ...], source: str, path: Path) -> None:
+    arguments = [*command, *FLAGS, "-x", "c", "-", "-o", str(path), "-lm"]
     try:
         done = subprocess.run(arguments, input=source, capture_output=True, text=True, timeout=_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:

@@ -15,7 +15,19 @@ class Code:
     library: Any
     program: Program
     source: str
-    def __init__(self, address: int, rank: int, tiled: bool, library: Any, program: Program, source: str) -> None: ...
+    tile: int
+    def __init__(
+        self,
+        address: int,
+        rank: int,
+        tiled: bool,
+        library: Any,
+        program: Program,
+        source: str,
+        *,
+        scratch: int = 0,
+        tile: int = 64,
+    ) -> None: ...
 
 class Region:
     count: int
@@ -29,10 +41,16 @@ class Region:
         *,
         tile_bytes: int,
         threads: int,
+        work: float = 0,
         raises: str = "",
     ) -> None: ...
-    def decide(self, streams: list[np.ndarray[Any, Any]]) -> Code | None: ...
-    def execute(self, streams: list[np.ndarray[Any, Any]]) -> bool: ...
+    def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
+    def execute(
+        self,
+        streams: list[np.ndarray[Any, Any]],
+        overlaps: Callable[[Any, Any], bool],
+        shape: tuple[int, ...] | None = None,
+    ) -> int: ...
 
 class Recipe:
     region: Region
@@ -50,7 +68,7 @@ class Recipe:
 
 class Entry:
     @staticmethod
-    def of(recipe: Recipe, arrays: list[Any], streams: list[Any], allocates: bool) -> Entry: ...
+    def of(recipe: Recipe, arrays: list[Any], streams: list[Any], shape: tuple[int, ...], allocates: bool) -> Entry: ...
 
 class Kernel:
     __name__: str
@@ -63,4 +81,5 @@ class Kernel:
     def remember(self, entry: Entry) -> None: ...
 
 def allocate_like(inputs: list[Any], shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]: ...
+def last_overlap() -> tuple[str, int]: ...
 def walks_itself(array: Any) -> bool: ...

@@ -4,8 +4,8 @@
 A call first looks among the layouts seen last (`Entry`, compared number by number). Else the layouts
 are canonicalised (`Problem`): axes of length 1 dropped, falling axes flipped, axes ordered by the bytes
 they move, joined where memory goes on. What is left makes the signature: the rank, and per stream
-whether the inner axis is contiguous, broadcast or strided. Not the lengths and strides themselves: a
-new shape never compiles.
+whether the inner axis is contiguous, from its start or its end, broadcast or strided. Not the lengths and
+strides themselves: a new shape never compiles.
 """
 
 cimport numpy as cnp
@@ -17,7 +17,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
-import os
+from . cimport overlap, pool
+from .sweep cimport NO_MEMORY, Nest, sweep
 
 cnp.import_array()
 
@@ -65,20 +66,8 @@ cdef int NEST = SPARE
 
 # Below this many elements a call keeps the GIL: letting it go and taking it back costs some 50 ns.
 cdef npy_intp KEEP_GIL = 2048
-# Below this many bytes threads cost more than they gain: waking a team takes some 5 us.
-cdef npy_intp PARALLEL_BYTES = 1 << 20
-
-# A forked child has none of its parent's threads, and OpenMP would wait for them for ever.
-cdef bint _forked = False
-
-
-def _after_fork():
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+# Below so many nanoseconds of estimated work a call stays in its thread: see `_threads`.
+cdef double SERIAL_NS = 50000
 
 # Layouts remembered number by number, for repeat calls.
 cdef int MAX_ENTRIES = 8
@@ -87,8 +76,10 @@ cdef int MAX_ENTRIES = 8
 cdef class Code:
     """One compiled specialisation."""
 
-    def __init__(self, address, int rank, bint tiled, library, program, str source):
+    def __init__(self, address, int rank, bint tiled, library, program, str source, *, scratch=0, int tile=64):
         self.function = <kernel_function><uintptr_t>address
+        self.scratch = <scratch_function><uintptr_t>scratch
+        self.tile = tile if tiled else 0
         self.rank = rank
         self.tiled = tiled
         self.library = library
@@ -106,9 +97,10 @@ cdef inline npy_intp _abs(npy_intp x) noexcept nogil:
 cdef class Problem:
     """Streams over one shape, brought to canonical form."""
 
-    def __cinit__(self, int count):
+    def __cinit__(self, int count, int outputs=1):
         self.count = count
-        cdef npy_intp *memory = <npy_intp *>calloc(AXES + count * (AXES + 3), sizeof(npy_intp))
+        self.outputs = outputs
+        cdef npy_intp *memory = <npy_intp *>calloc(2 * AXES + count * (AXES + 3), sizeof(npy_intp))
         if memory == NULL:
             raise MemoryError()
         self.shape = memory
@@ -116,6 +108,7 @@ cdef class Problem:
         self.offsets = self.strides + count * AXES
         self.low = self.offsets + count
         self.high = self.low + count
+        self.reduced = self.high + count
 
     def __dealloc__(self):
         free(self.shape)
@@ -128,7 +121,7 @@ cdef class Problem:
         cdef npy_intp weight[MAX_AXES]
         cdef int order[MAX_AXES]
         cdef npy_intp length, w, step
-        cdef bint rises, falls, joined
+        cdef bint rises, falls, joined, reduces = False
         self.elements = 1
         for s in range(n):
             self.offsets[s] = 0
@@ -136,6 +129,7 @@ cdef class Problem:
         for k in range(rank):
             length = shape[k]
             self.elements *= length
+            reduces |= self.reduced[k] and length != 1
             if length == 1:
                 continue
             rises = falls = False
@@ -145,7 +139,12 @@ cdef class Problem:
                 rises |= step > 0
                 falls |= step < 0
                 # A store reads and writes its line, so it counts twice.
-                w += _abs(step) * (2 if s == n - 1 else 1)
+                w += _abs(step) * (2 if s >= n - self.outputs else 1)
+            if self.direction:
+                step = strides[(n - 1) * AXES + k]
+                w = _abs(step)
+                falls = step * self.direction < 0
+                rises = not falls
             if falls and not rises:
                 for s in range(n):
                     self.offsets[s] += (length - 1) * strides[s * AXES + k]
@@ -164,6 +163,9 @@ cdef class Problem:
         # Apply the order, right-aligned, and join axes where every stream goes on in memory.
         for k in range(left):
             lengths[k] = shape[order[k]]
+            row[k] = self.reduced[order[k]]
+        for k in range(left):
+            self.reduced[AXES - left + k] = row[k]
         for s in range(n):
             for k in range(left):
                 row[k] = strides[s * AXES + order[k]]
@@ -173,7 +175,7 @@ cdef class Problem:
             shape[AXES - left + k] = lengths[k]
         cdef int first = AXES - left, place = AXES - 1
         for k in range(AXES - 2, first - 1, -1):
-            joined = True
+            joined = self.reduced[k] == self.reduced[place]
             for s in range(n):
                 if strides[s * AXES + k] != strides[s * AXES + place] * shape[place]:
                     joined = False
@@ -183,11 +185,14 @@ cdef class Problem:
             else:
                 place -= 1
                 shape[place] = shape[k]
+                self.reduced[place] = self.reduced[k]
                 for s in range(n):
                     strides[s * AXES + place] = strides[s * AXES + k]
         self.rank = AXES - place if left else 0
+        self.reduces = reduces
         for k in range(AXES - self.rank):
             shape[k] = 1
+            self.reduced[k] = False
             for s in range(n):
                 strides[s * AXES + k] = 0
         for s in range(n):
@@ -199,15 +204,50 @@ cdef class Problem:
                     self.low[s] += step
                 else:
                     self.high[s] += step
-        self._find_tile(itemsize, tile_bytes)
+        self.tile = False
+        if reduces:
+            self._reduced_within()
+        else:
+            self._find_tile(itemsize, tile_bytes)
+        self.whole = 0
+        for k in range(AXES - self.rank, AXES):
+            if self.reduced[k]:
+                self.whole |= 1ULL << k
         return 0
+
+    cdef int _reduced_within(self) except -1:
+        """Bring the reduced axes into the nest, which the axes around it are walked for."""
+        cdef int first = AXES - self.rank, k, j, s
+        cdef npy_intp step
+        if self.rank <= NEST:
+            return 0
+        for k in range(AXES - 2, first - 1, -1):
+            # An axis that is reduced sinks past the kept ones after it.
+            j = k
+            while self.reduced[j] and j + 1 < AXES and not self.reduced[j + 1]:
+                self.shape[j], self.shape[j + 1] = self.shape[j + 1], self.shape[j]
+                self.reduced[j], self.reduced[j + 1] = self.reduced[j + 1], self.reduced[j]
+                for s in range(self.count):
+                    step = self.strides[s * AXES + j]
+                    self.strides[s * AXES + j] = self.strides[s * AXES + j + 1]
+                    self.strides[s * AXES + j + 1] = step
+                j += 1
+        return 0
+
+    cdef bint fits_nest(self) noexcept:
+        """Whether every reduced axis is one of the nest's."""
+        cdef int k
+        for k in range(AXES - self.rank, AXES - NEST):
+            if self.reduced[k]:
+                return False
+        return True
 
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1:
         """Bring the axis that conflicts most next to the inner one, where the data leave the first cache."""
         cdef int n = self.count, s, k, best = -1
         cdef npy_intp votes, most = 0, step
         self.tile = False
-        if self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
+        if self.direction or self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
             return 0
         for k in range(AXES - self.rank, AXES - 1):
             votes = 0
@@ -231,9 +271,9 @@ cdef class Problem:
         return 0
 
     cdef bytes key(self, const int *itemsize):
-        """The signature: rank of the nest, whether it is tiled, and the class of each stream."""
+        """The signature: rank of the nest, whether it is tiled, the class of each stream; last, a bit per reduced axis."""
         cdef int s, axis
-        cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count)
+        cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count + self.reduces)
         cdef char *text = PyBytes_AS_STRING(result)
         cdef npy_intp step
         cdef char code
@@ -243,8 +283,13 @@ cdef class Problem:
             code = 0
             for axis in range(AXES - 2 if self.tile else AXES - 1, AXES):
                 step = self.strides[s * AXES + axis]
-                code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 2))
+                code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2))
             text[2 + s] = code
+        if self.reduces:
+            code = 0
+            for axis in range(AXES - NEST, AXES):
+                code = <char>(code * 2 + (self.reduced[axis] != 0))
+            text[2 + self.count] = code
         return result
 
 
@@ -254,13 +299,17 @@ cdef class Region:
     `build(key)` makes the code for a signature, or None where nothing can be compiled.
     """
 
-    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, str raises=""):
+    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, double work=0,
+                 str raises="", int outputs=1, tuple reduced=()):
         self.count = len(itemsizes)
+        self.outputs = outputs
+        self.reduced = reduced
         self.expression = expression
         self.codes = {}
         self.build = build
         self.tile_bytes = tile_bytes
         self.threads = threads
+        self.work = work
         self.raises = raises
         self.itemsize = <int *>malloc(self.count * sizeof(int))
         if self.itemsize == NULL:
@@ -271,11 +320,14 @@ cdef class Region:
     def __dealloc__(self):
         free(self.itemsize)
 
-    cdef Problem problem(self, list streams):
-        """The problem of arrays that broadcast to the last one, the output."""
+    cdef Problem problem(self, list streams, tuple shape):
+        """The problem of arrays that broadcast to a shape."""
         cdef PyObject *few[16]
         cdef PyObject **arrays = &few[0]
+        cdef npy_intp dims[MAX_AXES]
         cdef int s
+        for s in range(len(shape)):
+            dims[s] = shape[s]
         if self.count > 16:
             arrays = <PyObject **>malloc(self.count * sizeof(PyObject *))
             if arrays == NULL:
@@ -283,19 +335,21 @@ cdef class Region:
         for s in range(self.count):
             arrays[s] = <PyObject *>streams[s]
         try:
-            return _problem(self, arrays)
+            return _problem(self, arrays, len(shape), dims)
         finally:
             if self.count > 16:
                 free(arrays)
 
     cdef Code decide_problem(self, Problem problem):
-        if problem.rank == 0 or problem.elements == 0:
+        if (problem.rank == 0 or problem.elements == 0) and not self.reduced:
             # Of one element no stride matters, and of none nothing does: whatever there is will do.
             for code in self.codes.values():
                 if code is not None:
                     return <Code>code
             if problem.elements == 0:
                 return None
+        if not problem.fits_nest():
+            return None
         cdef bytes key = problem.key(self.itemsize)
         code = self.codes.get(key)
         if code is not None:
@@ -304,7 +358,7 @@ cdef class Region:
 
     def _make(self, bytes key):
         # Beyond the budget every layout shares the generic kernels: one by rows, one by tiles.
-        generic = bytes([NEST, key[1]]) + bytes([10 if key[1] else 2] * self.count)
+        generic = bytes([NEST, key[1]]) + bytes([10 if key[1] else 2] * self.count) + key[2 + self.count:]
         if key != generic and self._full():
             code = self._generic(generic)
         else:
@@ -326,87 +380,95 @@ cdef class Region:
             self.codes.setdefault(key, code)
         return self.codes[key]
 
-    def decide(self, list streams not None):
-        """The code for arrays that broadcast to the last one; None where nothing can be compiled."""
-        return self.decide_problem(self.problem(streams))
+    def decide(self, list streams not None, tuple shape=None):
+        """The code for arrays that broadcast to a shape, the last one's; None where nothing can be compiled."""
+        return self.decide_problem(self.problem(streams, streams[self.count - 1].shape if shape is None else shape))
 
-    def execute(self, list streams not None):
-        """Run on arrays that broadcast to the last one, the output. Returns whether there was code for it.
+    def execute(self, list streams not None, overlaps not None, tuple shape=None):
+        """Run on arrays that broadcast to a shape, the last one's.
 
-        The arrays are aligned, native, of the region's element types, and do not partly overlap the output.
+        The arrays are aligned, native, and of the region's element types. An output has length 1 along the axes
+        that are reduced. `overlaps` says of two arrays, exactly, whether one partly overlaps the other; where the
+        region reduces, or has several outputs, none does. Returns 1, 2 where an operand had to be copied, and 0
+        where nothing was run, since there is no code.
         """
         cdef int s
-        cdef Problem problem = self.problem(streams)
+        cdef Code code
+        cdef Problem problem = self.problem(streams, streams[self.count - 1].shape if shape is None else shape)
         if problem.elements == 0:
-            return True
-        cdef Code code = self.decide_problem(problem)
-        if code is None:
-            return False
+            return 0 if self.reduced else 1
         cdef char **data = <char **>malloc(self.count * sizeof(char *))
         if data == NULL:
             raise MemoryError()
         try:
             for s in range(self.count):
                 data[s] = PyArray_BYTES(<PyObject *>streams[s]) + problem.offsets[s]
+            if not self.reduced and self.outputs == 1:
+                return run_overlapping(self, problem, data, streams, overlaps)
+            code = self.decide_problem(problem)
+            if code is None:
+                return 0
             self.run(code, problem, data)
+            return 1
         finally:
             free(data)
-        return True
+
+    cdef Nest _nest(self, Code code, Problem problem) noexcept:
+        """What the walk needs to know; the streams' data are left to set."""
+        cdef Nest nest
+        nest.function = code.function
+        nest.scratch = code.scratch
+        nest.inner = code.rank
+        nest.tile = code.tile
+        nest.rank = problem.rank
+        nest.count = self.count
+        nest.whole = problem.whole
+        nest.shape = problem.shape
+        nest.strides = problem.strides
+        nest.data = NULL
+        return nest
 
     cdef int run(self, Code code, Problem problem, char **data) except -1:
-        """Call the code on every block of its rank; `data` is consumed."""
-        cdef int n = self.count, s, status = 0
-        cdef Array few[16]
-        cdef Array *arrays = &few[0]
-        if n > 16:
-            arrays = <Array *>malloc(n * sizeof(Array))
-        if arrays == NULL:
-            raise MemoryError()
-        cdef int first = AXES - code.rank
-        for s in range(n):
-            arrays[s].data = data[s]
-            arrays[s].shape = problem.shape + first
-            arrays[s].strides = problem.strides + s * AXES + first
-        cdef int threads = self.threads
-        if threads > 1 and (_forked or problem.elements * self.itemsize[n - 1] < PARALLEL_BYTES):
-            threads = 1
+        """Call the code on all of the problem, in threads where that pays."""
+        cdef int status
+        cdef Nest nest = self._nest(code, problem)
+        nest.data = data
+        cdef int threads = 1
         if problem.elements < KEEP_GIL:
-            status = _walk(code, problem, arrays, threads)
+            status = sweep(&nest, 1)
         else:
+            if not problem.direction:
+                threads = self._threads(problem)
             with nogil:
-                status = _walk(code, problem, arrays, threads)
-        if arrays != &few[0]:
-            free(arrays)
-        if status != 0:
-            raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+                status = sweep(&nest, threads)
+        if status:
+            self._fail(status)
         return 0
 
+    cdef int _threads(self, Problem problem) noexcept:
+        """How many threads a call is worth.
 
-cdef int _walk(Code code, Problem problem, Array *arrays, int threads) noexcept nogil:
-    """The axes beyond the nest's rank, as an odometer around the kernel."""
-    cdef int rank = problem.rank, s, k, status = 0
-    cdef int last = AXES - code.rank - 1, first = AXES - rank
-    cdef kernel_function function = code.function
-    if first > last:
-        return function(arrays, NULL, threads)
-    cdef npy_intp counter[MAX_AXES]
-    for k in range(first, last + 1):
-        counter[k - first] = 0
-    while True:
-        status |= function(arrays, NULL, threads)
-        k = last
-        while k >= first:
-            counter[k - first] += 1
-            if counter[k - first] < problem.shape[k]:
-                for s in range(problem.count):
-                    arrays[s].data = <char *>arrays[s].data + problem.strides[s * AXES + k]
-                break
-            counter[k - first] = 0
-            for s in range(problem.count):
-                arrays[s].data = <char *>arrays[s].data - (problem.shape[k] - 1) * problem.strides[s * AXES + k]
-            k -= 1
-        if k < first:
-            return status
+        Waking one costs 2 us and at times 25, so that half of 50 us is the least that pays. Arithmetic and
+        memory take their time at once, so that the longer counts: 0.008 ns a byte in the second cache.
+        """
+        cdef int threads = self.threads if self.threads else pool.setting(), s
+        cdef npy_intp bytes = 0
+        cdef double each
+        if threads < 2:
+            return 1
+        for s in range(self.count):
+            if problem.high[s] - problem.low[s] > self.itemsize[s]:
+                bytes += self.itemsize[s]
+        each = max(self.work, 0.008 * bytes)
+        return threads if problem.elements * each >= SERIAL_NS else 1
+
+    def _fail(self, int status):
+        if status & NO_MEMORY:
+            raise MemoryError("no memory for the scratch of a kernel")
+        raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+
+
+include "overlap.pxi"
 
 
 def allocate_like(list inputs not None, tuple shape, dtype):
@@ -640,7 +702,7 @@ cdef class Recipe:
             if PyArray_CheckExact(target):
                 memcpy(entry.layouts + k * 2 * MAX_AXES, PyArray_DIMS(target), self.ranks[k] * sizeof(npy_intp))
                 memcpy(entry.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(target), self.ranks[k] * sizeof(npy_intp))
-        entry.problem = _problem(self.region, arrays)
+        entry.problem = _problem(self.region, arrays, PyArray_NDIM(arrays[n - 1]), PyArray_DIMS(arrays[n - 1]))
         entry.finish()
         if entry.code is None:
             return None
@@ -648,11 +710,13 @@ cdef class Recipe:
         return entry.run(args, taken, out, result, found)
 
 
-cdef Problem _problem(Region region, PyObject **arrays):
-    """The problem of arrays that broadcast to the last one, the output; NULL stands for a number."""
-    cdef int n = region.count, s, k, own, rank = PyArray_NDIM(arrays[n - 1])
-    cdef Problem problem = Problem(n)
-    memcpy(problem.shape, PyArray_DIMS(arrays[n - 1]), rank * sizeof(npy_intp))
+cdef Problem _problem(Region region, PyObject **arrays, int rank, npy_intp *dims):
+    """The problem of arrays that broadcast to a shape; NULL stands for a number."""
+    cdef int n = region.count, s, k, own
+    cdef Problem problem = Problem(n, region.outputs)
+    memcpy(problem.shape, dims, rank * sizeof(npy_intp))
+    for axis in region.reduced:
+        problem.reduced[<int>axis] = True
     for s in range(n):
         if arrays[s] == NULL:
             continue
@@ -681,7 +745,7 @@ cdef class Entry:
         free(self.same)
 
     @staticmethod
-    def of(Recipe recipe not None, list arrays not None, list streams not None, bint allocates):
+    def of(Recipe recipe not None, list arrays not None, list streams not None, tuple shape, bint allocates):
         """The entry of a call of `resolve`: its operands, the result where there is one, and the streams on them."""
         cdef Entry self = Entry.__new__(Entry, recipe)
         cdef int s, k, n = recipe.region.count
@@ -691,9 +755,16 @@ cdef class Entry:
             array = <PyObject *>arrays[k]
             memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), recipe.ranks[k] * sizeof(npy_intp))
             memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), recipe.ranks[k] * sizeof(npy_intp))
-        self.problem = recipe.region.problem(streams)
+        self.problem = recipe.region.problem(streams, shape)
+        self.fixed = []
         for s in range(n):
-            self.starts[s] = PyArray_BYTES(<PyObject *>streams[s]) - PyArray_BYTES(<PyObject *>arrays[recipe.source[s]])
+            if recipe.source[s] < 0:
+                # A length: the same in every call of these layouts.
+                self.fixed.append(streams[s])
+                self.starts[s] = <npy_intp>PyArray_BYTES(<PyObject *>streams[s])
+            else:
+                self.starts[s] = (PyArray_BYTES(<PyObject *>streams[s])
+                                  - PyArray_BYTES(<PyObject *>arrays[recipe.source[s]]))
         self.finish()
         return self
 
@@ -752,25 +823,28 @@ cdef class Entry:
         return self.run(args, taken, out, result, found)
 
     cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found):
-        """Run, where no input partly overlaps the output."""
+        """Run, unless an input overlaps the output so that a whole operand has to be copied."""
         cdef Recipe recipe = self.recipe
         cdef Problem problem = self.problem
         cdef int n = recipe.region.count, m = recipe.given, s, k
         cdef char *data[16]
         cdef char *low
         cdef char *high
+        cdef bint overlaps = False
         for s in range(n):
             k = recipe.source[s]
-            data[s] = (PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
+            data[s] = (NULL if k < 0 else PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
         if not self.allocates:
             low = data[n - 1] + problem.low[n - 1]
             high = data[n - 1] + problem.high[n - 1]
             for s in range(n - 1):
                 if (data[s] + problem.low[s] < high and low < data[s] + problem.high[s]
                         and not (self.same[s] and data[s] == data[n - 1])):
-                    return None
+                    overlaps = problem.elements > 0
+        if overlaps and (problem.reduces or not run_overlapping(recipe.region, problem, &data[0], None, None)):
+            return None
         found[0] = True
-        if problem.elements:
+        if problem.elements and not overlaps:
             recipe.region.run(self.code, problem, &data[0])
         if self.allocates and recipe.ranks[m] == 0:
             Py_INCREF(result)

@@ -2,67 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Node, Operand, transform
+from ..nodes import Assign, Cast, Node, Operand, Reduce, Scratch, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
 from ..passes.lower import lower
-from ..passes.parallelize import parallelize
 from ..passes.strip import strip
+from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
-from ..types import BROADCAST, STRIDED, UNIT
-from .compiler import CompileFailed, load, warn_interpreted
+from ..types import BROADCAST, FALLING, STRIDED, UNIT
+from .compiler import CompileFailed, load, symbol, warn_interpreted
 from .dispatch import Code
 
-_CLASSES = (UNIT, BROADCAST, STRIDED)
+_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING)
 
 
-def stream_program(value: Node, streams: list[Operand], output: Operand, key: bytes, target: Target) -> Program:
+def stream_program(
+    values: Sequence[Node],
+    streams: Sequence[Operand],
+    outputs: Sequence[Operand],
+    varies: Sequence[tuple[bool, bool]],
+    key: bytes,
+    target: Target,
+) -> Program:
     """The program of one region for a signature: streams of the nest's rank, typed by their stride classes.
 
-    `value` is over the scalar operands `streams`; `key` is a `Problem`'s: the rank, whether the last two
-    axes are tiled, and a class per stream and axis.
+    `values` are over the scalar operands `streams`, one for each of `outputs`. `varies` says of streams and
+    outputs whether they have more than one element along the axes that are kept, and along those that are
+    reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, whether
+    the last two axes are tiled, a class per stream and axis, a bit for each of the nest's axes that is reduced.
     """
     rank, tiled = key[0], bool(key[1])
+    count = len(streams) + len(outputs)
+    bits = key[2 + count] if len(key) > 2 + count else 0
+    reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
     new: dict[Node, Node] = {}
-    for stream, code in zip([*streams, output], key[2:], strict=True):
+    for place, (stream, code) in enumerate(zip([*streams, *outputs], key[2:], strict=False)):
         classes = [_CLASSES[code >> 2], _CLASSES[code & 3]] if tiled else [_CLASSES[code]]
-        layout = (STRIDED,) * (rank - len(classes)) + tuple(classes)
+        layout = [STRIDED] * (rank - len(classes)) + classes
+        for axis in range(rank):
+            if not varies[place][axis in reduced]:
+                layout[axis] = BROADCAST
         # A stream that walks in no known way has nothing but its rank.
-        new[stream] = Operand(stream.name, stream.type.element.array(rank, layout))
-    mapped = transform((value,), new.get)[value]
+        new[stream] = Operand(stream.name, stream.type.element.array(rank, tuple(layout)))
+
+    mapped = _mapped(values, new, reduced)
+    assigns = []
+    for value, output, (_, whole) in zip(values, outputs, varies[len(streams) :], strict=True):
+        goal = new[output]
+        if not whole and reduced:
+            goal = View(goal, tuple(Slice(0, 1) if axis in reduced else Slice() for axis in range(rank)))
+        assigns.append(Assign(goal, mapped[value]))
     program = Program(
         "kernel",
         [_operand(new[s]) for s in streams],
-        [Assign(new[output], mapped)],
-        [_operand(new[output])],
+        assigns,
+        [_operand(new[o]) for o in outputs],
         target=target,
     )
-    any_strides = all(code in (2, 10) for code in key[2:])
-    scheduled = lower(program)
+    any_strides = all(code in (2, 10) for code in key[2 : 2 + count])
+    scheduled = lower(sweep(program, together=True))
     if tiled:
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
     # The generic signature stands for any strides: it tests for unit ones.
-    return parallelize(vectorize(strip(scheduled), versions=any_strides))
+    return vectorize(strip(scheduled), versions=any_strides)
+
+
+def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
+    """The values over other streams; reductions, over no axes as a region has them, over those that are reduced."""
+    if not any(isinstance(node, Reduce) for node in postorder(values)):
+        return transform(values, new.get)
+    mapped: dict[Node, Node] = {}
+    for node in postorder(values):
+        args = tuple(mapped[child] for child in node.args)
+        match node:
+            case Operand():
+                mapped[node] = new[node]
+            case Reduce(op, _) if reduced:
+                mapped[node] = Reduce(op, args[0], reduced, True)
+            case Reduce():
+                element = node.type.element
+                mapped[node] = args[0] if args[0].type.element is element else Cast(args[0], element)
+            case _:
+                mapped[node] = rebuild(node, args)
+    return mapped
 
 
 def builder(
-    value: Node, streams: list[Operand], output: Operand, target: Target, emit: Callable[[Program], str]
+    values: Sequence[Node],
+    streams: Sequence[Operand],
+    outputs: Sequence[Operand],
+    varies: Sequence[tuple[bool, bool]],
+    target: Target,
+    emit: Callable[[Program], str],
 ) -> Callable[[bytes], Code | None]:
     """The function that a `Region` asks for the code of a signature; it answers None where nothing compiles."""
 
     def build(key: bytes) -> Code | None:
-        program = stream_program(value, streams, output, key, target)
+        program = stream_program(values, streams, outputs, varies, key, target)
         source = emit(program)
         try:
-            address, library = load(source, program.name, openmp=target.cores > 1)
+            address, library = load(source, program.name)
         except CompileFailed as error:
             warn_interpreted(error)
             return None
-        return Code(address, key[0], bool(key[1]), library, program, source)
+        wants = any(isinstance(statement, Scratch) for statement in program.statements)
+        scratch = symbol(library, f"{program.name}_scratch") if wants else 0
+        return Code(address, key[0], bool(key[1]), library, program, source, scratch=scratch)
 
     return build
 
