@@ -359,7 +359,7 @@ class Writer:
         self._scratch.add(operand)
         if operand in self.automatic:
             memory = self.local("m")
-            count = math.prod(extent.value for extent in statement.extents)
+            count = math.prod(extent.value for extent in statement.extents if isinstance(extent, Constant))
             self.line(f"{self.type(operand.type.element)} {memory}[{count}] {self.dialect.aligned};")
             self.line(f"char *const {name} = (char *){memory};")
             self._declare_strides(statement)
