@@ -76,8 +76,8 @@ class Plan:
 
     @property
     def single(self) -> RegionStep | None:
-        """The step of a program that is one region and one result."""
-        if len(self.steps) == 1 and isinstance(self.steps[0], RegionStep) and len(self.steps[0].targets) == 1:
+        """The step of a program that is one region."""
+        if len(self.steps) == 1 and isinstance(self.steps[0], RegionStep):
             return self.steps[0]
         return None
 
