@@ -17,6 +17,7 @@ from arrayexpr._core.engine.plan import RegionStep
 from arrayexpr._core.interpret import interpret
 from arrayexpr._core.nodes import Loop, postorder
 from arrayexpr._core.passes.sweep import ROWS, STRIP, sweep
+from arrayexpr.tracing import trace
 
 SHAPE = (5, 7, 6, 4)
 
@@ -92,16 +93,20 @@ def test_beyond_strips(name: str, shape: tuple[int, int]) -> None:
             same(_made(name, axis)(a, b), EXPRESSIONS[name](a, b, axis))
 
 
-ELEMENTS = ["bool", "int8", "uint8", "int16", "int32", "int64", "uint64", "float16", "float32", "float64", "complex64", "complex128"]  # fmt: skip
+ELEMENTS = [
+    *("bool", "int8", "uint8", "int16", "int32", "int64", "uint64"),
+    *("float16", "float32", "float64", "complex64", "complex128"),
+]
+NAMES = ["sum", "prod", "min", "max", "any", "all", "mean", "count_nonzero", "argmin", "argmax"]
 
 
 @pytest.mark.parametrize("element", ELEMENTS)
-@pytest.mark.parametrize(
-    "name", ["sum", "prod", "min", "max", "any", "all", "mean", "count_nonzero", "argmin", "argmax"]
-)
+@pytest.mark.parametrize("name", NAMES)
 def test_element_types(element: str, name: str) -> None:
     rng = np.random.default_rng(2)
-    x = (rng.integers(-9, 10, (37, 65)) * (1 + (1j if element.startswith("c") else 0))).astype(element)
+    # Of ones and their like, so that no product leaves the range.
+    low = -1 if name == "prod" else -9
+    x = (rng.integers(low, -low + 1, (37, 65)) * (1 + (1j if element.startswith("c") else 0))).astype(element)
     for axis in (0, 1, None):
         for view in (lambda x: x, lambda x: x.T, lambda x: x[::-2, ::3]):
             y = view(x)
@@ -229,7 +234,7 @@ def test_a_reduction_into_more_axes_than_it_keeps() -> None:
 
 
 def test_reductions_over_one_set_of_axes_are_one_region() -> None:
-    for name in ("mean", "var", "softmax", "norm", "two results"):
+    for name in ("mean", "var", "softmax", "norm"):
         made = _made(name, 1)
         made(np.ones((4, 5)), np.ones((4, 5)))
         (compiled,) = made.traced.compiled.values()
@@ -247,7 +252,7 @@ def test_sums_over_the_same_array_share_a_sweep() -> None:
 @pytest.mark.parametrize("axis", [0, 1, None])
 @pytest.mark.parametrize("name", ["sum", "var", "softmax", "norm", "any"])
 def test_the_loops_mean_what_the_statement_means(name: str, axis: Any) -> None:
-    program = arrayexpr.trace(lambda a, b: EXPRESSIONS[name](a, b, axis), ("float64", 2), ("float64", 2))
+    program = trace(lambda a, b: EXPRESSIONS[name](a, b, axis), ("float64", 2), ("float64", 2))
     loops = sweep(program)
     rng = np.random.default_rng(7)
     a, b = rng.standard_normal((2, ROWS + 3, 33))
@@ -258,4 +263,4 @@ def test_the_loops_mean_what_the_statement_means(name: str, axis: Any) -> None:
         return
     assert any(isinstance(n, Loop) for n in postorder(loops.statements))
     arrays = {"a": a, "b": b, result.name: np.full(want.shape, want.dtype.type(0))}
-    np.testing.assert_allclose(interpret(loops, arrays)[result.name], want, rtol=1e-12)
+    np.testing.assert_allclose(interpret(loops, arrays)[result.name], want, rtol=1e-11, atol=1e-13)

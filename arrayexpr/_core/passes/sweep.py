@@ -58,8 +58,8 @@ def sweep(program: Program, *, together: bool = False) -> Program:
 
     Where the last axis is kept, the accumulators are a strip along it, and rows are added to the strip.
     All reductions of a statement are over the same axes of values of one shape; other statements are left
-    as they are. `together` says that all statements are over one shape and that none reads what another
-    one assigns: they share their sweeps.
+    as they are. `together` says that all operands have one shape, if with strides of 0, and that no
+    statement reads what another one assigns: they share their sweeps.
 
     Keeps: s == sum of what the loop adds, in any grouping.
     Requires: operands overlap only where they are the same view; shapes fit.
@@ -78,7 +78,7 @@ def sweep(program: Program, *, together: bool = False) -> Program:
         if axes is None:
             statements.extend(group)
             continue
-        nests = _Sweeps(program, group, axes, taken).statements()
+        nests = _Sweeps(program, group, axes, taken, alike=together).statements()
         statements.extend(nests)
         new.update(dict.fromkeys(group, nests[-1]))
     return program.rewritten(statements, new)
@@ -138,7 +138,13 @@ class _Sweeps:
     """The loops for statements whose reductions are all over `reduced` of `rank` axes."""
 
     def __init__(
-        self, program: Program, group: Sequence[Assign], axes: tuple[int, tuple[int, ...]], taken: set[str]
+        self,
+        program: Program,
+        group: Sequence[Assign],
+        axes: tuple[int, tuple[int, ...]],
+        taken: set[str],
+        *,
+        alike: bool,
     ) -> None:
         self.program = program
         self.group = group
@@ -146,7 +152,7 @@ class _Sweeps:
         self.kept = tuple(k for k in range(self.rank) if k not in self.reduced)
         self.taken = taken
         self.indices = tuple(Index(untaken(f"i{k}", taken)) for k in range(self.rank))
-        self.extents = [self._extent(k) for k in range(self.rank)]
+        self.extents = [self._extent(k, alike) for k in range(self.rank)]
         order = self._order()
         inner = order[-1]
         #: The axis along which accumulators lie in a strip; None where the innermost axis is reduced.
@@ -160,8 +166,11 @@ class _Sweeps:
         self.places: dict[Reduce, tuple[int, Load]] = {}
         self.rows: list[Node] = []
 
-    def _extent(self, axis: int) -> Node:
-        """The length of an axis: of the operands that are read along it, the one that is not stretched."""
+    def _extent(self, axis: int, alike: bool) -> Node:
+        """The length of an axis: of the operands that are read along it, the one that is not stretched.
+
+        Where all are `alike` none is shorter than another one.
+        """
         known: dict[Node, None] = {}
         for statement in self.group:
             for node in postorder((statement.value,)):
@@ -172,6 +181,8 @@ class _Sweeps:
         for extent in known:
             if result is None:
                 result = extent
+            elif alike:
+                break
             elif extent is not integer(1):
                 alone = Apply(_EQUAL, (result, integer(1)))
                 result = extent if result is integer(1) else Apply(_WHERE, (alone, extent, result))
