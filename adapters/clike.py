@@ -250,9 +250,9 @@ class Writer:
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
-        opened = isinstance(loop, Loop) and self.folds.outermost(loop)
+        opened = loop if isinstance(loop, Loop) and self.folds.outermost(loop) else None
         if opened:
-            self.folds.start(loop)
+            self.folds.start(opened)
         start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
         self._scopes.append(_Scope(self._scopes[-1]))
         if innermost and self._walks(loop):
@@ -261,7 +261,7 @@ class Writer:
             self.depth += 1
             if role != "reduce":
                 self._name_rows(loop)
-        if role == "reduce" and innermost:
+        if isinstance(loop, Loop) and role == "reduce" and innermost:
             self.folds.strip(loop, start, stop)
         else:
             self._walk(loop, role, start, stop, step, compare)
@@ -270,7 +270,7 @@ class Writer:
             self.line("}")
         self._scopes.pop()
         if opened:
-            self.folds.end(loop)
+            self.folds.end(opened)
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)

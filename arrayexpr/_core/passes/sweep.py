@@ -67,29 +67,23 @@ def sweep(program: Program, *, together: bool = False) -> Program:
     taken = {operand.name for operand in program.declared}
     statements: list[Node] = []
     new: dict[Node, Node] = {}
-    groups: list[list[Assign]] = []
-    for statement in program.statements:
-        if together and groups and groups[0]:
-            groups[0].append(statement)
-        else:
-            groups.append([statement])
+    groups = [program.statements] if together else [(statement,) for statement in program.statements]
     for group in groups:
-        axes = _axes(group)
+        assigns = [statement for statement in group if isinstance(statement, Assign)]
+        axes = _axes(assigns) if len(assigns) == len(group) else None
         if axes is None:
             statements.extend(group)
             continue
-        nests = _Sweeps(program, group, axes, taken, alike=together).statements()
+        nests = _Sweeps(program, assigns, axes, taken, alike=together).statements()
         statements.extend(nests)
         new.update(dict.fromkeys(group, nests[-1]))
     return program.rewritten(statements, new)
 
 
-def _axes(group: Sequence[Node]) -> tuple[int, tuple[int, ...]] | None:
+def _axes(group: Sequence[Assign]) -> tuple[int, tuple[int, ...]] | None:
     """The rank and the axes that all reductions of statements share; None where they share none, or are none."""
     found: set[tuple[int, tuple[int, ...]]] = set()
     for statement in group:
-        if not isinstance(statement, Assign):
-            return None
         for node in postorder((statement.value,)):
             if isinstance(node, Reduce):
                 if not node.axes or fold(node.op, node.type.element) is None:
@@ -202,11 +196,11 @@ class _Sweeps:
 
     def statements(self) -> list[Node]:
         """The scratch that lasts, then the one nest."""
-        finals = []
+        finals: list[_Final] = []
         for statement in self.group:
             target = statement.target
             full = target.type.rank == self.rank
-            at = self.indices if full else tuple(self.indices[k] for k in self.kept)
+            at: tuple[Node, ...] = self.indices if full else tuple(self.indices[k] for k in self.kept)
             finals.append((statement, at, element(statement.value, at, None, self._reduction)))
         self._join_moments()
         finals = self._keep_invariant(self._store_costly(finals))
@@ -423,7 +417,7 @@ class _Sweeps:
             statements.append(Scratch(accumulator, (integer(STRIP),)))
             statements.extend(self._strip([Store(accumulator, lane, value)]))
         starts: list[Node] = []
-        steps: list[Node] = []
+        steps: list[Store] = []
         for accumulator, (op, value) in stage.accumulators.items():
             extents = () if self.along is None else (integer(STRIP),)
             statements.append(Scratch(accumulator, extents))
