@@ -32,7 +32,7 @@ class Row:
     threads: int
     times: dict[str, Timing] = field(default_factory=dict)
     errors: dict[str, float] = field(default_factory=dict)
-    #: Processor seconds in a second of a call: whether a peer kept to its threads.
+    # Processor seconds in a second of a call: whether a peer kept to its threads.
     cores: dict[str, float] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     bars: list[dict[str, Any]] = field(default_factory=list)
@@ -89,7 +89,8 @@ def measure(work: Work, size: Size, threads: int, names: Sequence[str], seconds:
                 continue
             against = row.best() if bar.against == "best" else _named(row, bar.against)
             ratio = row.ratio(against)
-            row.bars.append({**found, "against": against, "ratio": ratio, "held": ratio >= bar.least})
+            if not math.isnan(ratio):
+                row.bars.append({**found, "against": against, "ratio": ratio, "held": ratio >= bar.least})
     return row
 
 
@@ -121,7 +122,8 @@ def _add(
             run.call()
             row.errors[label] = max(row.errors.get(label, 0.0), error(run.results(), made))
     except Cannot as reason:
-        row.failures[label] = str(reason)
+        if str(reason):
+            row.failures[label] = str(reason)
     except Exception as reason:
         # A peer that fails must not take the others with it.
         row.failures[label] = f"{type(reason).__name__}: {str(reason).strip().splitlines()[0] if str(reason) else ''}"

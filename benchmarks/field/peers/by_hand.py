@@ -116,7 +116,7 @@ class Hand:
     def prepare(self, problem: Problem, threads: int) -> Run:
         found = _SOURCES.get((self.NAME, problem.work.hand))
         if found is None:
-            raise Cannot("no bar of this work is stated against hand-tuned C")
+            raise Cannot
         if "_mm512" in found[0] and not _has_avx512():
             raise Cannot("this processor has no AVX-512")
         source, flags = found

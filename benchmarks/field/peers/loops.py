@@ -103,7 +103,9 @@ class _Printer:
 
     def reductions(self, loop: ast.For) -> list[str]:
         """Scalars that a loop adds to and that live before it."""
-        inside = {t.id for n in ast.walk(loop) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
+        inside = {
+            t.id for n in ast.walk(loop) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)
+        }
         added = {n.target.id for n in ast.walk(loop) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
         return sorted(added - inside)
 

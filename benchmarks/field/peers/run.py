@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Cannot(Exception):
-    """The peer has no form for this work; the message says why."""
+    """The peer has no form for this work; the message says why; none where it was never asked to."""
 
 
 @dataclass
