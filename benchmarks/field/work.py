@@ -1,4 +1,4 @@
-"""What a work is: operands by size, its function in NumPy's terms, the same as plain loops, and the bars it must hold."""
+"""What a work is: operands by size, its function in NumPy's terms, the same as plain loops, and its bars."""
 
 from __future__ import annotations
 
@@ -179,7 +179,8 @@ def error(found: Sequence[np.ndarray], problem: Problem) -> float:
         unit = float(np.finfo(e.dtype).eps)
         if np.array_equal(f, e):
             continue
-        difference = np.abs(f - e) / ((np.abs(e) + problem.work.scale) * unit)
+        differ = f != e
+        difference = np.abs(f[differ] - e[differ]) / ((np.abs(e[differ]) + problem.work.scale) * unit)
         largest = float(difference.max(initial=0.0))
         worst = max(worst, math.inf if math.isnan(largest) else largest)
     return worst

@@ -1,4 +1,4 @@
-"""Hand-tuned C, for the bars that are stated against it: a streaming triad, and two works with what is invariant hoisted."""
+"""Hand-tuned C, for the bars stated against it: a streaming triad, and two works with what is invariant hoisted."""
 
 from __future__ import annotations
 

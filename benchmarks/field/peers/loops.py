@@ -103,16 +103,13 @@ class _Printer:
 
     def reductions(self, loop: ast.For) -> list[str]:
         """Scalars that a loop adds to and that live before it."""
-        inside = {
-            t.id for n in ast.walk(loop) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)
-        }
         added = {n.target.id for n in ast.walk(loop) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
-        return sorted(added - inside)
+        return sorted(added - set(self.private(loop)))
 
     def private(self, loop: ast.For) -> list[str]:
-        return sorted(
-            {t.id for n in ast.walk(loop) if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
-        )
+        """Scalars that a loop assigns."""
+        targets = [t for n in ast.walk(loop) if isinstance(n, ast.Assign) for t in n.targets]
+        return sorted({t.id for t in targets if isinstance(t, ast.Name)})
 
 
 class C(_Printer):
