@@ -39,6 +39,8 @@ def limit(threads: int) -> None:
     """Before any of them is imported: the threads that libraries may use, where an environment variable says so."""
     for name in ("OMP", "OPENBLAS", "MKL", "NUMBA", "NUMEXPR"):
         os.environ[f"{name}_NUM_THREADS"] = str(threads)
+    # Threads that spin after a call, waiting for the next one, would take the cores of the peer whose turn it is.
+    os.environ["OMP_WAIT_POLICY"] = "passive"
     flags = f"--xla_cpu_multi_thread_eigen={'true' if threads > 1 else 'false'} intra_op_parallelism_threads={threads}"
     os.environ["XLA_FLAGS"] = flags
     os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -90,7 +90,8 @@ def measure(work: Work, size: Size, threads: int, names: Sequence[str], seconds:
             against = row.best() if bar.against == "best" else _named(row, bar.against)
             ratio = row.ratio(against)
             if not math.isnan(ratio):
-                row.bars.append({**found, "against": against, "ratio": ratio, "held": ratio >= bar.least})
+                low = row.times[against].low / row.times["ours"].low
+                row.bars.append({**found, "against": against, "ratio": ratio, "low": low, "held": ratio >= bar.least})
     return row
 
 

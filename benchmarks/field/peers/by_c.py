@@ -26,6 +26,7 @@ class Gcc:
         if problem.work.loops is None:
             raise Cannot("no loops are written for this work")
         arrays = problem.loop_arrays()
+        threads = native.worth(threads, problem)
         flags = (*self.flags, "-fopenmp") if threads > 1 else self.flags
         run = native.extension("c", C(problem, threads).text(), len(arrays), flags)
         given = list(arrays.values())

@@ -28,6 +28,7 @@ class Gfortran:
         if problem.work.in_place:
             raise Cannot("arguments of a Fortran subroutine may not overlap")
         arrays = problem.loop_arrays()
+        threads = native.worth(threads, problem)
         flags = (*self.flags, "-ffree-line-length-none", *(["-fopenmp"] if threads > 1 else []))
         run = native.extension("f90", Fortran(problem, threads).text(), len(arrays), flags)
         given = list(arrays.values())

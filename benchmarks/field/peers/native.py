@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ..work import Problem
 from .run import Cannot
 
 _WRAPPER = """
@@ -65,6 +66,11 @@ def compiler(name: str) -> str:
 
 def version(name: str) -> str:
     return subprocess.run([compiler(name), "-dumpfullversion"], capture_output=True, text=True).stdout.strip()
+
+
+def worth(threads: int, problem: Problem) -> int:
+    """The threads to use: waking another takes longer than a small work, as a programmer's `if` clause would say."""
+    return threads if problem.size.n >= 100_000 else 1
 
 
 def extension(language: str, source: str, arrays: int, flags: Sequence[str]) -> Callable[..., Any]:
