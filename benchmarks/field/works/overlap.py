@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..work import Array, Bar, Size, Work, normal, prange
+from ..work import SIZES, Array, Bar, Size, Work, normal, prange
 
 
 def add(a: Any, b: Any) -> Any:
@@ -37,8 +37,10 @@ def _square(rng: np.random.Generator, size: Size) -> dict[str, Array]:
     return {"a": Array(normal(rng, (n, n)), ".T"), "b": Array(normal(rng, (n, n)))}
 
 
-# A tile or a row, and what the allocator and the measurement of resident memory round up to.
-_TILE = Bar("scratch", 2 << 20, ("dram",))
+# What the allocator and the measurement of resident memory round up to, and a tile or a row.
+_TILE = 2 << 20
+# Transposed in place there is no direction in which nothing is read that was written: one temporary is allowed.
+_TEMPORARY = _TILE + 8 * SIZES["dram"].square ** 2
 
 WORKS = (
     Work(
@@ -47,7 +49,7 @@ WORKS = (
         operands=_shifted,
         function=add,
         loops=_shifted_loops,
-        bars=(_TILE,),
+        bars=(Bar("scratch", _TILE, ("dram",)),),
         numexpr=("a + b",),
         results=lambda size, operands: (operands["a"],),
         in_place=True,
@@ -58,7 +60,7 @@ WORKS = (
         operands=_square,
         function=add,
         loops=_transposed_loops,
-        bars=(_TILE,),
+        bars=(Bar("scratch", _TEMPORARY, ("dram",)),),
         numexpr=("a + b",),
         results=lambda size, operands: (Array(operands["a"].base),),
         in_place=True,
