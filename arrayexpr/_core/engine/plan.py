@@ -8,6 +8,7 @@ from typing import Any
 
 from ...target import Target
 from ..infer import total_operations
+from ..interpret import assigned_operand
 from ..nodes import (
     Apply,
     Assign,
@@ -98,40 +99,52 @@ def plan(program: Program, emit: Callable[[Program], str], target: Target, *, th
 
 
 def _groups(statements: Sequence[Assign]) -> list[list[Assign]]:
-    """Neighbouring statements that share their sweeps: reductions over the same axes of the same arrays.
+    """Neighbouring statements that one region computes: over the same arrays, and reducing the same axes.
 
     None reads what another one assigns.
     """
     groups: list[list[Assign]] = []
     shared: object = None
     written: set[Node] = set()
+    read: set[Node] = set()
     for statement in statements:
-        over = _swept(statement)
-        base = statement.target
-        while isinstance(base, View):
-            base = base.arg
+        over = _space(statement)
+        base = assigned_operand(statement.target)
         reads = {n for n in postorder((statement.value,)) if isinstance(n, Operand)}
-        if over is None or over != shared or base in written or reads & written or base in groups[-1][0].args:
+        if over is None or over != shared or base in written or base in read or reads & written:
             groups.append([])
-            written = set()
+            written, read = set(), set()
         groups[-1].append(statement)
         shared = over
         written.add(base)
+        read |= reads
     return groups
 
 
-def _swept(statement: Assign) -> object:
-    """The arrays and axes that all reductions of a statement, and it, sweep over; None where there are several."""
-    found = reductions(statement.value)
-    if not found or not all(map(has_fold, found)):
+def _space(statement: Assign) -> object:
+    """What says that two statements are over one shape: ranks, reduced axes and arrays. None where nothing does."""
+    axes = set()
+    for reduction in reductions(statement.value):
+        if not has_fold(reduction):
+            return None
+        axes.add((reduction.arg.type.rank, tuple(sorted(reduction.axes))))
+    arrays = set()
+    stack = [statement.value]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        if source_or_none(node) is not None:
+            if node.type.rank:
+                arrays.add(node)
+            continue
+        if isinstance(node, Contract):
+            return None
+        fresh = [child for child in node.args if child not in seen]
+        seen.update(fresh)
+        stack.extend(fresh)
+    if len(axes) > 1:
         return None
-    full = max(r.arg.type.rank for r in found)
-    spaces = {
-        (tuple(sorted(r.axes)), full, frozenset(n for n in postorder((r.arg,)) if source_or_none(n) and n.type.rank))
-        for r in found
-    }
-    arrays = frozenset(n for n in postorder((statement.value,)) if isinstance(n, Operand) and n.type.rank)
-    return (spaces.pop()[:2], arrays) if len({s[:2] for s in spaces}) == 1 else None
+    return axes.pop() if axes else statement.target.type.rank, frozenset(arrays)
 
 
 class _Cutter:
@@ -172,7 +185,7 @@ class _Cutter:
                 case _:
                     new[node] = temporary = self._temporary(node.type)
                     assign = Assign(temporary, node)
-                    shared = _swept(assign) if isinstance(node, Reduce) else None
+                    shared = _space(assign) if isinstance(node, Reduce) else None
                     together.setdefault(assign if shared is None else shared, []).append(assign)
         for group in together.values():
             self.assign(group)

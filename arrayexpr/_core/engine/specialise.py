@@ -63,7 +63,7 @@ def stream_program(
         target=target,
     )
     any_strides = all(code in (2, 10) for code in key[2 : 2 + count])
-    scheduled = lower(sweep(program, together=True))
+    scheduled = lower(sweep(program, together=True), together=len(outputs) > 1)
     if tiled:
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
