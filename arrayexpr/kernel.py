@@ -13,7 +13,9 @@ import numpy as np
 
 from . import target as targets
 from ._core.driver import ARRAY_PASSES, run
-from ._core.engine.dispatch import Kernel
+from ._core.engine.dispatch import Code, Kernel
+from ._core.engine.handover import Mode
+from ._core.engine.handover import mode as mode_of
 from ._core.engine.plan import Plan, RegionStep, plan
 from ._core.engine.runtime import Runtime
 from ._core.errors import ArrayExprError, ShapeMismatch, TypeMismatch
@@ -87,26 +89,39 @@ def emit(program: Program, language: str = "c") -> str:
 class _Compiled:
     """One program, planned on first use."""
 
-    def __init__(self, program: Program, target: Target, contract: str = "exact"):
+    def __init__(self, program: Program, target: Target, contract: str = "exact", mode: Mode | None = None):
         self.source = program
         self.target = target
         self.program = run(program.replace(target=target), ARRAY_PASSES, contract=contract)
-        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target))
+        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target, mode or mode_of()))
 
     @property
     def plan(self) -> Plan:
         return self.runtime.plan
 
+    def codes(self) -> list[Code]:
+        return self.plan.codes()
+
 
 def compile(
-    program: Program, *, target: Target | None = None, threads: int | None = None, contract: str = "exact"
+    program: Program,
+    *,
+    target: Target | None = None,
+    threads: int | None = None,
+    contract: str = "exact",
+    engine: str | None = None,
+    wait: bool | None = None,
 ) -> Kernel:
     """A callable for a program: `kernel(*operands, out=None)` gives its result, or a tuple of them.
 
     Operands are arrays of the element types and ranks that the program declares, in any layout. `out`
-    is an array for the result, a tuple where there are several. C is compiled when the first call of
-    a kind of layout comes, and kept on disk; without a compiler the interpreter runs the program.
-    `threads` is how many to use, else `ARRAYEXPR_NUM_THREADS`.
+    is an array for the result, a tuple where there are several. `threads` is how many to use, else
+    `ARRAYEXPR_NUM_THREADS`.
+
+    The first calls run at once, by NumPy's loops over blocks; C is compiled meanwhile, takes over with the
+    same bits, and is kept on disk. With `wait` (else `ARRAYEXPR_WAIT`) it comes before the first result, and
+    `kernel.wait()` waits for what there is. `engine` (else `ARRAYEXPR_ENGINE`) is "auto", or "block" or "c"
+    for one of the two alone.
 
     >>> import numpy as np, arrayexpr
     >>> a = arrayexpr.array("a", "float64", 2)
@@ -115,7 +130,7 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _target(target, threads), contract)
+    compiled = _Compiled(program, _target(target, threads), contract, mode_of(engine, wait))
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
         return compiled.runtime.run(made, args, out)
@@ -134,7 +149,9 @@ def _target(target: Target | None, threads: int | None) -> Target:
 class _Traced:
     """A function written for NumPy, traced anew for each combination of element types and ranks."""
 
-    def __init__(self, function: Callable[..., Any], target: Target | None, threads: int | None, contract: str):
+    def __init__(
+        self, function: Callable[..., Any], target: Target | None, threads: int | None, contract: str, mode: Mode
+    ):
         self.function = function
         name = function.__name__
         # A lambda's name, `<lambda>`, is no program's.
@@ -142,6 +159,7 @@ class _Traced:
         self.target = target
         self.threads = threads
         self.contract = contract
+        self.mode = mode
         self.compiled: dict[tuple[Any, ...], _Compiled] = {}
         self.lock = threading.Lock()
         parameters = inspect.signature(function).parameters.values()
@@ -177,7 +195,7 @@ class _Traced:
                 compiled = self.compiled.get(key)
                 if compiled is None:
                     program = trace(self.function, *key, name=self.name)
-                    compiled = _Compiled(program, _target(self.target, self.threads), self.contract)
+                    compiled = _Compiled(program, _target(self.target, self.threads), self.contract, self.mode)
                     self.compiled[key] = compiled
         return compiled
 
@@ -198,12 +216,15 @@ def kernel(
     target: Target | None = None,
     threads: int | None = None,
     contract: str = "exact",
+    engine: str | None = None,
+    wait: bool | None = None,
 ) -> Any:
     """Turn a function written for NumPy into a fused kernel.
 
     The function is traced once for each combination of element types and ranks that it is called with;
     it must not look at values (`if a[0] > 0`) or shapes. Called with arrays of any layout, it gives what
-    NumPy gives, bit for bit but for vector math; `out=` names arrays for the results.
+    NumPy gives, bit for bit but for vector math; `out=` names arrays for the results. The options are those
+    of `compile`.
 
     >>> import numpy as np
     >>> @kernel
@@ -213,8 +234,10 @@ def kernel(
     array([1., 3., 5.])
     """
     if function is None:
-        return functools.partial(kernel, target=target, threads=threads, contract=contract)
-    traced = _Traced(function, target, threads, contract)
+        return functools.partial(
+            kernel, target=target, threads=threads, contract=contract, engine=engine, wait=wait
+        )
+    traced = _Traced(function, target, threads, contract, mode_of(engine, wait))
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:
         args = traced.bind(args, keywords)
@@ -296,15 +319,23 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
             continue
         lines.append(f"Step {number}: {step.assign!r}")
         if not step.region.codes:
-            lines.append("  run by the interpreter: no compiled code")
+            lines.append("  run by the interpreter")
         for code in dict.fromkeys(step.region.codes.values()):
             if code is None:
                 continue
-            state = "compiled before" if id(code) in before else "compiled for these arrays"
-            lines.append(f"  {code!r}, {state}:")
+            state = "made before" if id(code) in before else "made for these arrays"
+            lines.append(f"  {code!r}, {state}, runs {_engine(code)}:")
             lines.append(_indented(code.program))
             lines.extend(f"  note: {remark}" for remark in code.program.remarks)
     return lines
+
+
+def _engine(code: Code) -> str:
+    if code.compiled:
+        return "compiled C"
+    if code.request is None:
+        return "in the block engine"
+    return "in the block engine, " + ("compiling" if code.request.queued else "to be compiled when it has run a while")
 
 
 def _indented(program: Program) -> str:

@@ -1,6 +1,8 @@
 from cpython.object cimport PyObject
 from numpy cimport npy_intp
 
+from .block cimport Tape
+
 # The C interface of emitted kernels: see adapters/c.py.
 cdef struct Array:
     void *data
@@ -15,12 +17,18 @@ cdef enum:
     AXES = MAX_AXES + SPARE
 
 cdef class Code:
-    cdef kernel_function function
+    cdef kernel_function function   # of compiled C, set once; until then the tape runs
+    cdef readonly Tape tape         # None where there is none
     cdef readonly int rank          # of the loop nest
     cdef readonly bint tiled
     cdef readonly object library    # keeps the code loaded
     cdef readonly object program    # scheduled
-    cdef readonly str source
+    cdef public object request      # asks for compiled code, once the tape has worked for it; None: there is none to ask
+    cdef readonly double worked     # ns, roughly, that the tape has run for
+    cdef double pace                # of them an element takes
+    cdef object emit
+    cdef int run(self, const Array *arrays, void *scratch, int threads) noexcept nogil
+    cdef int work(self, npy_intp elements) except -1
 
 cdef class Problem:
     cdef int count                  # streams: the inputs, then the output

@@ -24,7 +24,8 @@ from ..nodes import (
     transform,
 )
 from ..program import Program
-from .dispatch import Region
+from .dispatch import Code, Region
+from .handover import Mode
 from .specialise import builder
 
 #: What a region may hold.
@@ -93,8 +94,13 @@ class Plan:
             return self.steps[0]
         return None
 
+    def codes(self) -> list[Code]:
+        """Every specialisation made so far."""
+        regions = (step.region for step in self.steps if isinstance(step, RegionStep))
+        return list(dict.fromkeys(code for region in regions for code in region.codes.values() if code is not None))
 
-def plan(program: Program, emit: Callable[[Program], str], target: Target) -> Plan:
+
+def plan(program: Program, emit: Callable[[Program], str], target: Target, mode: Mode = Mode()) -> Plan:
     """Cut a program, after its array-level passes, into steps."""
     result = Plan(program)
     if not all(isinstance(s, Assign) for s in program.statements) or any(
@@ -102,7 +108,7 @@ def plan(program: Program, emit: Callable[[Program], str], target: Target) -> Pl
     ):
         result.steps.append(InterpretStep(program))
         return result
-    cutter = _Cutter(result, emit, target)
+    cutter = _Cutter(result, emit, target, mode)
     for statement in program.statements:
         assert isinstance(statement, Assign)
         cutter.assign(statement)
@@ -110,10 +116,11 @@ def plan(program: Program, emit: Callable[[Program], str], target: Target) -> Pl
 
 
 class _Cutter:
-    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target):
+    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode):
         self.plan = result
         self.emit = emit
         self.target = target
+        self.mode = mode
         self.count = 0
 
     def assign(self, statement: Assign) -> None:
@@ -181,7 +188,7 @@ class _Cutter:
         region = Region(
             scalar,
             [o.type.element.itemsize for o in (*inputs, output)],
-            builder(scalar, inputs, output, self.target, self.emit),
+            builder(scalar, inputs, output, self.target, self.emit, self.mode),
             tile_bytes=self.target.l1,
             threads=self.target.cores,
             raises=next((n.op.raises for n in postorder((scalar,)) if isinstance(n, Apply) and n.op.may_raise), ""),

@@ -12,8 +12,8 @@ from ..passes.parallelize import parallelize
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, STRIDED, UNIT
-from .compiler import CompileFailed, load, warn_interpreted
 from .dispatch import Code
+from .handover import Mode, make
 
 _CLASSES = (UNIT, BROADCAST, STRIDED)
 
@@ -49,19 +49,17 @@ def stream_program(value: Node, streams: list[Operand], output: Operand, key: by
 
 
 def builder(
-    value: Node, streams: list[Operand], output: Operand, target: Target, emit: Callable[[Program], str]
+    value: Node,
+    streams: list[Operand],
+    output: Operand,
+    target: Target,
+    emit: Callable[[Program], str],
+    mode: Mode = Mode(),
 ) -> Callable[[bytes], Code | None]:
-    """The function that a `Region` asks for the code of a signature; it answers None where nothing compiles."""
+    """The function that a `Region` asks for the code of a signature; None where only the interpreter runs it."""
 
     def build(key: bytes) -> Code | None:
-        program = stream_program(value, streams, output, key, target)
-        source = emit(program)
-        try:
-            address, library = load(source, program.name, openmp=target.cores > 1)
-        except CompileFailed as error:
-            warn_interpreted(error)
-            return None
-        return Code(address, key[0], bool(key[1]), library, program, source)
+        return make(stream_program(value, streams, output, key, target), key[0], bool(key[1]), emit, mode)
 
     return build
 
