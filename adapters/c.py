@@ -291,7 +291,7 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     sizes = []
     declared: set[str] = set()
     for statement in enclosed(program.statements):
-        if isinstance(statement, Scratch):
+        if isinstance(statement, Scratch) and not all(isinstance(e, Constant) for e in statement.extents):
             extents = [writer.integer(e, 10) for e in statement.extents]
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")

@@ -5,6 +5,7 @@ A dialect (C, OpenCL, CUDA) is a table of differences: see `Dialect`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
+
+from .folds import Folds
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,7 @@ class Writer:
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
         self._count = 0
+        self.folds = Folds(self)
 
     # -- statements --
 
@@ -225,13 +229,29 @@ class Writer:
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
+        opened = isinstance(loop, Loop) and self.folds.outermost(loop)
+        if opened:
+            self.folds.start(loop)
         start, stop, step = (self._bound(x) for x in (loop.start, loop.stop, loop.step))
         self._scopes.append(_Scope(self._scopes[-1]))
         if innermost and self._walks(loop):
             # Rows are named, and what does not move is loaded, where the loop runs at all.
             self.line(f"if ({start} {compare} {stop}) {{")
             self.depth += 1
-            self._name_rows(loop)
+            if role != "reduce":
+                self._name_rows(loop)
+        if role == "reduce" and innermost:
+            self.folds.strip(loop, start, stop)
+        else:
+            self._walk(loop, role, start, stop, step, compare)
+        if innermost and self._walks(loop):
+            self.depth -= 1
+            self.line("}")
+        self._scopes.pop()
+        if opened:
+            self.folds.end(loop)
+
+    def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
@@ -239,10 +259,6 @@ class Writer:
         self.line(f"for ({self.dialect.index} {i} = {start}; {i} {compare} {stop}; {advance}) {{")
         self._block(loop.body)
         self.line("}")
-        if innermost and self._walks(loop):
-            self.depth -= 1
-            self.line("}")
-        self._scopes.pop()
 
     def _bound(self, expression: Node) -> str:
         """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
@@ -251,7 +267,7 @@ class Writer:
             return text
         known = self._scopes[-1].bounds
         if expression not in known:
-            known[expression] = self._local("n")
+            known[expression] = self.local("n")
             self.line(f"const {self.dialect.index} {known[expression]} = {text};")
         return known[expression]
 
@@ -273,11 +289,11 @@ class Writer:
             fixed = all(self.stride(operand, k) == "0" for k in moving)
             c_type = self.type(operand.type.element)
             if isinstance(node, Load) and fixed and operand not in stored:
-                name = self._local("s")
+                name = self.local("s")
                 self.line(f"const {c_type} {name} = {self._load(node)[0]};")
                 scope.loaded[node] = name
                 continue
-            name = self._local("p")
+            name = self.local("p")
             const = "" if operand in stored else "const "
             base = self.names.of("operand", operand.name)
             self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self._offset(operand, still)});")
@@ -302,10 +318,15 @@ class Writer:
         self.line("}")
 
     def _declare_scratch(self, statement: Scratch) -> None:
-        """Take the next part of the caller's scratch, contiguous in C order."""
+        """Storage of its own for constant extents; else the next part of the caller's scratch. In C order."""
         operand = statement.operand
         name = self.names.of("operand", operand.name)
-        size = self._local("n")
+        lengths = [e.value for e in statement.extents if isinstance(e, Constant)]
+        self._scratch.add(operand)
+        if len(lengths) == len(statement.extents):
+            self._automatic(name, operand, lengths)
+            return
+        size = self.local("n")
         extents = [self.integer(e, _PRODUCT) for e in statement.extents]
         self.line(f"const {self.dialect.index} {size} = {' * '.join([*extents, str(operand.type.element.itemsize)])};")
         self.line(f"char *{name} = (char *)scratch;")
@@ -314,10 +335,18 @@ class Writer:
             rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
             stride = " * ".join([*rest, str(operand.type.element.itemsize)])
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
-        self._scratch.add(operand)
+
+    def _automatic(self, name: str, operand: Operand, lengths: Sequence[int]) -> None:
+        store = self.local("m")
+        size = operand.type.element.itemsize
+        self.line(f"{self.type(operand.type.element)} {store}[{math.prod(lengths)}] __attribute__((aligned(64)));")
+        self.line(f"char *const {name} = (char *){store};")
+        for axis in range(len(lengths)):
+            stride = math.prod(lengths[axis + 1 :]) * size
+            self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
 
     def _pack(self, statement: Pack) -> None:
-        indices = [self._local("k") for _ in statement.extents]
+        indices = [self.local("k") for _ in statement.extents]
         for index, extent in zip(indices, statement.extents, strict=True):
             self.line(f"for ({self.dialect.index} {index} = 0; {index} < {self.integer(extent)}; ++{index})")
             self.depth += 1
@@ -338,16 +367,17 @@ class Writer:
         if len(stores) > 1:
             named = []
             for store, value in zip(stores, values, strict=True):
-                name = self._local("v")
+                name = self.local("v")
                 self.line(f"const {self.type(store.operand.type.element)} {name} = {value};")
                 named.append(name)
             values = named
         for store, value in zip(stores, values, strict=True):
-            self.line(f"{self._place(store)} = {value};")
+            self.line(f"{self.place(store)} = {value};")
 
     # -- addresses --
 
-    def _place(self, access: Load | Store) -> str:
+    def place(self, access: Load | Store) -> str:
+        """The element that is loaded or stored, as an lvalue."""
         operand = access.operand
         const = "" if isinstance(access, Store) else "const "
         c_type = self.type(operand.type.element)
@@ -401,7 +431,8 @@ class Writer:
         except KeyError:
             raise UnsupportedError(f"element type {t} has no {self.dialect.name} form") from None
 
-    def _local(self, letter: str) -> str:
+    def local(self, letter: str) -> str:
+        """A new name."""
         self._count += 1
         return self.names.of("value", f"{letter}{self._count}")
 
@@ -480,7 +511,7 @@ class Writer:
                     raise UnsupportedError(f"{type(node).__name__} has no {self.dialect.name} form: {node!r}")
             shared = uses.get(node, 0) > 1 and not isinstance(node, Constant)
             if shared or len(text[node][0]) > 100:
-                name = self._local("t")
+                name = self.local("t")
                 self.line(f"const {self.type(node.type.element)} {name} = {text[node][0]};")
                 text[node] = (name, _ATOM)
         return [text[root][0] for root in roots]
@@ -497,7 +528,7 @@ class Writer:
     def _load(self, node: Load) -> tuple[str, int]:
         if node in self._scopes[-1].loaded:
             return self._scopes[-1].loaded[node], _ATOM
-        place = self._place(node)
+        place = self.place(node)
         if node.type.element is BOOL:
             # Any byte but 0 is true, as in NumPy.
             return f"({place} != 0)", _ATOM
@@ -571,7 +602,7 @@ class Writer:
         value, level = text[node]
         number = isinstance(node, Constant) and node.type.element.kind != "c"
         if not re.fullmatch(r"[\w.]+", value) and not number:
-            name = self._local("t")
+            name = self.local("t")
             self.line(f"const {self.type(node.type.element)} {name} = {value};")
             text[node] = (name, _ATOM)
         return text[node]
@@ -596,7 +627,7 @@ class Writer:
                 if t.name == arg.type.element.name or not self.dialect.widened.get(arg.type.element.name):
                     parts[k] = self._atom(arg, text)
                 elif not re.fullmatch(r"[\w.]+", parts[k][0]):
-                    name = self._local("t")
+                    name = self.local("t")
                     self.line(f"const {self.type(t)} {name} = {parts[k][0]};")
                     parts[k] = (name, _ATOM)
         if "{" not in spelling:

@@ -317,7 +317,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         if not isinstance(step, RegionStep):
             lines.append(f"Step {number}: {type(step).__name__} by NumPy or the interpreter")
             continue
-        lines.append(f"Step {number}: {step.assign!r}")
+        lines.append(f"Step {number}: " + "; ".join(map(repr, step.assigns)))
         if not step.region.codes:
             lines.append("  run by the interpreter")
         for code in dict.fromkeys(step.region.codes.values()):

@@ -31,7 +31,8 @@ cdef class Code:
     cdef int work(self, npy_intp elements) except -1
 
 cdef class Problem:
-    cdef int count                  # streams: the inputs, then the output
+    cdef int count                  # streams: the inputs, then the outputs
+    cdef int outputs
     cdef int rank                   # axes left after canonicalising
     cdef bint tile                  # the last two axes are contiguous for different streams
     cdef npy_intp elements
@@ -40,12 +41,18 @@ cdef class Problem:
     cdef npy_intp *offsets          # count: bytes from a stream's given start to its first element here
     cdef npy_intp *low              # count: bytes from there to the lowest byte touched
     cdef npy_intp *high             # count: ... and to one past the highest
+    cdef npy_intp *reduced          # AXES: whether an axis is reduced, right-aligned
+    cdef bint reduces
     cdef int canonicalise(self, int rank, const int *itemsize, npy_intp tile_bytes) except -1
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
+    cdef int _reduced_within(self) except -1
+    cdef bint fits_nest(self) noexcept
     cdef bytes key(self, const int *itemsize)
 
 cdef class Region:
     cdef readonly int count
+    cdef readonly int outputs
+    cdef readonly tuple reduced     # axes of the shape that its streams broadcast to
     cdef readonly dict codes
     cdef readonly object expression
     cdef int *itemsize
@@ -53,7 +60,7 @@ cdef class Region:
     cdef int threads
     cdef object build
     cdef str raises
-    cdef Problem problem(self, list streams)
+    cdef Problem problem(self, list streams, tuple shape)
     cdef Code decide_problem(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
 
@@ -73,7 +80,7 @@ cdef class Recipe:
     cdef int *ranks                 # operands
     cdef long long *lowest          # operands: the least Python int that is taken
     cdef long long *highest
-    cdef int *source                # per stream: the operand it looks at
+    cdef int *source                # per stream: the operand it looks at; -1 for a length
     cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept
     cdef object call(self, Kernel kernel, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
 
@@ -84,6 +91,7 @@ cdef class Entry:
     cdef bint allocates             # the output is made here
     cdef npy_intp *layouts          # operands * 2 * MAX_AXES: shape, then strides
     cdef npy_intp *starts           # per stream: bytes from the operand's first element
+    cdef list fixed                 # arrays of lengths, kept for the streams that read them
     cdef bint *same                 # per stream: walks as the output does, so that it may be the output
     cdef int finish(self) except -1
     cdef bint fits(self, PyObject *array, int k) noexcept

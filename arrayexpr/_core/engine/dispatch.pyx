@@ -161,9 +161,10 @@ cdef inline npy_intp _abs(npy_intp x) noexcept nogil:
 cdef class Problem:
     """Streams over one shape, brought to canonical form."""
 
-    def __cinit__(self, int count):
+    def __cinit__(self, int count, int outputs=1):
         self.count = count
-        cdef npy_intp *memory = <npy_intp *>calloc(AXES + count * (AXES + 3), sizeof(npy_intp))
+        self.outputs = outputs
+        cdef npy_intp *memory = <npy_intp *>calloc(2 * AXES + count * (AXES + 3), sizeof(npy_intp))
         if memory == NULL:
             raise MemoryError()
         self.shape = memory
@@ -171,6 +172,7 @@ cdef class Problem:
         self.offsets = self.strides + count * AXES
         self.low = self.offsets + count
         self.high = self.low + count
+        self.reduced = self.high + count
 
     def __dealloc__(self):
         free(self.shape)
@@ -183,7 +185,7 @@ cdef class Problem:
         cdef npy_intp weight[MAX_AXES]
         cdef int order[MAX_AXES]
         cdef npy_intp length, w, step
-        cdef bint rises, falls, joined
+        cdef bint rises, falls, joined, reduces = False
         self.elements = 1
         for s in range(n):
             self.offsets[s] = 0
@@ -191,6 +193,7 @@ cdef class Problem:
         for k in range(rank):
             length = shape[k]
             self.elements *= length
+            reduces |= self.reduced[k] and length != 1
             if length == 1:
                 continue
             rises = falls = False
@@ -200,7 +203,7 @@ cdef class Problem:
                 rises |= step > 0
                 falls |= step < 0
                 # A store reads and writes its line, so it counts twice.
-                w += _abs(step) * (2 if s == n - 1 else 1)
+                w += _abs(step) * (2 if s >= n - self.outputs else 1)
             if falls and not rises:
                 for s in range(n):
                     self.offsets[s] += (length - 1) * strides[s * AXES + k]
@@ -219,6 +222,9 @@ cdef class Problem:
         # Apply the order, right-aligned, and join axes where every stream goes on in memory.
         for k in range(left):
             lengths[k] = shape[order[k]]
+            row[k] = self.reduced[order[k]]
+        for k in range(left):
+            self.reduced[AXES - left + k] = row[k]
         for s in range(n):
             for k in range(left):
                 row[k] = strides[s * AXES + order[k]]
@@ -228,7 +234,7 @@ cdef class Problem:
             shape[AXES - left + k] = lengths[k]
         cdef int first = AXES - left, place = AXES - 1
         for k in range(AXES - 2, first - 1, -1):
-            joined = True
+            joined = self.reduced[k] == self.reduced[place]
             for s in range(n):
                 if strides[s * AXES + k] != strides[s * AXES + place] * shape[place]:
                     joined = False
@@ -238,11 +244,14 @@ cdef class Problem:
             else:
                 place -= 1
                 shape[place] = shape[k]
+                self.reduced[place] = self.reduced[k]
                 for s in range(n):
                     strides[s * AXES + place] = strides[s * AXES + k]
         self.rank = AXES - place if left else 0
+        self.reduces = reduces
         for k in range(AXES - self.rank):
             shape[k] = 1
+            self.reduced[k] = False
             for s in range(n):
                 strides[s * AXES + k] = 0
         for s in range(n):
@@ -254,8 +263,39 @@ cdef class Problem:
                     self.low[s] += step
                 else:
                     self.high[s] += step
-        self._find_tile(itemsize, tile_bytes)
+        self.tile = False
+        if reduces:
+            self._reduced_within()
+        else:
+            self._find_tile(itemsize, tile_bytes)
         return 0
+
+    cdef int _reduced_within(self) except -1:
+        """Bring the reduced axes into the nest, which the axes around it are walked for."""
+        cdef int first = AXES - self.rank, k, j, s
+        cdef npy_intp step
+        if self.rank <= NEST:
+            return 0
+        for k in range(AXES - 2, first - 1, -1):
+            # An axis that is reduced sinks past the kept ones after it.
+            j = k
+            while self.reduced[j] and j + 1 < AXES and not self.reduced[j + 1]:
+                self.shape[j], self.shape[j + 1] = self.shape[j + 1], self.shape[j]
+                self.reduced[j], self.reduced[j + 1] = self.reduced[j + 1], self.reduced[j]
+                for s in range(self.count):
+                    step = self.strides[s * AXES + j]
+                    self.strides[s * AXES + j] = self.strides[s * AXES + j + 1]
+                    self.strides[s * AXES + j + 1] = step
+                j += 1
+        return 0
+
+    cdef bint fits_nest(self) noexcept:
+        """Whether every reduced axis is one of the nest's."""
+        cdef int k
+        for k in range(AXES - self.rank, AXES - NEST):
+            if self.reduced[k]:
+                return False
+        return True
 
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1:
         """Bring the axis that conflicts most next to the inner one, where the data leave the first cache."""
@@ -286,9 +326,9 @@ cdef class Problem:
         return 0
 
     cdef bytes key(self, const int *itemsize):
-        """The signature: rank of the nest, whether it is tiled, and the class of each stream."""
+        """The signature: rank of the nest, whether it is tiled, the class of each stream; last, a bit per reduced axis."""
         cdef int s, axis
-        cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count)
+        cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count + self.reduces)
         cdef char *text = PyBytes_AS_STRING(result)
         cdef npy_intp step
         cdef char code
@@ -300,6 +340,11 @@ cdef class Problem:
                 step = self.strides[s * AXES + axis]
                 code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 2))
             text[2 + s] = code
+        if self.reduces:
+            code = 0
+            for axis in range(AXES - NEST, AXES):
+                code = <char>(code * 2 + (self.reduced[axis] != 0))
+            text[2 + self.count] = code
         return result
 
 
@@ -309,8 +354,11 @@ cdef class Region:
     `build(key)` makes the code for a signature, or None where nothing can be compiled.
     """
 
-    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, str raises=""):
+    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, str raises="", int outputs=1,
+                 tuple reduced=()):
         self.count = len(itemsizes)
+        self.outputs = outputs
+        self.reduced = reduced
         self.expression = expression
         self.codes = {}
         self.build = build
@@ -326,11 +374,14 @@ cdef class Region:
     def __dealloc__(self):
         free(self.itemsize)
 
-    cdef Problem problem(self, list streams):
-        """The problem of arrays that broadcast to the last one, the output."""
+    cdef Problem problem(self, list streams, tuple shape):
+        """The problem of arrays that broadcast to a shape."""
         cdef PyObject *few[16]
         cdef PyObject **arrays = &few[0]
+        cdef npy_intp dims[MAX_AXES]
         cdef int s
+        for s in range(len(shape)):
+            dims[s] = shape[s]
         if self.count > 16:
             arrays = <PyObject **>malloc(self.count * sizeof(PyObject *))
             if arrays == NULL:
@@ -338,19 +389,21 @@ cdef class Region:
         for s in range(self.count):
             arrays[s] = <PyObject *>streams[s]
         try:
-            return _problem(self, arrays)
+            return _problem(self, arrays, len(shape), dims)
         finally:
             if self.count > 16:
                 free(arrays)
 
     cdef Code decide_problem(self, Problem problem):
-        if problem.rank == 0 or problem.elements == 0:
+        if (problem.rank == 0 or problem.elements == 0) and not self.reduced:
             # Of one element no stride matters, and of none nothing does: whatever there is will do.
             for code in self.codes.values():
                 if code is not None:
                     return <Code>code
             if problem.elements == 0:
                 return None
+        if not problem.fits_nest():
+            return None
         cdef bytes key = problem.key(self.itemsize)
         code = self.codes.get(key)
         if code is not None:
@@ -359,7 +412,7 @@ cdef class Region:
 
     def _make(self, bytes key):
         # Beyond the budget every layout shares the generic kernels: one by rows, one by tiles.
-        generic = bytes([NEST, key[1]]) + bytes([10 if key[1] else 2] * self.count)
+        generic = bytes([NEST, key[1]]) + bytes([10 if key[1] else 2] * self.count) + key[2 + self.count:]
         if key != generic and self._full():
             code = self._generic(generic)
         else:
@@ -381,19 +434,22 @@ cdef class Region:
             self.codes.setdefault(key, code)
         return self.codes[key]
 
-    def decide(self, list streams not None):
-        """The code for arrays that broadcast to the last one; None where nothing can be compiled."""
-        return self.decide_problem(self.problem(streams))
+    def decide(self, list streams not None, tuple shape=None):
+        """The code for arrays that broadcast to a shape, the last one's; None where nothing can be compiled."""
+        return self.decide_problem(self.problem(streams, streams[-1].shape if shape is None else shape))
 
-    def execute(self, list streams not None):
-        """Run on arrays that broadcast to the last one, the output. Returns whether there was code for it.
+    def execute(self, list streams not None, tuple shape=None):
+        """Run on arrays that broadcast to a shape, the last one's. Returns whether there was code for it.
 
-        The arrays are aligned, native, of the region's element types, and do not partly overlap the output.
+        The arrays are aligned, native, of the region's element types, and do not partly overlap an output;
+        an output has length 1 along the axes that are reduced.
         """
         cdef int s
-        cdef Problem problem = self.problem(streams)
-        if problem.elements == 0:
+        cdef Problem problem = self.problem(streams, streams[-1].shape if shape is None else shape)
+        if problem.elements == 0 and not self.reduced:
             return True
+        if problem.elements == 0:
+            return False
         cdef Code code = self.decide_problem(problem)
         if code is None:
             return False
@@ -696,7 +752,7 @@ cdef class Recipe:
             if PyArray_CheckExact(target):
                 memcpy(entry.layouts + k * 2 * MAX_AXES, PyArray_DIMS(target), self.ranks[k] * sizeof(npy_intp))
                 memcpy(entry.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(target), self.ranks[k] * sizeof(npy_intp))
-        entry.problem = _problem(self.region, arrays)
+        entry.problem = _problem(self.region, arrays, PyArray_NDIM(arrays[n - 1]), PyArray_DIMS(arrays[n - 1]))
         entry.finish()
         if entry.code is None:
             return None
@@ -704,11 +760,13 @@ cdef class Recipe:
         return entry.run(args, taken, out, result, found)
 
 
-cdef Problem _problem(Region region, PyObject **arrays):
-    """The problem of arrays that broadcast to the last one, the output; NULL stands for a number."""
-    cdef int n = region.count, s, k, own, rank = PyArray_NDIM(arrays[n - 1])
-    cdef Problem problem = Problem(n)
-    memcpy(problem.shape, PyArray_DIMS(arrays[n - 1]), rank * sizeof(npy_intp))
+cdef Problem _problem(Region region, PyObject **arrays, int rank, npy_intp *dims):
+    """The problem of arrays that broadcast to a shape; NULL stands for a number."""
+    cdef int n = region.count, s, k, own
+    cdef Problem problem = Problem(n, region.outputs)
+    memcpy(problem.shape, dims, rank * sizeof(npy_intp))
+    for axis in region.reduced:
+        problem.reduced[<int>axis] = True
     for s in range(n):
         if arrays[s] == NULL:
             continue
@@ -737,7 +795,7 @@ cdef class Entry:
         free(self.same)
 
     @staticmethod
-    def of(Recipe recipe not None, list arrays not None, list streams not None, bint allocates):
+    def of(Recipe recipe not None, list arrays not None, list streams not None, tuple shape, bint allocates):
         """The entry of a call of `resolve`: its operands, the result where there is one, and the streams on them."""
         cdef Entry self = Entry.__new__(Entry, recipe)
         cdef int s, k, n = recipe.region.count
@@ -747,9 +805,16 @@ cdef class Entry:
             array = <PyObject *>arrays[k]
             memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), recipe.ranks[k] * sizeof(npy_intp))
             memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), recipe.ranks[k] * sizeof(npy_intp))
-        self.problem = recipe.region.problem(streams)
+        self.problem = recipe.region.problem(streams, shape)
+        self.fixed = []
         for s in range(n):
-            self.starts[s] = PyArray_BYTES(<PyObject *>streams[s]) - PyArray_BYTES(<PyObject *>arrays[recipe.source[s]])
+            if recipe.source[s] < 0:
+                # A length: the same in every call of these layouts.
+                self.fixed.append(streams[s])
+                self.starts[s] = <npy_intp>PyArray_BYTES(<PyObject *>streams[s])
+            else:
+                self.starts[s] = (PyArray_BYTES(<PyObject *>streams[s])
+                                  - PyArray_BYTES(<PyObject *>arrays[recipe.source[s]]))
         self.finish()
         return self
 
@@ -817,7 +882,7 @@ cdef class Entry:
         cdef char *high
         for s in range(n):
             k = recipe.source[s]
-            data[s] = (PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
+            data[s] = (NULL if k < 0 else PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
         if not self.allocates:
             low = data[n - 1] + problem.low[n - 1]
             high = data[n - 1] + problem.high[n - 1]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Node, Operand, transform
+from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
 from ..passes.lower import lower
 from ..passes.parallelize import parallelize
+from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, STRIDED, UNIT
@@ -18,29 +19,51 @@ from .handover import Mode, make
 _CLASSES = (UNIT, BROADCAST, STRIDED)
 
 
-def stream_program(value: Node, streams: list[Operand], output: Operand, key: bytes, target: Target) -> Program:
+def stream_program(
+    values: Sequence[Node],
+    streams: Sequence[Operand],
+    outputs: Sequence[Operand],
+    varies: Sequence[tuple[bool, bool]],
+    key: bytes,
+    target: Target,
+) -> Program:
     """The program of one region for a signature: streams of the nest's rank, typed by their stride classes.
 
-    `value` is over the scalar operands `streams`; `key` is a `Problem`'s: the rank, whether the last two
-    axes are tiled, and a class per stream and axis.
+    `values` are over the scalar operands `streams`, one for each of `outputs`. `varies` says of streams and
+    outputs whether they have more than one element along the axes that are kept, and along those that are
+    reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, whether
+    the last two axes are tiled, a class per stream and axis, a bit for each of the nest's axes that is reduced.
     """
     rank, tiled = key[0], bool(key[1])
+    count = len(streams) + len(outputs)
+    bits = key[2 + count] if len(key) > 2 + count else 0
+    reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
     new: dict[Node, Node] = {}
-    for stream, code in zip([*streams, output], key[2:], strict=True):
+    for place, (stream, code) in enumerate(zip([*streams, *outputs], key[2:], strict=False)):
         classes = [_CLASSES[code >> 2], _CLASSES[code & 3]] if tiled else [_CLASSES[code]]
-        layout = (STRIDED,) * (rank - len(classes)) + tuple(classes)
+        layout = [STRIDED] * (rank - len(classes)) + classes
+        for axis in range(rank):
+            if not varies[place][axis in reduced]:
+                layout[axis] = BROADCAST
         # A stream that walks in no known way has nothing but its rank.
-        new[stream] = Operand(stream.name, stream.type.element.array(rank, layout))
-    mapped = transform((value,), new.get)[value]
+        new[stream] = Operand(stream.name, stream.type.element.array(rank, tuple(layout)))
+
+    mapped = _mapped(values, new, reduced)
+    assigns = []
+    for value, output, (_, whole) in zip(values, outputs, varies[len(streams) :], strict=True):
+        goal = new[output]
+        if not whole and reduced:
+            goal = View(goal, tuple(Slice(0, 1) if axis in reduced else Slice() for axis in range(rank)))
+        assigns.append(Assign(goal, mapped[value]))
     program = Program(
         "kernel",
         [_operand(new[s]) for s in streams],
-        [Assign(new[output], mapped)],
-        [_operand(new[output])],
+        assigns,
+        [_operand(new[o]) for o in outputs],
         target=target,
     )
-    any_strides = all(code in (2, 10) for code in key[2:])
-    scheduled = lower(program)
+    any_strides = all(code in (2, 10) for code in key[2 : 2 + count])
+    scheduled = lower(sweep(program, together=True))
     if tiled:
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
@@ -48,10 +71,31 @@ def stream_program(value: Node, streams: list[Operand], output: Operand, key: by
     return parallelize(vectorize(scheduled, versions=any_strides))
 
 
+def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
+    """The values over other streams; reductions, over no axes as a region has them, over those that are reduced."""
+    if not any(isinstance(node, Reduce) for node in postorder(values)):
+        return transform(values, new.get)
+    mapped: dict[Node, Node] = {}
+    for node in postorder(values):
+        args = tuple(mapped[child] for child in node.args)
+        match node:
+            case Operand():
+                mapped[node] = new[node]
+            case Reduce(op, _) if reduced:
+                mapped[node] = Reduce(op, args[0], reduced, True)
+            case Reduce():
+                element = node.type.element
+                mapped[node] = args[0] if args[0].type.element is element else Cast(args[0], element)
+            case _:
+                mapped[node] = rebuild(node, args)
+    return mapped
+
+
 def builder(
-    value: Node,
-    streams: list[Operand],
-    output: Operand,
+    values: Sequence[Node],
+    streams: Sequence[Operand],
+    outputs: Sequence[Operand],
+    varies: Sequence[tuple[bool, bool]],
     target: Target,
     emit: Callable[[Program], str],
     mode: Mode = Mode(),
@@ -59,7 +103,8 @@ def builder(
     """The function that a `Region` asks for the code of a signature; None where only the interpreter runs it."""
 
     def build(key: bytes) -> Code | None:
-        return make(stream_program(value, streams, output, key, target), key[0], bool(key[1]), emit, mode)
+        program = stream_program(values, streams, outputs, varies, key, target)
+        return make(program, key[0], bool(key[1]), emit, mode)
 
     return build
 

@@ -1,0 +1,98 @@
+"""Loops that reduce, in C: calls of the folds in `primitives/fold.h`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from arrayexpr._core.affine import coefficients
+from arrayexpr._core.errors import UnsupportedError
+from arrayexpr._core.nodes import Apply, Load, Loop, Node, Operand, Store, postorder, substitute
+from arrayexpr._core.ops import Operator
+from arrayexpr._core.passes.nests import enclosed
+from arrayexpr._core.primitives import fold, text
+
+if TYPE_CHECKING:
+    from .clike import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class _Fold:
+    """The name of a fold's functions, and of the variable that holds what it has taken in."""
+
+    function: str
+    variable: str
+
+
+class Folds:
+    """The folds of the reducing loops around the place that a writer has come to."""
+
+    def __init__(self, writer: Writer):
+        self._writer = writer
+        self._open: dict[Operand, _Fold] = {}
+
+    def outermost(self, loop: Loop) -> bool:
+        """Whether a loop is the first of its nest to reduce."""
+        return loop.role == "reduce" and not self._open
+
+    def start(self, loop: Loop) -> None:
+        """Declare a fold for each accumulator that the nest stores."""
+        for store in _stores(loop):
+            op = _step(store)[0]
+            t = store.operand.type.element
+            macro = fold(op, t)
+            if macro is None:
+                raise UnsupportedError(f"a reduction by {op.name} over {t} has no {self._writer.dialect.name} form")
+            self._writer.helpers.setdefault(text("fold.h"))
+            self._writer.helpers.setdefault(macro)
+            made = _Fold(f"arrayexpr_fold_{op.name}_{t.name}", self._writer.local("f"))
+            self._open[store.operand] = made
+            self._writer.line(f"{made.function} {made.variable};")
+            self._writer.line(f"{made.function}_start(&{made.variable});")
+
+    def end(self, loop: Loop) -> None:
+        """Join what the folds took in to the accumulators."""
+        for store in _stores(loop):
+            made = self._open.pop(store.operand)
+            place = self._writer.place(store)
+            self._writer.line(f"{place} = {made.function}_end(&{made.variable}, {place});")
+
+    def strip(self, loop: Loop, start: str, stop: str) -> None:
+        """Have each fold take in the elements along an innermost loop."""
+        writer = self._writer
+        for store in _stores(loop):
+            made = self._open[store.operand]
+            value = _step(store)[1]
+            if not isinstance(value, Load):
+                raise UnsupportedError(
+                    f"a reduction of the computed value {value!r}: `strip` puts it into scratch first"
+                )
+            first = writer.place(Load(value.operand, tuple(substitute(value.subscripts, {loop.index: loop.start}.get))))
+            strides = []
+            for axis, subscript in enumerate(value.subscripts):
+                form = coefficients(subscript, {})
+                factor = form[1].get(loop.index, 0) if form is not None else 0
+                if form is None and loop.index in postorder((subscript,)):
+                    raise UnsupportedError(f"a reduction along the subscript {subscript!r}: expected an affine one")
+                if factor:
+                    stride = writer.stride(value.operand, axis)
+                    strides.append(stride if factor == 1 else f"{factor} * {stride}")
+            count = stop if start == "0" else f"{stop} - {start}"
+            writer.line(
+                f"{made.function}_add(&{made.variable}, (const char *)&{first}, {' + '.join(strides) or '0'}, {count});"
+            )
+
+
+def _stores(loop: Loop) -> Sequence[Store]:
+    return [s for s in enclosed((loop,)) if isinstance(s, Store)]
+
+
+def _step(store: Store) -> tuple[Operator, Node]:
+    """The operator of a store `acc = op(acc, value)`, and the value."""
+    match store.value:
+        case Apply(op, (Load(operand, subscripts), value)) if (
+            operand is store.operand and subscripts == store.subscripts
+        ):
+            return op, value
+    raise UnsupportedError(f"{store!r} in a loop that reduces: expected an accumulator and what it takes in")

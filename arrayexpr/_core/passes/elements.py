@@ -1,0 +1,166 @@
+"""Elements of array expressions: where element `indices` of views and of values comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ..affine import greatest, integer, least, minus, plus, quotient, times
+from ..errors import UnsupportedError
+from ..nodes import Apply, Cast, Constant, Extent, Load, Node, Operand, Slice, View, substitute, transform
+from ..types import BROADCAST
+
+#: What is computed element by element.
+ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent)
+
+
+def base_of(node: Node) -> Node:
+    """The operand or expression that a chain of views looks at."""
+    while isinstance(node, View):
+        node = node.arg
+    return node
+
+
+def extents_of(view: Node) -> tuple[Node, ...]:
+    """The length of each axis of an operand or of views of one, as int64 expressions."""
+    chain = []
+    while isinstance(view, View):
+        chain.append(view)
+        view = view.arg
+    extents: list[Node] = [Extent(view, axis) for axis in range(view.type.rank)]
+    for link in reversed(chain):
+        if link.order is not None:
+            extents = [extents[axis] for axis in link.order]
+            continue
+        lengths = iter(extents)
+        kept: list[Node] = []
+        for item in link.subscripts:
+            if item is None:
+                kept.append(integer(1))
+            elif isinstance(item, Slice):
+                start, stop, step = _bounds(item, next(lengths))
+                distance = minus(stop, start) if step > 0 else minus(start, stop)
+                kept.append(greatest(quotient(plus(distance, integer(abs(step) - 1)), abs(step)), integer(0)))
+            else:
+                next(lengths)
+        extents = kept
+    return tuple(extents)
+
+
+def _bounds(item: Slice, length: Node) -> tuple[Node, Node, int]:
+    """Start, stop and step of a slice of an axis, as Python's `slice.indices` gives them."""
+    step = 1 if item.step is None else item.step
+    low, high = (integer(0), length) if step > 0 else (integer(-1), minus(length, integer(1)))
+
+    def place(bound: int | None, default: Node) -> Node:
+        if bound is None or (bound == 0 and step > 0):
+            return default if bound is None else integer(0)
+        if bound < 0:
+            return greatest(plus(length, integer(bound)), low)
+        return least(integer(bound), high)
+
+    first, last = (low, high) if step > 0 else (high, low)
+    return place(item.start, first), place(item.stop, last), step
+
+
+def single(item: Slice) -> bool:
+    """Whether a slice has at most one element by its own numbers: `1:2`, `-1:`, `:1`."""
+    start, stop, step = item
+    step = 1 if step is None else step
+    if step > 0:
+        start = 0 if start is None else start
+        if stop is None:
+            return -step <= start < 0
+        return (start < 0) == (stop < 0) and stop - start <= step
+    if stop is None:
+        return start is not None and 0 <= start < -step
+    start = -1 if start is None else start
+    return (start < 0) == (stop < 0) and start - stop <= -step
+
+
+def subscripts_of(view: Node, indices: Sequence[Node]) -> tuple[Node, ...]:
+    """Where element `indices` of a chain of views lies in what they look at."""
+    while isinstance(view, View):
+        indices = _step(view, indices)
+        view = view.arg
+    return tuple(indices)
+
+
+def _step(view: View, indices: Sequence[Node]) -> tuple[Node, ...]:
+    if view.order is not None:
+        inner: list[Node | None] = [None] * len(view.order)
+        for place, axis in enumerate(view.order):
+            inner[axis] = indices[place]
+        return tuple(i for i in inner if i is not None)
+    lengths = iter(extents_of(view.arg)) if isinstance(base_of(view.arg), Operand) else None
+    places = iter(indices)
+    result: list[Node] = []
+    for item in view.subscripts:
+        if item is None:
+            next(places)
+            continue
+        if lengths is None:
+            # Of a computed value the lengths are not at hand: what needs none of them will do.
+            if item == Slice():
+                result.append(next(places))
+            elif isinstance(item, int) and item >= 0:
+                result.append(integer(item))
+            else:
+                raise UnsupportedError(f"a subscript of a computed value, {view!r}: expected a view of an operand")
+            continue
+        length = next(lengths)
+        if isinstance(item, Slice):
+            start, _, step = _bounds(item, length)
+            index = next(places)
+            # A slice of one element broadcasts.
+            result.append(start if single(item) else plus(times(index, integer(step)), start))
+        else:
+            result.append(integer(item) if item >= 0 else plus(length, integer(item)))
+    return tuple(result)
+
+
+def element(
+    value: Node,
+    indices: tuple[Node, ...],
+    new: dict[Node, Node] | None,
+    other: Callable[[Node, tuple[Node, ...]], Node] | None = None,
+) -> Node:
+    """The scalar expression for element `indices` of a value, by a worklist.
+
+    `other(node, indices)` gives it for a node that is not element-wise; without, there is none such.
+    """
+    # One map per vector of indices: a view of a computed value is looked at through other indices.
+    maps: dict[tuple[Node, ...], dict[Node, Node]] = {indices: {}}
+    waiting: list[tuple[Node, tuple[Node, ...]]] = [(value, indices)]
+    while waiting:
+        root, at = waiting[-1]
+        wanted: list[tuple[Node, tuple[Node, ...]]] = []
+
+        def leaf(node: Node, at: tuple[Node, ...] = at, wanted: list[Any] = wanted) -> Node | None:
+            if isinstance(node, Operand):
+                places = zip(at[len(at) - node.type.rank :], node.type.layout, strict=True)
+                return Load(node, tuple(integer(0) if mark == BROADCAST else place for place, mark in places))
+            if isinstance(node, Extent):
+                return node
+            if isinstance(node, View):
+                inner = _step(node, at[len(at) - node.type.rank :])
+                known = maps.setdefault(inner, {}).get(node.arg)
+                if known is None:
+                    wanted.append((node.arg, inner))
+                return known or node
+            if not isinstance(node, ELEMENTWISE):
+                if other is None:
+                    raise UnsupportedError(f"{type(node).__name__} has no loop form: {node!r}")
+                return other(node, at[len(at) - node.type.rank :])
+            return None
+
+        done = {} if new is None else transform((root,), leaf)
+        result = substitute((root,), leaf)[0] if new is None else done[root]
+        if wanted:
+            waiting.extend(wanted)
+            continue
+        maps[at][root] = result
+        if new is not None:
+            new.update(done)
+        waiting.pop()
+    return maps[indices][value]

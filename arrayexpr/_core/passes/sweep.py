@@ -1,0 +1,394 @@
+"""Assignments that reduce become loops that sweep over their elements."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..affine import integer, least, minus, plus
+from ..nodes import (
+    Apply,
+    Assign,
+    Cast,
+    Constant,
+    Index,
+    Load,
+    Loop,
+    Node,
+    Operand,
+    Reduce,
+    Scratch,
+    Store,
+    View,
+    postorder,
+    substitute,
+)
+from ..ops import Operator, operator
+from ..primitives import fold, identity
+from ..program import Program
+from ..types import ElementType
+from .elements import ELEMENTWISE, base_of, element, extents_of, subscripts_of
+from .nests import byte_strides, untaken
+
+#: Elements of a strip of accumulators: what a sweep down the columns keeps in the first cache.
+STRIP = 512
+#: From this many operations on a value that two sweeps need is stored by the first: a store and a load cost
+#: about as much as four additions.
+COSTLY = 4.0
+
+_EQUAL, _WHERE = operator("equal"), operator("where")
+
+
+def sweep(program: Program, *, together: bool = False) -> Program:
+    """Give every assignment that reduces its loops: a sweep for each reduction that waits for another one.
+
+        r[...] = sum(a * b, axis=1)
+        →  for i0 in serial(0, r.shape[0], 1):
+               s: float64 = scratch
+               s[()] = 0.0
+               for i1 in reduce(0, a.shape[1], 1):
+                   s[()] = s[()] + a[i0, i1] * b[i0, i1]
+               r[i0] = s[()]
+
+    Where the last axis is kept, the accumulators are a strip along it, and rows are added to the strip.
+    All reductions of a statement are over the same axes of values of one shape; other statements are left
+    as they are. `together` says that all statements are over one shape and that none reads what another
+    one assigns: they share their sweeps.
+
+    Keeps: s == sum of what the loop adds, in any grouping.
+    Requires: operands overlap only where they are the same view; shapes fit.
+    """
+    taken = {operand.name for operand in program.declared}
+    statements: list[Node] = []
+    new: dict[Node, Node] = {}
+    groups: list[list[Assign]] = []
+    for statement in program.statements:
+        if together and groups and groups[0]:
+            groups[0].append(statement)
+        else:
+            groups.append([statement])
+    for group in groups:
+        axes = _axes(group)
+        if axes is None:
+            statements.extend(group)
+            continue
+        nests = _Sweeps(program, group, axes, taken).statements()
+        statements.extend(nests)
+        new.update(dict.fromkeys(group, nests[-1]))
+    return program.rewritten(statements, new)
+
+
+def _axes(group: Sequence[Node]) -> tuple[int, tuple[int, ...]] | None:
+    """The rank and the axes that all reductions of statements share; None where they share none, or are none."""
+    found: set[tuple[int, tuple[int, ...]]] = set()
+    for statement in group:
+        if not isinstance(statement, Assign):
+            return None
+        for node in postorder((statement.value,)):
+            if isinstance(node, Reduce):
+                if not node.axes or fold(node.op, node.type.element) is None:
+                    return None
+                found.add((node.arg.type.rank, tuple(sorted(node.axes))))
+            elif not isinstance(node, (*ELEMENTWISE, View)):
+                return None
+    return found.pop() if len(found) == 1 else None
+
+
+@dataclass
+class _Stage:
+    """One sweep: the accumulators that it fills, each with its operator and the value that it takes in."""
+
+    accumulators: dict[Operand, tuple[Operator, Node]] = field(default_factory=dict)
+    stored: dict[Node, Load] = field(default_factory=dict)
+    kept: dict[Node, Load] = field(default_factory=dict)
+
+
+#: An assignment, the indices of what it assigns, and the element there.
+_Final = tuple[Assign, tuple[Node, ...], Node]
+
+
+class _Sweeps:
+    """The loops for statements whose reductions are all over `reduced` of `rank` axes."""
+
+    def __init__(
+        self, program: Program, group: Sequence[Assign], axes: tuple[int, tuple[int, ...]], taken: set[str]
+    ) -> None:
+        self.program = program
+        self.group = group
+        self.rank, self.reduced = axes
+        self.kept = tuple(k for k in range(self.rank) if k not in self.reduced)
+        self.taken = taken
+        self.indices = tuple(Index(untaken(f"i{k}", taken)) for k in range(self.rank))
+        self.extents = [self._extent(k) for k in range(self.rank)]
+        order = self._order()
+        inner = order[-1]
+        #: The axis along which accumulators lie in a strip; None where the innermost axis is reduced.
+        self.along = inner if inner not in self.reduced else None
+        self.outer = [k for k in order if k not in self.reduced and k != self.along]
+        self.inner = [k for k in order if k in self.reduced]
+        self.first = Index(untaken(f"i{self.along}_0", taken)) if self.along is not None else None
+        self.stages: list[_Stage] = []
+        #: What the sweep that assigns needs.
+        self.last = _Stage()
+        self.places: dict[Reduce, tuple[int, Load]] = {}
+        self.rows: list[Node] = []
+
+    def _extent(self, axis: int) -> Node:
+        """The length of an axis: of the operands that are read along it, the one that is not stretched."""
+        known: dict[Node, None] = {}
+        for statement in self.group:
+            for node in postorder((statement.value,)):
+                if isinstance(node, Reduce):
+                    for extent in _extents(node.arg, axis):
+                        known[extent] = None
+        result: Node | None = None
+        for extent in known:
+            if result is None:
+                result = extent
+            elif extent is not integer(1):
+                alone = Apply(_EQUAL, (result, integer(1)))
+                result = extent if result is integer(1) else Apply(_WHERE, (alone, extent, result))
+        return result or integer(1)
+
+    def _order(self) -> list[int]:
+        """The axes, outermost first: by the bytes that they move where layouts tell, else as they are."""
+        weights = [0] * self.rank
+        for statement in self.group:
+            for node in postorder((statement.value,)):
+                if isinstance(node, Operand) and node.type.rank == self.rank and node.name in self.program.layouts:
+                    for k, stride in enumerate(byte_strides(node, self.program)):
+                        weights[k] += abs(stride or 0)
+        return sorted(range(self.rank), key=lambda k: -weights[k])
+
+    # -- what each sweep computes --
+
+    def statements(self) -> list[Node]:
+        """The scratch that lasts, then the one nest."""
+        finals = []
+        for statement in self.group:
+            target = statement.target
+            full = target.type.rank == self.rank
+            at = self.indices if full else tuple(self.indices[k] for k in self.kept)
+            finals.append((statement, at, element(statement.value, at, None, self._reduction)))
+        finals = self._keep_invariant(self._store_costly(finals))
+        body: list[Node] = []
+        for stage in self.stages:
+            body.extend(self._stage(stage))
+        body.extend(self._finals(finals))
+        nest: Sequence[Node] = body
+        if self.along is not None:
+            assert self.first is not None
+            nest = (Loop(self.first, integer(0), self.extents[self.along], integer(STRIP), "block", tuple(nest)),)
+        for k in reversed(self.outer):
+            nest = (Loop(self.indices[k], integer(0), self.extents[k], integer(1), "serial", tuple(nest)),)
+        return [*self.rows, *nest]
+
+    def _reduction(self, node: Node, at: tuple[Node, ...]) -> Node:
+        """The element of a reduction: a load of its accumulator, filled by a stage of its own or a shared one."""
+        assert isinstance(node, Reduce)
+        wanted = [at[k] for k in self.kept] if node.keepdims else list(at)
+        assert wanted == [self.indices[k] for k in self.kept], "kept axes are walked alike"
+        if node not in self.places:
+            value = element(node.arg, self.indices, None, self._reduction)
+            waits = [s for s, place in self.places.values() if place in postorder((value,))]
+            number = max(waits, default=-1) + 1
+            while len(self.stages) <= number:
+                self.stages.append(_Stage())
+            accumulator = self._scratch("s", node.type.element, 0 if self.along is None else 1)
+            self.places[node] = number, Load(accumulator, self._lane())
+            self.stages[number].accumulators[accumulator] = node.op, value
+        return self.places[node][1]
+
+    def _lane(self) -> tuple[Node, ...]:
+        if self.along is None or self.first is None:
+            return ()
+        return (minus(self.indices[self.along], self.first),)
+
+    def _scratch(self, name: str, t: ElementType, rank: int) -> Operand:
+        name = untaken(name, self.taken)
+        self.taken.add(name)
+        return Operand(name, t.array(rank, order="C") if rank else t)
+
+    def _store_costly(
+        self, finals: list[tuple[Assign, tuple[Node, ...], Node]]
+    ) -> list[tuple[Assign, tuple[Node, ...], Node]]:
+        """Have the first sweep that computes a costly value keep it in a row for the others.
+
+        Down the columns a row is a whole strip of them, more than the cache holds: there it is computed again.
+        """
+        if self.along is not None or not self.stages:
+            return finals
+        moving = {self.indices[k] for k in self.reduced}
+        seen: dict[Node, int] = {}
+        shared: dict[Node, int] = {}
+        values = [[value for _, value in stage.accumulators.values()] for stage in self.stages]
+        values.append([value for _, _, value in finals])
+        for number, roots in enumerate(values):
+            for node in postorder(roots):
+                if isinstance(node, Apply) and node.op.cost >= COSTLY and seen.setdefault(node, number) != number:
+                    shared.setdefault(node, seen[node])
+        # Of shared values within one another the outermost is enough, where all that share it are its users.
+        loads: dict[Node, Load] = {}
+        for node, number in shared.items():
+            if not any(index in moving for index in postorder((node,)) if isinstance(index, Index)):
+                continue
+            row = self._scratch("row", node.type.element, len(self.inner))
+            self.rows.append(Scratch(row, tuple(self.extents[k] for k in self.inner)))
+            load = Load(row, tuple(self.indices[k] for k in self.inner))
+            loads[node] = load
+            self.stages[number].stored[node] = load
+        if not loads:
+            return finals
+        for number, stage in enumerate(self.stages):
+            early = {node: load for node, load in loads.items() if shared[node] < number}
+            for accumulator, (op, value) in stage.accumulators.items():
+                stage.accumulators[accumulator] = op, substitute((value,), early.get)[0]
+        return [(s, at, substitute((value,), loads.get)[0]) for s, at, value in finals]
+
+    def _keep_invariant(self, finals: list[_Final]) -> list[_Final]:
+        """Compute what does not vary along the reduced axes before each sweep, not at each of its elements."""
+        moving = {self.indices[k] for k in self.reduced}
+        for stage in self.stages:
+            for accumulator, (op, value) in stage.accumulators.items():
+                stage.accumulators[accumulator] = op, self._invariant(value, stage, moving)
+            stage.stored = {self._invariant(node, stage, moving): load for node, load in stage.stored.items()}
+        return [(s, at, self._invariant(v, self.last, moving) if self._full(s) else v) for s, at, v in finals]
+
+    def _invariant(self, value: Node, stage: _Stage, moving: set[Index]) -> Node:
+        """The value, with loads for its largest parts that are computed from what does not vary."""
+        nodes = postorder((value,))
+        varies: set[Node] = set()
+        for node in nodes:
+            if node in moving or any(child in varies for child in node.args):
+                varies.add(node)
+        if value not in varies:
+            return value
+        for node in nodes:
+            if node not in varies or isinstance(node, Load):
+                continue
+            for child in node.args:
+                if child in varies or child in stage.kept or not isinstance(child, Apply | Cast):
+                    continue
+                if any(isinstance(n, Load) for n in postorder((child,))):
+                    stage.kept[child] = Load(
+                        self._scratch("k", child.type.element, 0 if self.along is None else 1), self._lane()
+                    )
+        return substitute((value,), stage.kept.get)[0]
+
+    def _full(self, statement: Assign) -> bool:
+        """Whether a statement assigns along the reduced axes."""
+        if statement.target.type.rank != self.rank:
+            return False
+        moving = {self.indices[k] for k in self.reduced}
+        return any(n in moving for n in postorder(subscripts_of(statement.target, self.indices)))
+
+    # -- its loops --
+
+    def _swept(self, body: Sequence[Node], role: str) -> list[Node]:
+        """Loops over the reduced axes, and over the strip within them."""
+        if self.along is not None:
+            body = self._strip(body)
+            role = "serial"
+        for k in reversed(self.inner):
+            body = (Loop(self.indices[k], integer(0), self.extents[k], integer(1), role, tuple(body)),)
+        return list(body)
+
+    def _strip(self, body: Sequence[Node]) -> tuple[Node, ...]:
+        assert self.along is not None and self.first is not None
+        end = least(plus(self.first, integer(STRIP)), self.extents[self.along])
+        return (Loop(self.indices[self.along], self.first, end, integer(1), "serial", tuple(body)),)
+
+    def _stage(self, stage: _Stage) -> list[Node]:
+        lane = self._lane()
+        statements = self._kept(stage)
+        starts: list[Node] = []
+        steps: list[Node] = []
+        for accumulator, (op, value) in stage.accumulators.items():
+            extents = () if self.along is None else (integer(STRIP),)
+            statements.append(Scratch(accumulator, extents))
+            starts.append(Store(accumulator, lane, _neutral(op, accumulator.type.element)))
+            steps.append(Store(accumulator, lane, Apply(op, (Load(accumulator, lane), value))))
+        statements.extend(starts if self.along is None else self._strip(starts))
+        # What is stored for later sweeps is computed in a sweep of its own, of which vector code can be made.
+        for node, load in stage.stored.items():
+            statements.extend(self._swept((Store(load.operand, load.subscripts, node),), "serial"))
+        steps = [Store(s.operand, s.subscripts, substitute((s.value,), stage.stored.get)[0]) for s in steps]
+        statements.extend(self._swept(steps, "reduce"))
+        return statements
+
+    def _kept(self, stage: _Stage) -> list[Node]:
+        extents = () if self.along is None else (integer(STRIP),)
+        statements: list[Node] = [Scratch(load.operand, extents) for load in stage.kept.values()]
+        stores = [Store(load.operand, load.subscripts, node) for node, load in stage.kept.items()]
+        if stores:
+            statements.extend(stores if self.along is None else self._strip(stores))
+        return statements
+
+    def _finals(self, finals: Sequence[_Final]) -> list[Node]:
+        statements = self._kept(self.last)
+        stores: dict[tuple[Node, ...], list[Node]] = {}
+        for statement, at, value in finals:
+            operand = base_of(statement.target)
+            assert isinstance(operand, Operand)
+            full = self._full(statement)
+            lengths = extents_of(statement.target)
+            # What only the kept axes decide is assigned along the others as far as the target goes.
+            along = tuple(lengths[k] for k in self.inner) if full else ()
+            if full and self._varies(value):
+                along = tuple(self.extents[k] for k in self.inner)
+            store = Store(operand, subscripts_of(statement.target, at), value)
+            stores.setdefault(along, []).append(store)
+        for along, group in stores.items():
+            body: Sequence[Node] = group if self.along is None else self._strip(group)
+            for k, extent in reversed(list(zip(self.inner, along, strict=False))):
+                body = (Loop(self.indices[k], integer(0), extent, integer(1), "serial", tuple(body)),)
+            statements.extend(body)
+        return statements
+
+    def _varies(self, value: Node) -> bool:
+        moving = {self.indices[k] for k in self.reduced}
+        return any(node in moving for node in postorder((value,)))
+
+
+def _extents(value: Node, axis: int) -> list[Node]:
+    """The lengths, in the operands of an element-wise value, of what an axis of the value walks."""
+    found: dict[Node, None] = {}
+    stack = [(value, axis)]
+    seen = set()
+    while stack:
+        node, k = stack.pop()
+        if (node, k) in seen or k < 0:
+            continue
+        seen.add((node, k))
+        if isinstance(base_of(node), Operand):
+            found[extents_of(node)[k]] = None
+        elif isinstance(node, View):
+            if node.order is not None:
+                stack.append((node.arg, node.order[k]))
+            else:
+                kept = [n for n, item in enumerate(node.subscripts) if not isinstance(item, int)]
+                place = kept[k]
+                if node.subscripts[place] is not None:
+                    stack.append((node.arg, sum(item is not None for item in node.subscripts[:place])))
+        elif isinstance(node, Reduce):
+            if node.keepdims and k not in node.axes:
+                stack.append((node.arg, k))
+            elif not node.keepdims:
+                stack.append((node.arg, [n for n in range(node.arg.type.rank) if n not in node.axes][k]))
+        else:
+            stack.extend((child, k - (node.type.rank - child.type.rank)) for child in reversed(node.args))
+    return list(found)
+
+
+def _neutral(op: Operator, t: ElementType) -> Constant:
+    """What an accumulator starts from: the value that changes no other."""
+    text = identity(op, t)
+    if text in ("INFINITY", "-INFINITY", "NAN"):
+        return Constant(float(text.lower().replace("infinity", "inf")), t)
+    if text.endswith(("_MAX", "_MIN")):
+        low, high = (0, (1 << t.bits) - 1) if t.kind == "u" else (-(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1)
+        return Constant(high if text.endswith("_MAX") else low, t)
+    value = int(text.rpartition(")")[2] or 0) if t.kind != "c" else 0
+    if t.kind == "b":
+        return Constant(bool(value), t)
+    return Constant(value if value >= 0 or t.kind != "u" else (1 << t.bits) - 1, t)

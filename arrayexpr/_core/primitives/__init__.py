@@ -1,0 +1,40 @@
+"""C that emitted kernels and the block engine share, each text in one header here, so that both give the same bits."""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+from ..ops import Operator
+from ..types import ElementType
+
+_HERE = Path(__file__).parent
+
+
+@functools.cache
+def text(name: str) -> str:
+    """The text of a header of this directory.
+
+    >>> "ARRAYEXPR_FOLD(" in text("fold.h")
+    True
+    """
+    return (_HERE / name).read_text()
+
+
+@functools.cache
+def _folds() -> dict[str, str]:
+    rows = re.findall(r"^ARRAYEXPR_FOLD_OF\((\w+), (\w+), (.*)\)$", text("fold_list.h"), re.MULTILINE)
+    return {f"{op}_{element}": rest for op, element, rest in rows}
+
+
+def fold(op: Operator, element: ElementType) -> str | None:
+    """The macro call that defines the fold of an operator over an element type; None where there is none."""
+    name = f"{op.name}_{element.name}"
+    rest = _folds().get(name)
+    return None if rest is None else f"ARRAYEXPR_FOLD({name}, {rest})"
+
+
+def identity(op: Operator, element: ElementType) -> str:
+    """The C of the value that a fold starts from."""
+    return _folds()[f"{op.name}_{element.name}"].split(", ", 2)[2].rpartition(", ")[0]
