@@ -33,7 +33,13 @@ MODULES = [
 #: The loops of the block engine are worth the vectoriser; no product and sum is rounded as one, as in emitted kernels.
 FLAGS = {"_core/engine/block.pyx": ["-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]}
 
-HEADERS = {"_core/engine/block.pyx": ["_core/engine/block.h", "_core/engine/loops.h"]}
+LIBRARIES = {} if os.name == "nt" else {"_core/engine/block.pyx": ["m"]}
+HEADERS = {
+    "_core/engine/block.pyx": [
+        *(f"_core/engine/{name}.h" for name in ("block", "loops", "vector_loops")),
+        *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "vector_math")),
+    ]
+}
 
 
 def extension(path: str) -> Extension:
@@ -44,6 +50,7 @@ def extension(path: str) -> Extension:
         depends=[f"arrayexpr/{header}" for header in HEADERS.get(path, ())],
         include_dirs=[numpy.get_include()],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
+        libraries=LIBRARIES.get(path, []),
         extra_compile_args=[] if os.name == "nt" else [*FLAGS.get(path, ["-O2"]), "-g0"],
     )
 

@@ -15,13 +15,40 @@
 #include <string.h>
 
 typedef void (*loop_function)(char **, const intptr_t *, const intptr_t *, void *);
+typedef struct { const char *name; size_t bytes; void *start, *add, *end; } FoldRow;
 
 #if defined __GNUC__
 #include "loops.h"
 enum { LOOPS = sizeof(loops) / sizeof(loops[0]) };
+#include "vector_loops.h"
+
+/* The folds of primitives/fold.h, as functions of one type each. */
+#include "../primitives/fold.h"
+#define ARRAYEXPR_FOLD_OF(OP, ELEMENT, T, V, IDENTITY, COMBINE)                                                        \
+    ARRAYEXPR_FOLD(OP##_##ELEMENT, T, V, IDENTITY, COMBINE)                                                            \
+    static void start_##OP##_##ELEMENT(void *f) { arrayexpr_fold_##OP##_##ELEMENT##_start(f); }                        \
+    static void add_##OP##_##ELEMENT(void *f, const char *from, ptrdiff_t stride, ptrdiff_t n) {                       \
+        arrayexpr_fold_##OP##_##ELEMENT##_add(f, from, stride, n);                                                     \
+    }                                                                                                                  \
+    static void end_##OP##_##ELEMENT(void *f, void *to) {                                                              \
+        *(T *)to = arrayexpr_fold_##OP##_##ELEMENT##_end(f, *(T *)to);                                                 \
+    }
+#include "../primitives/fold_list.h"
+#undef ARRAYEXPR_FOLD_OF
+#define ARRAYEXPR_FOLD_OF(OP, ELEMENT, T, V, IDENTITY, COMBINE)                                                        \
+    {#OP "_" #ELEMENT, sizeof(arrayexpr_fold_##OP##_##ELEMENT), (void *)start_##OP##_##ELEMENT,                        \
+     (void *)add_##OP##_##ELEMENT, (void *)end_##OP##_##ELEMENT},
+static const FoldRow folds[] = {
+#include "../primitives/fold_list.h"
+};
+enum { FOLDS = sizeof(folds) / sizeof(folds[0]) };
 #else
 static const struct { const char *name; loop_function function; } loops[1];
-enum { LOOPS = 0 };
+typedef struct { const char *name; int arity; } VectorRow;
+static const VectorRow vectors[1];
+static const FoldRow folds[1];
+static void *vector_function(int k) { return NULL; }
+enum { LOOPS = 0, VECTORS = 0, FOLDS = 0 };
 #endif
 
 /* Operands are registers; `to` is relative to the instruction itself. */
@@ -43,7 +70,9 @@ typedef enum {
     OP_MATH1, /* function(to c d, from a b); e f: strips to go through where a stride is not i; i: the item's size */
     OP_MATH2, /* function(to e f, from a b, c d); g h j: strips to go through */
     OP_IOTA,   /* int64 at a: b, b + c, ... */
-    OP_FOLD,   /* function, an element at a time: a = function(a, element of b with stride c) */
+    OP_FOLD_START, /* the fold at a */
+    OP_FOLD_ADD,   /* to the fold at a the strip at b of stride c; of the length d, where that is not 0 */
+    OP_FOLD_END,   /* the fold at a into the element at b */
     OP_PACK, OP_SCRATCH /* a = scratch of b bytes */, OP_STOP
 } Opcode;
 
@@ -219,18 +248,12 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
             for (intptr_t k = 0; k < n; ++k) to[k] = first + k * by;
             break;
         }
-        case OP_FOLD: {
-            const intptr_t one = 1, apart = r[i->c];
-            char *value = (char *)r[i->b];
-            /* A stride of 0 would have NumPy's loop reduce in an order of its own. */
-            steps[0] = steps[1] = steps[2] = i->i;
-            for (intptr_t k = 0; k < n; ++k, value += apart) {
-                args[0] = args[2] = (char *)r[i->a];
-                args[1] = value;
-                ((loop_function)i->function)(args, &one, steps, i->data ? i->data : &raised);
-            }
+        case OP_FOLD_START: ((void (*)(void *))i->function)((void *)r[i->a]); break;
+        case OP_FOLD_ADD:
+            ((void (*)(void *, const char *, ptrdiff_t, ptrdiff_t))i->function)(
+                (void *)r[i->a], (const char *)r[i->b], r[i->c], i->d ? r[i->d] : n);
             break;
-        }
+        case OP_FOLD_END: ((void (*)(void *, void *))i->function)((void *)r[i->a], (void *)r[i->b]); break;
         case OP_PACK: {
             const PackPlan *plan = (const PackPlan *)i->data;
             if (plan->rank == 0)

@@ -23,8 +23,9 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..nodes import Barrier
-from ..ops import operator
-from ..types import BOOL, INT64
+from ..passes.nests import enclosed
+from ..types import BOOL, INT64, element
+from ..vector_math import function_of
 
 cnp.import_array()
 
@@ -53,12 +54,24 @@ cdef extern from "block.h":
         const char *name
         loop_function function
     const LoopRow loops[1]
-    enum: LOOPS
+    ctypedef struct VectorRow:
+        const char *name
+        int arity
+    const VectorRow vectors[1]
+    ctypedef struct FoldRow:
+        const char *name
+        size_t bytes
+        void *start
+        void *add
+        void *end
+    const FoldRow folds[1]
+    void *vector_function(int k)
+    enum: LOOPS, VECTORS, FOLDS
     enum:
         OP_MOVE, OP_ADD, OP_SUB, OP_MUL, OP_MULADD, OP_MIN, OP_MAX, OP_DIV, OP_MOD
         OP_LT, OP_LE, OP_EQ, OP_NE, OP_AND, OP_OR, OP_SELECT, OP_LOAD, OP_STORE
         OP_JUMP, OP_UNLESS, OP_FOR, OP_NEXT, OP_ONE, OP_BEGIN, OP_ENTER, OP_CHECK, OP_STEP
-        OP_LOOP1, OP_LOOP2, OP_LOOP3, OP_MATH1, OP_MATH2, OP_IOTA, OP_FOLD, OP_PACK, OP_SCRATCH, OP_STOP
+        OP_LOOP1, OP_LOOP2, OP_LOOP3, OP_MATH1, OP_MATH2, OP_IOTA, OP_FOLD_START, OP_FOLD_ADD, OP_FOLD_END, OP_PACK, OP_SCRATCH, OP_STOP
 
 #: Bytes of a strip: beyond some 8 KiB the strips of a long expression leave the first cache, below 2 KiB the calls
 #: begin to show.
@@ -68,6 +81,12 @@ MAX_STRIP = 4096
 
 # Loops of loops.h by name.
 cdef dict _own = {loops[k].name.decode(): <uintptr_t>loops[k].function for k in range(LOOPS)}
+# Vector functions by the name that C's library has for them, and folds by operator; both with the element type.
+cdef dict _vector = {vectors[k].name.decode(): <uintptr_t>vector_function(k) for k in range(VECTORS)}
+cdef dict _folds = {
+    folds[k].name.decode(): (folds[k].bytes, <uintptr_t>folds[k].start, <uintptr_t>folds[k].add, <uintptr_t>folds[k].end)
+    for k in range(FOLDS)
+}
 # The loop of an operator on an element type: (instruction, function, data).
 cdef dict _found = {}
 
@@ -80,6 +99,10 @@ _INTEGER = {
 _LOADED = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32")
 
 
+# Fields of an instruction that are not used, between a and the function.
+cdef tuple _NONE = (0,) * 9
+
+
 class _NotAffine(Exception):
     """A subscript is no multiple of the loop's index plus what the loop leaves alone."""
 
@@ -88,34 +111,37 @@ class _NoInteger(Exception):
     """An expression is none that registers can hold."""
 
 
-def find_loop(op, t):
-    """The loop for an operator on operands of an element type, as (arity of the instruction, function, data).
+def find_loop(op, t, bint vector_math=False):
+    """How an operator on operands of an element type is computed: (instruction, function, data).
 
-    Raises UnsupportedError where there is none.
+    Raises UnsupportedError where it is not.
     """
-    key = op, t
+    key = op, t, vector_math
     known = _found.get(key)
     if known is None:
-        known = _found[key] = _find_loop(op, t)
-    if known[0] == 0:
+        known = _found[key] = _find_loop(op, t, vector_math)
+    if known[1] == 0:
         raise UnsupportedError(f"operator {op.name} on {t} has no loop in the block engine")
     return known
 
 
-cdef tuple _find_loop(op, t):
+cdef tuple _find_loop(op, t, bint vector_math):
     cdef cnp.ufunc ufunc
-    cdef int k, place, nargs
+    cdef int k, place, nargs, loop = OP_LOOP1 + op.arity - 1
+    if vector_math:
+        name = function_of(op, t)
+        if name is not None and f"{name}_{t.name}" in _vector:
+            return OP_MATH1 + op.arity - 1, _vector[f"{name}_{t.name}"], 0
     own = _own.get(f"{op.name}_{t.name}")
-    prefers_numpy = t.kind == "f" and t.kind in op.vector_math and t.name in ("float32", "float64")
-    if own is not None and not prefers_numpy:
-        return op.arity, own, 0
+    if own is not None:
+        return loop, own, 0
     if isinstance(op.numpy, np.ufunc) and t.kind not in op.may_raise and op.arity < 4:
         ufunc = op.numpy
         if ufunc.nin == op.arity and ufunc.nout == 1:
             places, _ = op.signature.split(">")
             wanted = [{"B": "bool", "N": "int32", "I": "int64", "U": "uint8"}.get(p, t.name) for p in places]
             numbers = [np.dtype(name).num for name in wanted]
-            numbers.append(op.result(tuple([_element(name) for name in wanted])).dtype.num)
+            numbers.append(op.result(tuple([element(name) for name in wanted])).dtype.num)
             nargs = ufunc.nargs
             for k in range(ufunc.ntypes):
                 for place in range(nargs):
@@ -123,15 +149,8 @@ cdef tuple _find_loop(op, t):
                         break
                 else:
                     data = <uintptr_t>ufunc.data[k] if ufunc.data != NULL else 0
-                    return op.arity, <uintptr_t>ufunc.functions[k], data
-    if own is not None:
-        return op.arity, own, 0
-    return 0, 0, 0
-
-
-cdef object _element(str name):
-    from ..types import element
-    return element(name)
+                    return loop, <uintptr_t>ufunc.functions[k], data
+    return loop, 0, 0
 
 
 cdef class _Scope:
@@ -175,18 +194,26 @@ cdef class _Compiler:
     cdef intptr_t arena
     cdef dict spare                # size → free strips: registers
     cdef _Strip strip              # the vector loop that we are in
+    cdef dict folds                # accumulator → (its fold's register, row of _folds), in the nest that we are in
+    cdef bint vector_math
+    cdef dict gathers
 
     def __init__(self, program):
         self.program = program
         self.arrays = {operand: k for k, operand in enumerate(program.declared)}
         self.start, self.level, self.fetch, self.relocate, self.plans = [], [], [], [], []
         self.known, self.numbers, self.fetched = {}, {}, {}
+        # Register 0 is none.
+        self.register()
         self.scopes = [_Scope()]
         self.indices, self.extents, self.bases = {}, {}, {}
         self.pool = bytearray()
         self.pooled = []
         self.constants = {}
         self.spare = {}
+        self.folds = None
+        self.gathers = {}
+        self.vector_math = program.target is not None and getattr(program.target, "vector_math", False)
 
     # -- registers and integers --
 
@@ -441,6 +468,9 @@ cdef class _Compiler:
         cdef str role = (<Loop>loop).role if isinstance(loop, Loop) else "serial"
         cdef list code
         cdef int start, stop, step, index
+        if role == "reduce" and self.folds is None:
+            self.fold(loop)
+            return 0
         start, stop, step = self.int_or_value(loop.start), self.int_or_value(loop.stop), self.int_or_value(loop.step)
         if role in ("vector", "reduce") and all([isinstance(s, Store) for s in loop.body]):
             try:
@@ -502,6 +532,8 @@ cdef class _Compiler:
         for node in postorder(loop.body):
             if node.type is not None:
                 widest = max(widest, node.type.element.itemsize)
+        if reduces and not all([_accumulates(<Store>node) in _folds for node in loop.body]):
+            raise _NotAffine
         total = self.integer(OP_SUB, stop, start)
         if self.known[step] != 1:
             total = self.integer(
@@ -518,7 +550,12 @@ cdef class _Compiler:
         self.strip = strip
         try:
             if reduces:
-                self.folds(loop.body, strip)
+                # The order of a fold is that of strips of 512.
+                strip.length = 512
+                whole = self.takes_whole(loop.body)
+                if whole:
+                    strip.single = True
+                self.fold_strips(loop.body, strip, total if whole else 0)
             else:
                 group = []
                 for node in loop.body:
@@ -585,6 +622,14 @@ cdef class _Compiler:
         free = self.spare.get(size)
         return free.pop() if free else self.room(size)
 
+    cdef int gathered(self, object t, _Strip strip, int k) except -1:
+        """The register of the k-th strip that what is not contiguous goes through."""
+        key = t.itemsize * (strip.length if strip is not None else 1), k
+        known = self.gathers.get(key)
+        if known is None:
+            known = self.gathers[key] = self.room(key[0])
+        return known
+
     cdef int release(self, int reg, object element, _Strip strip) except -1:
         self.spare.setdefault(element.itemsize * (strip.length if strip is not None else 1), []).append(reg)
         return 0
@@ -633,30 +678,50 @@ cdef class _Compiler:
         self.code().append((OP_LOOP1, 0, value[0], value[1], target[0], target[1], 0, 0, 0, 0, 0, 0, function, 0))
         return 0
 
-    cdef int folds(self, tuple body, _Strip strip) except -1:
-        """Stores of the form `acc[] = op(acc[], value)`, an element after the other."""
-        cdef Store store
-        cdef Node value, arg
-        accumulated = {(<Store>s).operand for s in body}
+    cdef int fold(self, For loop) except -1:
+        """A nest of loops that reduce: each accumulator has a fold, whose order of addition is fixed."""
+        cdef Node node, value
+        cdef int reg
+        self.folds = {}
+        for node in enclosed((loop,)):
+            if isinstance(node, Store):
+                row = _folds.get(_accumulates(<Store>node))
+                if row is not None and (<Store>node).operand not in self.folds:
+                    reg = self.room(row[0])
+                    self.folds[(<Store>node).operand] = reg, row, node
+                    self.code().append((OP_FOLD_START, 0, reg, *_NONE, row[1], 0))
+        self.loop(loop)
+        for reg, row, node in self.folds.values():
+            address = self.address((<Store>node).operand, (<Store>node).subscripts)
+            self.code().append((OP_FOLD_END, 0, reg, address, *_NONE[1:], row[3], 0))
+        self.folds = None
+        return 0
+
+    cdef bint takes_whole(self, tuple body) except -1:
+        """Whether the folds of a loop take in what lies in memory as it is: no strips are needed."""
+        cdef Node store
         for store in body:
-            value = store.value
-            if value.cid != APPLY or len(value.args) != 2 or _reads((value.args[1],), accumulated):
+            if (<Node>(<Store>store).value.args[1]).cid != LOAD:
+                return False
+        return True
+
+    cdef int fold_strips(self, tuple body, _Strip strip, int count) except -1:
+        """Have the folds of stores of the form `acc[] = op(acc[], value)` take in a strip, or `count` elements."""
+        cdef Store store
+        cdef Node value
+        cdef dict temporaries
+        for store in body:
+            if store.operand not in self.folds:
                 raise _NotAffine
-            arg = value.args[0]
-            if arg.cid != LOAD or (<Load>arg).operand is not store.operand or (<Load>arg).subscripts != store.subscripts:
-                raise _NotAffine
-            target = self.stream(store.operand, store.subscripts, strip)
-            if self.known.get(target[1]) != 0:
-                raise _NotAffine
-            t = store.operand.type.element
-            arity, function, data = find_loop((<Apply>value).op, t)
-            if arity != 2:
-                raise _NotAffine
+            reg, row, _ = self.folds[store.operand]
+            value = store.value.args[1]
             temporaries = {}
-            got = self.values([value.args[1]], strip, temporaries, None)[0]
-            self.code().append(
-                (OP_FOLD, 0, target[0], got[0], got[1], 0, 0, 0, 0, 0, t.itemsize, 0, function, data)
-            )
+            # A fold takes any byte but 0 as true, as it is.
+            if value.cid == LOAD:
+                got = self.stream((<Load>value).operand, (<Load>value).subscripts, strip)
+            else:
+                got = self.values([value], strip, temporaries, None)[0]
+            self.code().append((OP_FOLD_ADD, 0, reg, got[0], got[1], count, *_NONE[3:], row[2], 0))
             self.release_all(temporaries, strip)
         return 0
 
@@ -759,12 +824,13 @@ cdef class _Compiler:
             return reg, self.number(0 if strip is not None else 8)
         if cid == CAST:
             of = (<Cast>node).arg.type.element
-            function, data, arity = _own.get(f"cast_{of.name}_{t.name}"), 0, 1
+            function, data, instruction = _own.get(f"cast_{of.name}_{t.name}"), 0, OP_LOOP1
             if function is None:
                 raise UnsupportedError(f"a cast of {of} to {t} has no loop in the block engine")
         elif cid == APPLY:
             op = (<Apply>node).op
-            arity, function, data = find_loop(op, node.args[1 if op.signature.startswith("BT") else 0].type.element)
+            of = node.args[1 if op.signature.startswith("BT") else 0].type.element
+            instruction, function, data = find_loop(op, of, self.vector_math)
         else:
             raise UnsupportedError(f"{type(node).__name__} has no form in the block engine: {node!r}")
         inputs = []
@@ -785,8 +851,13 @@ cdef class _Compiler:
             temporaries[node] = reg
             place = reg, size
         inputs.extend(place)
-        inputs.extend([0] * (10 - len(inputs)))
-        code.append((OP_LOOP1 + arity - 1, 0, *inputs, function, data))
+        if instruction == OP_MATH1:
+            inputs.extend([self.gathered(t, strip, 0), self.gathered(t, strip, 1), 0, 0, t.itemsize, 0])
+        elif instruction == OP_MATH2:
+            inputs.extend([self.gathered(t, strip, 0), self.gathered(t, strip, 1), t.itemsize, self.gathered(t, strip, 2)])
+        else:
+            inputs.extend([0] * (10 - len(inputs)))
+        code.append((instruction, 0, *inputs, function, data))
         if target is not None and not still:
             return None
         return place[0], self.number(0) if still else size
@@ -812,6 +883,17 @@ cdef bint _holds(Node node, Node index) except -1:
         if _holds(arg, index):
             return True
     return False
+
+
+cdef str _accumulates(Store store):
+    """The name of the fold of a store `acc[] = op(acc[], value)`; empty for another one."""
+    cdef Node value = store.value, arg
+    if value.cid == APPLY and len(value.args) == 2:
+        arg = value.args[0]
+        if arg.cid == LOAD and (<Load>arg).operand is store.operand and (<Load>arg).subscripts == store.subscripts:
+            if not _reads((value.args[1],), {store.operand}):
+                return f"{(<Apply>value).op.name}_{store.operand.type.element.name}"
+    return ""
 
 
 cdef list _order(list roots):

@@ -76,8 +76,7 @@ def make(program: Program, rank: int, tiled: bool, emit: Callable[[Program], str
     handover.compile()
     if made.compiled:
         return made
-    assert handover.error is not None
-    compiler.warn_not_compiled(handover.error)
+    handover.warn()
     if mode.engine == "auto":
         try:
             return code(True)
@@ -93,16 +92,22 @@ class Handover:
         self.code = code
         self.emit = emit
         self.openmp = openmp
+        #: Why there is no compiled code, and whether that is for a warning: what C has no form for is not.
         self.error: compiler.CompileFailed | None = None
+        self.unsupported = False
         self.queued = False
 
     def __call__(self) -> None:
         if self.error is not None:
             self.code.request = None
-            # In the thread that calls the kernel: it is the user's line that the warning names.
-            compiler.warn_not_compiled(self.error)
+            self.warn()
         elif not self.queued:
             _submit(self)
+
+    def warn(self) -> None:
+        """Say why there is no compiled code, in the thread that calls the kernel: it is the user's line that is shown."""
+        if self.error is not None and not self.unsupported:
+            compiler.warn_not_compiled(self.error)
 
     def find(self) -> bool:
         """Adopt what the cache has; returns whether it has it."""
@@ -117,7 +122,7 @@ class Handover:
         try:
             source = self.emit(program)
         except UnsupportedError as error:
-            self.error = compiler.CompileFailed(str(error))
+            self.error, self.unsupported = compiler.CompileFailed(str(error)), True
             return
         try:
             made = compiler.load(
