@@ -44,6 +44,8 @@ from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 
 C = Dialect(
     name="c",
+    aligned="__attribute__((aligned(64)))",
+    vector_math=True,
     types={
         "bool": "uint8_t",
         **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
@@ -291,7 +293,7 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     sizes = []
     declared: set[str] = set()
     for statement in enclosed(program.statements):
-        if isinstance(statement, Scratch) and not all(isinstance(e, Constant) for e in statement.extents):
+        if isinstance(statement, Scratch) and statement.operand not in writer.automatic:
             extents = [writer.integer(e, 10) for e in statement.extents]
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")

@@ -33,9 +33,12 @@ from arrayexpr._core.nodes import (
     postorder,
 )
 from arrayexpr._core.ops import Operator
+from arrayexpr._core.passes.nests import enclosed, is_constant
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.vector_math import function_of
 
+from . import strips
 from .folds import Folds
 
 
@@ -53,6 +56,10 @@ class Dialect:
     literal_int64: str = "INT64_C({})"
     literal_uint64: str = "UINT64_C({})"
     barrier: str = ";"
+    #: what aligns an array to a vector
+    aligned: str = ""
+    #: whether primitives/vector_math.h compiles
+    vector_math: bool = False
     #: element types the language has no arithmetic for → the type to compute in
     widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
 
@@ -151,6 +158,14 @@ class Writer:
         self.depth = 1
         self.may_raise: str | None = None
         self._scratch: set[Operand] = set()
+        #: Scratch that each iteration of a loop has for itself, and single elements.
+        self.automatic = {
+            s.operand
+            for outer in (*program.statements, *enclosed(program.statements))
+            for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
+            if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
+        }
+        self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
         self._count = 0
@@ -226,13 +241,15 @@ class Writer:
         self._scopes.pop()
 
     def _loop(self, loop: For) -> None:
+        if strips.call(self, loop):
+            return
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
         opened = isinstance(loop, Loop) and self.folds.outermost(loop)
         if opened:
             self.folds.start(loop)
-        start, stop, step = (self._bound(x) for x in (loop.start, loop.stop, loop.step))
+        start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
         self._scopes.append(_Scope(self._scopes[-1]))
         if innermost and self._walks(loop):
             # Rows are named, and what does not move is loaded, where the loop runs at all.
@@ -260,7 +277,7 @@ class Writer:
         self._block(loop.body)
         self.line("}")
 
-    def _bound(self, expression: Node) -> str:
+    def bound(self, expression: Node) -> str:
         """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
         text = self.integer(expression)
         if re.fullmatch(r"-?\w+", text):
@@ -296,7 +313,7 @@ class Writer:
             name = self.local("p")
             const = "" if operand in stored else "const "
             base = self.names.of("operand", operand.name)
-            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self._offset(operand, still)});")
+            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self.offset(operand, still)});")
             scope.rows[_place_of(node)] = _Row(name, moving)
 
     def _guard(self, guard: Guard) -> None:
@@ -318,31 +335,29 @@ class Writer:
         self.line("}")
 
     def _declare_scratch(self, statement: Scratch) -> None:
-        """Storage of its own for constant extents; else the next part of the caller's scratch. In C order."""
+        """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
         operand = statement.operand
         name = self.names.of("operand", operand.name)
-        lengths = [e.value for e in statement.extents if isinstance(e, Constant)]
-        self._scratch.add(operand)
-        if len(lengths) == len(statement.extents):
-            self._automatic(name, operand, lengths)
+        if operand in self.automatic:
+            memory = self.local("m")
+            count = math.prod(extent.value for extent in statement.extents)
+            self.line(f"{self.type(operand.type.element)} {memory}[{count}] {self.dialect.aligned};")
+            self.line(f"char *const {name} = (char *){memory};")
+            self._declare_strides(statement)
             return
         size = self.local("n")
         extents = [self.integer(e, _PRODUCT) for e in statement.extents]
         self.line(f"const {self.dialect.index} {size} = {' * '.join([*extents, str(operand.type.element.itemsize)])};")
         self.line(f"char *{name} = (char *)scratch;")
         self.line(f"scratch = (char *)scratch + ({size} + 63) / 64 * 64;")
+        self._declare_strides(statement)
+
+    def _declare_strides(self, statement: Scratch) -> None:
+        operand = statement.operand
+        name = self.names.of("operand", operand.name)
         for axis in range(operand.type.rank):
             rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
             stride = " * ".join([*rest, str(operand.type.element.itemsize)])
-            self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
-
-    def _automatic(self, name: str, operand: Operand, lengths: Sequence[int]) -> None:
-        store = self.local("m")
-        size = operand.type.element.itemsize
-        self.line(f"{self.type(operand.type.element)} {store}[{math.prod(lengths)}] __attribute__((aligned(64)));")
-        self.line(f"char *const {name} = (char *){store};")
-        for axis in range(len(lengths)):
-            stride = math.prod(lengths[axis + 1 :]) * size
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
 
     def _pack(self, statement: Pack) -> None:
@@ -384,15 +399,15 @@ class Writer:
         row = self._scopes[-1].rows.get(_place_of(access))
         if row is None:
             base = self.names.of("operand", operand.name)
-            return f"*({const}{c_type} *)({base}{self._offset(operand, list(enumerate(access.subscripts)))})"
+            return f"*({const}{c_type} *)({base}{self.offset(operand, list(enumerate(access.subscripts)))})"
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
         if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
             return f"{row.name}[{self.integer(moving[0][1])}]"
-        return f"*({const}{c_type} *)(({const}char *){row.name}{self._offset(operand, moving)})"
+        return f"*({const}{c_type} *)(({const}char *){row.name}{self.offset(operand, moving)})"
 
-    def _offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
+    def offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
         text = ""
         for axis, subscript in places:
             stride = self.stride(operand, axis)
@@ -649,6 +664,8 @@ class Writer:
         if "{" not in spelling:
             if t.kind == "c":
                 return f"{self._complex_library(spelling, t)}({', '.join(atoms)})", _ATOM
+            if self.vector_math and function_of(op, t) is not None:
+                return f"{strips.function(self, op, t)}_1({', '.join(atoms)})", _ATOM
             return f"{spelling}{_SUFFIX[t.name]}({', '.join(atoms)})", _ATOM
         filled = _fill(self._substitute(spelling, t), atoms)
         if op.symbol in ("<", ">", "<=", ">=", "==", "!=") and t.kind != "c":

@@ -85,7 +85,14 @@ class Folds:
 
 
 def _stores(loop: Loop) -> Sequence[Store]:
-    return [s for s in enclosed((loop,)) if isinstance(s, Store)]
+    """The stores of accumulators in a nest: those of its innermost loops that reduce."""
+    return [
+        s
+        for inner in (loop, *enclosed(loop.body))
+        if isinstance(inner, Loop) and inner.role == "reduce"
+        for s in inner.body
+        if isinstance(s, Store)
+    ]
 
 
 def _step(store: Store) -> tuple[Operator, Node]:

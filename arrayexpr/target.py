@@ -15,6 +15,9 @@ from ._core.errors import ArrayExprError
 class Target:
     """What schedules ask of a machine: cache sizes in bytes, vector width in bytes, cores to use.
 
+    `vector_math` says whether functions such as `exp` may come from a vector library, where there is one; without,
+    they have the bits of C's own.
+
     >>> Target(l1=32 << 10, l2=1 << 20, l3=8 << 20, vector=32, cores=4).cores
     4
     """
@@ -25,6 +28,7 @@ class Target:
     line: int = 64
     vector: int = 16
     cores: int = 1
+    vector_math: bool = True
 
     def with_cores(self, cores: int) -> Target:
         """The same machine with another number of cores to use."""
@@ -39,6 +43,14 @@ def num_threads() -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
         raise ArrayExprError(f"ARRAYEXPR_NUM_THREADS is {text!r}: expected a whole number from 1 to 9999")
     return int(text)
+
+
+def vector_math() -> bool:
+    """Whether kernels use a vector library: `ARRAYEXPR_VECTOR_MATH`, or 1."""
+    text = os.environ.get("ARRAYEXPR_VECTOR_MATH", "").strip() or "1"
+    if text not in ("0", "1"):
+        raise ArrayExprError(f"ARRAYEXPR_VECTOR_MATH is {text!r}: expected 0 or 1")
+    return text == "1"
 
 
 @functools.cache
@@ -63,4 +75,4 @@ def detect() -> Target:
     except OSError:
         flags = set()
     vector = 64 if "avx512f" in flags else 32 if "avx2" in flags else 16
-    return Target(**sizes, vector=vector, cores=num_threads())
+    return Target(**sizes, vector=vector, cores=num_threads(), vector_math=vector_math())

@@ -347,12 +347,8 @@ def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: b
     if not kept:
         return allocate_like(list(streams), shape, dtype)
     reduced = step.region.reduced
-    first = [
-        array[
-            tuple(slice(0, 1) if axis in reduced else slice(None) for axis in range(step.rank - array.ndim, step.rank))
-        ]
-        for array in streams
-    ]
+    items = [slice(0, 1) if axis in reduced else slice(None) for axis in range(step.rank)]
+    first = [array[tuple(items[step.rank - array.ndim :])] for array in streams if array.ndim]
     array = allocate_like(first, _kept_shape(step, shape), dtype)
     return array if assign.target.type.rank == len(shape) else array.squeeze(axis=reduced)
 

@@ -9,6 +9,7 @@ from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder,
 from ..passes.block import block
 from ..passes.lower import lower
 from ..passes.parallelize import parallelize
+from ..passes.strip import strip
 from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
@@ -68,7 +69,7 @@ def stream_program(
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
     # The generic signature stands for any strides: it tests for unit ones.
-    return parallelize(vectorize(scheduled, versions=any_strides))
+    return parallelize(vectorize(strip(scheduled), versions=any_strides))
 
 
 def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:

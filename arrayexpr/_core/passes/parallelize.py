@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..affine import integer, least, plus
 from ..nodes import EFFECTS, For, Guard, Index, Loop, Node, Opaque, Scratch, postorder
 from ..program import Program
-from .nests import enclosed, shared_out, untaken
+from .nests import enclosed, is_constant, shared_out, untaken
 
 #: Elements that one thread takes at a time of a loop over contiguous memory: half a megabyte of doubles, some
 #: 50 us of work, beside which handing it out costs nothing.
@@ -63,7 +63,10 @@ def parallelize(program: Program, *, cores: int | None = None) -> Program:
 
 
 def _pinned(loop: Loop) -> bool:
-    return any(isinstance(n, (*EFFECTS, Opaque, Scratch)) for n in postorder((loop,)))
+    """Whether a loop has an effect, or scratch that its iterations share: of constant extents each has its own."""
+    return any(
+        isinstance(n, (*EFFECTS, Opaque)) or (isinstance(n, Scratch) and not is_constant(n)) for n in postorder((loop,))
+    )
 
 
 def _chunked(loop: Loop, taken: set[str]) -> Loop:
