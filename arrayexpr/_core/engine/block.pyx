@@ -213,7 +213,7 @@ cdef class _Compiler:
         self.spare = {}
         self.folds = None
         self.gathers = {}
-        self.vector_math = program.target is not None and getattr(program.target, "vector_math", False)
+        self.vector_math = program.target is None or program.target.vector_math
 
     # -- registers and integers --
 

@@ -236,13 +236,14 @@ def load(
             path = Path(temporary) / f"{digest}.so"
             _compile(command, flags, source, path, background)
             return _open(path, symbol)
-    if text:
-        _remember(directory, text, symbol, flags, command, digest)
     try:
-        return _open(path, symbol)
+        found = _open(path, symbol)
     except CompileFailed:
         path.unlink(missing_ok=True)
         raise
+    if text:
+        _remember(directory, text, symbol, flags, command, digest)
+    return found
 
 
 def _open(path: Path, symbol: str) -> tuple[int, ctypes.CDLL]:
