@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import keyword
 import threading
@@ -24,13 +25,13 @@ from ._core.infer import shape as shape_of
 from ._core.layout import Layout
 from ._core.nodes import Assign
 from ._core.program import Program
-from .adapters import c
 from .build import spec_of, trace
 from .expression import expression
 from .target import Target
 
-#: The languages that `emit` writes, with the module for each.
-LANGUAGES = {"c": c}
+#: The languages that `emit` writes, each by the module of its name among the adapters. They are imported when used:
+#: the first result of a kernel does not need one.
+LANGUAGES = ("c",)
 
 # Programs compiled for `evaluate`, by text and types; the one unused longest goes.
 _EVALUATED_MAX = 256
@@ -82,8 +83,15 @@ def emit(program: Program, language: str = "c") -> str:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
     if any(isinstance(statement, Assign) for statement in program.statements):
         program = optimize(program, target=program.target)
-    text: str = LANGUAGES[language].emit(program)
+    text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
     return text
+
+
+def _emit_c(program: Program) -> str:
+    """The C of a kernel whose caller has checked its operands."""
+    from .adapters import c
+
+    return c.emit(program, checked=False)
 
 
 class _Compiled:
@@ -93,7 +101,7 @@ class _Compiled:
         self.source = program
         self.target = target
         self.program = run(program.replace(target=target), ARRAY_PASSES, contract=contract)
-        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target, mode or mode_of()))
+        self.runtime = Runtime(plan(self.program, _emit_c, target, mode or mode_of()))
 
     @property
     def plan(self) -> Plan:

@@ -23,8 +23,6 @@ True
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -211,6 +209,10 @@ def _trunc_divide(x: Any, y: Any) -> Any:
 
 
 def _fma(x: Any, y: Any, z: Any) -> Any:
+    # Looking for a library starts processes, and importing what does takes as long as tracing a kernel.
+    import ctypes
+    import ctypes.util
+
     libm = ctypes.CDLL(ctypes.util.find_library("m") or None)
     name, ctype = ("fmaf", ctypes.c_float) if x.dtype == np.float32 else ("fma", ctypes.c_double)
     function = getattr(libm, name)

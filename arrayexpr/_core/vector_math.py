@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Final
 
 from .nodes import Apply, Node
 from .ops import Operator
+from .primitives import text
 from .types import ElementType
 
 #: Functions of C's library that strips use, with the largest error seen, in ulp, of float64 and of float32: over
@@ -64,4 +64,4 @@ def is_vector_math(node: Node) -> bool:
 
 def header() -> str:
     """The C of `primitives/vector_math.h`."""
-    return files(f"{__package__}.primitives").joinpath("vector_math.h").read_text()
+    return text("vector_math.h")

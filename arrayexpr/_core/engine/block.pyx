@@ -44,6 +44,10 @@ cdef extern from "block.h":
         Fetch *fetch
         int *relocate
         intptr_t arena
+    ctypedef struct Array "BlockArray":
+        void *data
+        const intptr_t *shape
+        const intptr_t *strides
     int tape_run(const void *tape, const void *arrays, void *scratch) noexcept nogil
     ctypedef struct PackPlan:
         int rank, size, target, source
@@ -962,6 +966,26 @@ cdef class Tape:
 
     def __repr__(self):
         return f"<Tape of {(<TapeData *>self.tape).instructions} instructions, {(<TapeData *>self.tape).registers} registers>"
+
+    def __call__(self, *arrays):
+        """Run on arrays of the program's operands and results, in order; returns the status of a kernel.
+
+        Nothing is checked: they are of the declared types and ranks, and broadcast axes have stride 0.
+        """
+        cdef Array *given = <Array *>PyMem_Malloc(max(1, len(arrays)) * sizeof(Array))
+        cdef cnp.ndarray array
+        cdef int k
+        if given == NULL:
+            raise MemoryError()
+        for k in range(len(arrays)):
+            array = arrays[k]
+            given[k].data = cnp.PyArray_BYTES(array)
+            given[k].shape = cnp.PyArray_DIMS(array)
+            given[k].strides = cnp.PyArray_STRIDES(array)
+        try:
+            return self.run(self.tape, given, NULL)
+        finally:
+            PyMem_Free(given)
 
     @property
     def arena(self):

@@ -436,7 +436,7 @@ cdef class Region:
 
     def decide(self, list streams not None, tuple shape=None):
         """The code for arrays that broadcast to a shape, the last one's; None where nothing can be compiled."""
-        return self.decide_problem(self.problem(streams, streams[-1].shape if shape is None else shape))
+        return self.decide_problem(self.problem(streams, streams[len(streams) - 1].shape if shape is None else shape))
 
     def execute(self, list streams not None, tuple shape=None):
         """Run on arrays that broadcast to a shape, the last one's. Returns whether there was code for it.
@@ -445,7 +445,7 @@ cdef class Region:
         an output has length 1 along the axes that are reduced.
         """
         cdef int s
-        cdef Problem problem = self.problem(streams, streams[-1].shape if shape is None else shape)
+        cdef Problem problem = self.problem(streams, streams[len(streams) - 1].shape if shape is None else shape)
         if problem.elements == 0 and not self.reduced:
             return True
         if problem.elements == 0:
