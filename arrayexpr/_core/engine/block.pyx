@@ -980,8 +980,8 @@ cdef class Tape:
         for k in range(len(arrays)):
             array = arrays[k]
             given[k].data = cnp.PyArray_BYTES(array)
-            given[k].shape = cnp.PyArray_DIMS(array)
-            given[k].strides = cnp.PyArray_STRIDES(array)
+            given[k].shape = <const intptr_t *>cnp.PyArray_DIMS(array)
+            given[k].strides = <const intptr_t *>cnp.PyArray_STRIDES(array)
         try:
             return self.run(self.tape, given, NULL)
         finally:
