@@ -8,12 +8,13 @@ has the form of NumPy's inner loops, and the text of its element is what emitted
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
 
 from arrayexpr._core.nodes import Apply, Assign, Cast, Node, Operand
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, ElementType, Int, elements
+from arrayexpr.target import Target
 
 from .c import _COMPLEX, C
 from .clike import _ATOM, Writer
@@ -63,6 +64,8 @@ def has_loop(op: Operator, t: ElementType) -> bool:
     return (
         op.name in _NO_UFUNC
         or t.kind in op.vector_math
+        # Of strided operands NumPy rounds the products one by one, of others not.
+        or (op.name in ("multiply", "square") and t.kind == "c")
         or (op.name in _CHOOSE and t.kind == "f")
         or (t.kind in op.may_raise)
         or (op.name == "power" and t.kind == "u")
@@ -71,7 +74,8 @@ def has_loop(op: Operator, t: ElementType) -> bool:
 
 def header() -> str:
     """The text of loops.h."""
-    program = Program("loops", [], [])
+    # Those of the vector library are in vector_loops.h.
+    program = Program("loops", [], [], target=Target(vector_math=False))
     writer = Writer(program, C)
     chunks: list[tuple[str, str, bool]] = []
     for op in operators():
@@ -89,6 +93,7 @@ def header() -> str:
             arg = Operand("a", of)
             value = Apply(_not_equal(), (arg, _false())) if of is to is BOOL else Cast(arg, to) if of is not to else arg
             chunks.append(_loop(writer, f"cast_{of.name}_{to.name}", value, (arg,)))
+    fused = _fused(writer)
     lines = [_HEAD, "#ifdef __FLT16_MAX__", "#define HALF(...) __VA_ARGS__", "#else", "#define HALF(...)", "#endif", ""]
     lines += [*_COMPLEX.values(), ""]
     for helper in writer.helpers:
@@ -97,8 +102,10 @@ def header() -> str:
     lines.append("")
     for _, text, half in chunks:
         lines += ["#ifdef __FLT16_MAX__", text, "#endif"] if half else [text]
+    lines += ["#ifdef __x86_64__", *fused.values(), "#define FUSED(...) __VA_ARGS__", "#else", "#define FUSED(...)", "#endif"]
     lines.append("\nstatic const struct { const char *name; loop_function function; } loops[] = {")
     lines += [f'    HALF({{"{name}", loop_{name}}},)' if half else f'    {{"{name}", loop_{name}}},' for name, _, half in chunks]
+    lines += [f'    FUSED({{"{name}", loop_{name}}},)' for name in fused]
     lines.append("};")
     return "\n".join(lines) + "\n"
 
@@ -113,6 +120,26 @@ def _false() -> Node:
     from arrayexpr._core.nodes import Constant
 
     return Constant(False, BOOL)
+
+
+def _fused(writer: Writer) -> dict[str, str]:
+    """The loops of complex products for processors that round a product and a sum once: kernels compiled there do."""
+    found = {}
+    for t in elements():
+        helper = next((h for h in writer.helpers if f" multiply_{t.name}(" in h and "__FMA__" in h), None)
+        if helper is None:
+            continue
+        attribute = '__attribute__((target("avx2,fma")))'
+        body = re.sub(r"#if.*\n(.*\n)#else\n.*\n#endif", r"\1", helper).replace("\n\n", "\n")
+        body = body.replace("static inline", f"{attribute} static inline").replace(
+            f" multiply_{t.name}(", f" multiply_{t.name}_fused("
+        )
+        c_type = writer.type(t)
+        for name, arity, args in (("multiply", 2, "a, b"), ("square", 1, "a, a")):
+            loop = f"OPEN(loop_{name}_{t.name}_fused) LOOP{arity}({', '.join([c_type] * (arity + 1))}, "
+            loop += f"*r = multiply_{t.name}_fused({args});) }}"
+            found[f"{name}_{t.name}_fused"] = f"{body}\n{attribute} {loop}" if name == "multiply" else f"{attribute} {loop}"
+    return found
 
 
 def _loop(writer: Writer, name: str, value: Node, args: tuple[Operand, ...]) -> tuple[str, str, bool]:

@@ -22,6 +22,14 @@ typedef struct { const char *name; size_t bytes; void *start, *add, *end; } Fold
 enum { LOOPS = sizeof(loops) / sizeof(loops[0]) };
 #include "vector_loops.h"
 
+static int fuses(void) {
+#ifdef __x86_64__
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+    return 0;
+#endif
+}
+
 /* The folds of primitives/fold.h, as functions of one type each. */
 #include "../primitives/fold.h"
 #define ARRAYEXPR_FOLD_OF(OP, ELEMENT, T, V, IDENTITY, COMBINE)                                                        \
@@ -48,6 +56,7 @@ typedef struct { const char *name; int arity; } VectorRow;
 static const VectorRow vectors[1];
 static const FoldRow folds[1];
 static void *vector_function(int k) { return NULL; }
+static int fuses(void) { return 0; }
 enum { LOOPS = 0, VECTORS = 0, FOLDS = 0 };
 #endif
 

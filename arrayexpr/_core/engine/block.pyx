@@ -70,6 +70,7 @@ cdef extern from "block.h":
         void *end
     const FoldRow folds[1]
     void *vector_function(int k)
+    bint fuses()
     enum: LOOPS, VECTORS, FOLDS
     enum:
         OP_MOVE, OP_ADD, OP_SUB, OP_MUL, OP_MULADD, OP_MIN, OP_MAX, OP_DIV, OP_MOD
@@ -137,6 +138,8 @@ cdef tuple _find_loop(op, t, bint vector_math):
         if name is not None and f"{name}_{t.name}" in _vector:
             return OP_MATH1 + op.arity - 1, _vector[f"{name}_{t.name}"], 0
     own = _own.get(f"{op.name}_{t.name}")
+    if fuses():
+        own = _own.get(f"{op.name}_{t.name}_fused", own)
     if own is not None:
         return loop, own, 0
     if isinstance(op.numpy, np.ufunc) and t.kind not in op.may_raise and op.arity < 4:

@@ -36,6 +36,26 @@ typedef struct { float re, im; } arrayexpr_complex64;
 typedef struct { double re, im; } arrayexpr_complex128;
 typedef struct { long double re, im; } arrayexpr_clongdouble;
 
+#define CMPLX_complex64(re, im) ((union { float p[2]; float _Complex z; }){{re, im}}.z)
+static inline arrayexpr_complex64 multiply_complex64(arrayexpr_complex64 a, arrayexpr_complex64 b) {
+#if defined(__FMA__) || defined(__FP_FAST_FMA)
+    return (arrayexpr_complex64){fmaf(a.re, b.re, -(a.im * b.im)), fmaf(a.re, b.im, a.im * b.re)};
+#else
+    return (arrayexpr_complex64){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+#endif
+}
+#define CMPLX_complex128(re, im) ((union { double p[2]; double _Complex z; }){{re, im}}.z)
+static inline arrayexpr_complex128 multiply_complex128(arrayexpr_complex128 a, arrayexpr_complex128 b) {
+#if defined(__FMA__) || defined(__FP_FAST_FMA)
+    return (arrayexpr_complex128){fma(a.re, b.re, -(a.im * b.im)), fma(a.re, b.im, a.im * b.re)};
+#else
+    return (arrayexpr_complex128){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+#endif
+}
+#define CMPLX_clongdouble(re, im) ((union { long double p[2]; long double _Complex z; }){{re, im}}.z)
+static inline arrayexpr_clongdouble multiply_clongdouble(arrayexpr_clongdouble a, arrayexpr_clongdouble b) {
+    return (arrayexpr_clongdouble){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
 static inline int8_t trunc_divide_int8(int8_t a, int8_t b) {
     return b == 0 ? 0 : b == -1 ? (int8_t)-a : (int8_t)(a / b);
 }
@@ -112,7 +132,6 @@ static inline uint64_t power_uint64(uint64_t a, uint64_t b) {
     }
     return result;
 }
-#define CMPLX_complex64(re, im) ((union { float p[2]; float _Complex z; }){{re, im}}.z)
 static inline arrayexpr_complex64 true_divide_complex64(arrayexpr_complex64 a, arrayexpr_complex64 b) {
     const float br = fabsf(b.re), bi = fabsf(b.im);
     if (br >= bi) {
@@ -141,7 +160,6 @@ static inline arrayexpr_complex64 power_complex64(arrayexpr_complex64 a, arrayex
     float _Complex z = cpowf(CMPLX_complex64(a.re, a.im), CMPLX_complex64(b.re, b.im));
     return (arrayexpr_complex64){crealf(z), cimagf(z)};
 }
-#define CMPLX_complex128(re, im) ((union { double p[2]; double _Complex z; }){{re, im}}.z)
 static inline arrayexpr_complex128 true_divide_complex128(arrayexpr_complex128 a, arrayexpr_complex128 b) {
     const double br = fabs(b.re), bi = fabs(b.im);
     if (br >= bi) {
@@ -170,7 +188,6 @@ static inline arrayexpr_complex128 power_complex128(arrayexpr_complex128 a, arra
     double _Complex z = cpow(CMPLX_complex128(a.re, a.im), CMPLX_complex128(b.re, b.im));
     return (arrayexpr_complex128){creal(z), cimag(z)};
 }
-#define CMPLX_clongdouble(re, im) ((union { long double p[2]; long double _Complex z; }){{re, im}}.z)
 static inline arrayexpr_clongdouble true_divide_clongdouble(arrayexpr_clongdouble a, arrayexpr_clongdouble b) {
     const long double br = fabsl(b.re), bi = fabsl(b.im);
     if (br >= bi) {
@@ -498,6 +515,9 @@ static inline uint8_t cast_clongdouble_bool(arrayexpr_clongdouble x) { return x.
 static inline arrayexpr_complex64 cast_clongdouble_complex64(arrayexpr_clongdouble x) { return (arrayexpr_complex64){(float)x.re, (float)x.im}; }
 static inline arrayexpr_complex128 cast_clongdouble_complex128(arrayexpr_clongdouble x) { return (arrayexpr_complex128){(double)x.re, (double)x.im}; }
 
+OPEN(loop_multiply_complex64) LOOP2(arrayexpr_complex64, arrayexpr_complex64, arrayexpr_complex64, *r = multiply_complex64(a, b);) }
+OPEN(loop_multiply_complex128) LOOP2(arrayexpr_complex128, arrayexpr_complex128, arrayexpr_complex128, *r = multiply_complex128(a, b);) }
+OPEN(loop_multiply_clongdouble) LOOP2(arrayexpr_clongdouble, arrayexpr_clongdouble, arrayexpr_clongdouble, *r = multiply_clongdouble(a, b);) }
 OPEN(loop_trunc_divide_int8) LOOP2(int8_t, int8_t, int8_t, *r = (int8_t)trunc_divide_int8(a, b);) }
 OPEN(loop_trunc_divide_int16) LOOP2(int16_t, int16_t, int16_t, *r = (int16_t)trunc_divide_int16(a, b);) }
 OPEN(loop_trunc_divide_int32) LOOP2(int32_t, int32_t, int32_t, *r = trunc_divide_int32(a, b);) }
@@ -526,6 +546,9 @@ OPEN(loop_power_clongdouble) LOOP2(arrayexpr_clongdouble, arrayexpr_clongdouble,
 OPEN(loop_absolute_complex64) LOOP1(arrayexpr_complex64, float, *r = hypotf(a.re, a.im);) }
 OPEN(loop_absolute_complex128) LOOP1(arrayexpr_complex128, double, *r = hypot(a.re, a.im);) }
 OPEN(loop_absolute_clongdouble) LOOP1(arrayexpr_clongdouble, long double, *r = hypotl(a.re, a.im);) }
+OPEN(loop_square_complex64) LOOP1(arrayexpr_complex64, arrayexpr_complex64, *r = multiply_complex64(a, a);) }
+OPEN(loop_square_complex128) LOOP1(arrayexpr_complex128, arrayexpr_complex128, *r = multiply_complex128(a, a);) }
+OPEN(loop_square_clongdouble) LOOP1(arrayexpr_clongdouble, arrayexpr_clongdouble, *r = multiply_clongdouble(a, a);) }
 OPEN(loop_fma_float32) LOOP3(float, float, float, float, *r = fmaf(a, b, c);) }
 OPEN(loop_fma_float64) LOOP3(double, double, double, double, *r = fma(a, b, c);) }
 #ifdef __FLT16_MAX__
@@ -1112,8 +1135,26 @@ OPEN(loop_cast_clongdouble_complex64) LOOP1(arrayexpr_clongdouble, arrayexpr_com
 OPEN(loop_cast_clongdouble_complex128) LOOP1(arrayexpr_clongdouble, arrayexpr_complex128, *r = cast_clongdouble_complex128(a);) }
 OPEN(loop_cast_clongdouble_longdouble) LOOP1(arrayexpr_clongdouble, long double, *r = a.re;) }
 OPEN(loop_cast_clongdouble_clongdouble) LOOP1(arrayexpr_clongdouble, arrayexpr_clongdouble, *r = a;) }
+#ifdef __x86_64__
+__attribute__((target("avx2,fma"))) static inline arrayexpr_complex64 multiply_complex64_fused(arrayexpr_complex64 a, arrayexpr_complex64 b) {
+    return (arrayexpr_complex64){fmaf(a.re, b.re, -(a.im * b.im)), fmaf(a.re, b.im, a.im * b.re)};
+}
+__attribute__((target("avx2,fma"))) OPEN(loop_multiply_complex64_fused) LOOP2(arrayexpr_complex64, arrayexpr_complex64, arrayexpr_complex64, *r = multiply_complex64_fused(a, b);) }
+__attribute__((target("avx2,fma"))) OPEN(loop_square_complex64_fused) LOOP1(arrayexpr_complex64, arrayexpr_complex64, *r = multiply_complex64_fused(a, a);) }
+__attribute__((target("avx2,fma"))) static inline arrayexpr_complex128 multiply_complex128_fused(arrayexpr_complex128 a, arrayexpr_complex128 b) {
+    return (arrayexpr_complex128){fma(a.re, b.re, -(a.im * b.im)), fma(a.re, b.im, a.im * b.re)};
+}
+__attribute__((target("avx2,fma"))) OPEN(loop_multiply_complex128_fused) LOOP2(arrayexpr_complex128, arrayexpr_complex128, arrayexpr_complex128, *r = multiply_complex128_fused(a, b);) }
+__attribute__((target("avx2,fma"))) OPEN(loop_square_complex128_fused) LOOP1(arrayexpr_complex128, arrayexpr_complex128, *r = multiply_complex128_fused(a, a);) }
+#define FUSED(...) __VA_ARGS__
+#else
+#define FUSED(...)
+#endif
 
 static const struct { const char *name; loop_function function; } loops[] = {
+    {"multiply_complex64", loop_multiply_complex64},
+    {"multiply_complex128", loop_multiply_complex128},
+    {"multiply_clongdouble", loop_multiply_clongdouble},
     {"trunc_divide_int8", loop_trunc_divide_int8},
     {"trunc_divide_int16", loop_trunc_divide_int16},
     {"trunc_divide_int32", loop_trunc_divide_int32},
@@ -1140,6 +1181,9 @@ static const struct { const char *name; loop_function function; } loops[] = {
     {"absolute_complex64", loop_absolute_complex64},
     {"absolute_complex128", loop_absolute_complex128},
     {"absolute_clongdouble", loop_absolute_clongdouble},
+    {"square_complex64", loop_square_complex64},
+    {"square_complex128", loop_square_complex128},
+    {"square_clongdouble", loop_square_clongdouble},
     {"fma_float32", loop_fma_float32},
     {"fma_float64", loop_fma_float64},
     HALF({"minimum_float16", loop_minimum_float16},)
@@ -1604,4 +1648,8 @@ static const struct { const char *name; loop_function function; } loops[] = {
     {"cast_clongdouble_complex128", loop_cast_clongdouble_complex128},
     {"cast_clongdouble_longdouble", loop_cast_clongdouble_longdouble},
     {"cast_clongdouble_clongdouble", loop_cast_clongdouble_clongdouble},
+    FUSED({"multiply_complex64_fused", loop_multiply_complex64_fused},)
+    FUSED({"square_complex64_fused", loop_square_complex64_fused},)
+    FUSED({"multiply_complex128_fused", loop_multiply_complex128_fused},)
+    FUSED({"square_complex128_fused", loop_square_complex128_fused},)
 };
