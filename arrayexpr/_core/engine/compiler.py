@@ -125,13 +125,16 @@ def _identity(command: tuple[str, ...]) -> str:
 @functools.cache
 def _writers() -> str:
     """What decides the source of a program: this package, as its files stand."""
+    from importlib.util import find_spec
+
     import arrayexpr
 
     package = Path(arrayexpr.__file__).parent
     files = [*package.glob("_core/*.py"), *package.glob("_core/primitives/*.h")]
-    for name, module in list(sys.modules.items()):
-        if name.startswith("arrayexpr.adapters.") and getattr(module, "__file__", None):
-            files.append(Path(str(module.__file__)))
+    # The emitters are looked at where they lie: they are imported when there is something to emit.
+    adapters = find_spec("arrayexpr.adapters")
+    for folder in (adapters.submodule_search_locations or ()) if adapters is not None else ():
+        files.extend(Path(folder).glob("*.py"))
     stats = ((path.name, path.stat()) for path in files)
     return repr([arrayexpr.__version__, *sorted((name, s.st_size, s.st_mtime_ns) for name, s in stats)])
 
