@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from arrayexpr._core.nodes import Apply, Assign, Cast, Node, Operand
+from arrayexpr._core.nodes import Apply, Cast, Node, Operand
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, ElementType, Int, elements
@@ -102,9 +102,19 @@ def header() -> str:
     lines.append("")
     for _, text, half in chunks:
         lines += ["#ifdef __FLT16_MAX__", text, "#endif"] if half else [text]
-    lines += ["#ifdef __x86_64__", *fused.values(), "#define FUSED(...) __VA_ARGS__", "#else", "#define FUSED(...)", "#endif"]
+    lines += [
+        "#ifdef __x86_64__",
+        *fused.values(),
+        "#define FUSED(...) __VA_ARGS__",
+        "#else",
+        "#define FUSED(...)",
+        "#endif",
+    ]
     lines.append("\nstatic const struct { const char *name; loop_function function; } loops[] = {")
-    lines += [f'    HALF({{"{name}", loop_{name}}},)' if half else f'    {{"{name}", loop_{name}}},' for name, _, half in chunks]
+    lines += [
+        f'    HALF({{"{name}", loop_{name}}},)' if half else f'    {{"{name}", loop_{name}}},'
+        for name, _, half in chunks
+    ]
     lines += [f'    FUSED({{"{name}", loop_{name}}},)' for name in fused]
     lines.append("};")
     return "\n".join(lines) + "\n"
@@ -138,7 +148,9 @@ def _fused(writer: Writer) -> dict[str, str]:
         for name, arity, args in (("multiply", 2, "a, b"), ("square", 1, "a, a")):
             loop = f"OPEN(loop_{name}_{t.name}_fused) LOOP{arity}({', '.join([c_type] * (arity + 1))}, "
             loop += f"*r = multiply_{t.name}_fused({args});) }}"
-            found[f"{name}_{t.name}_fused"] = f"{body}\n{attribute} {loop}" if name == "multiply" else f"{attribute} {loop}"
+            found[f"{name}_{t.name}_fused"] = (
+                f"{body}\n{attribute} {loop}" if name == "multiply" else f"{attribute} {loop}"
+            )
     return found
 
 
@@ -160,8 +172,6 @@ def _loop(writer: Writer, name: str, value: Node, args: tuple[Operand, ...]) -> 
     raised = ("int raised = 0; ", " if (raised) *(int *)data = 1;") if writer.may_raise else ("", "")
     loop = f"OPEN(loop_{name}) {raised[0]}LOOP{len(args)}({', '.join(types)}, {body}){raised[1]} }}"
     return name, loop, "_Float16" in loop
-
-
 
 
 if __name__ == "__main__":

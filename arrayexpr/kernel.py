@@ -91,7 +91,8 @@ def _emit_c(program: Program) -> str:
     """The C of a kernel whose caller has checked its operands."""
     from .adapters import c
 
-    return c.emit(program, checked=False)
+    text: str = c.emit(program, checked=False)
+    return text
 
 
 class _Compiled:
@@ -242,9 +243,7 @@ def kernel(
     array([1., 3., 5.])
     """
     if function is None:
-        return functools.partial(
-            kernel, target=target, threads=threads, contract=contract, engine=engine, wait=wait
-        )
+        return functools.partial(kernel, target=target, threads=threads, contract=contract, engine=engine, wait=wait)
     traced = _Traced(function, target, threads, contract, mode_of(engine, wait))
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:

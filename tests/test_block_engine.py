@@ -82,7 +82,9 @@ def test_random_programs(data: Any, case: Any) -> None:
     theirs = clone(arrays)
     for kernel, memory in ((block, arrays), (c, theirs)):
         outs = tuple(memory[r.name] for r in case.program.results)
-        kernel(*[memory[o.name] for o in case.program.operands], out=outs if len(outs) > 1 else outs[0] if outs else None)
+        kernel(
+            *[memory[o.name] for o in case.program.operands], out=outs if len(outs) > 1 else outs[0] if outs else None
+        )
     for operand in case.program.declared:
         assert same(arrays[operand.name], theirs[operand.name]), f"{operand.name} of\n{case.program}"
 

@@ -1,4 +1,4 @@
-"""From the block engine to compiled C: when it is compiled, that it takes over with the same bits, and what may go wrong."""
+"""From the block engine to compiled C: when it is compiled, its taking over with the same bits, what may go wrong."""
 
 from __future__ import annotations
 

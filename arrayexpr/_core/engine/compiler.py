@@ -180,7 +180,9 @@ def find(text: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes.C
         return None
 
 
-def _remember(directory: Path, text: str, symbol: str, flags: tuple[str, ...], command: tuple[str, ...], digest: str) -> None:
+def _remember(
+    directory: Path, text: str, symbol: str, flags: tuple[str, ...], command: tuple[str, ...], digest: str
+) -> None:
     import tempfile
 
     with contextlib.suppress(OSError):

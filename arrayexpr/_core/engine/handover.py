@@ -1,8 +1,8 @@
 """From the block engine to compiled C: what runs first, and the thread that compiles what takes over.
 
-A specialisation starts on the block engine, unless its compiled code lies in the cache. Once the block engine has worked
-enough for it, one thread of low priority compiles it, and `Code.adopt` has later calls run that. Nothing here is needed
-for a result: where there is no compiler, or it fails, the block engine goes on.
+A specialisation starts on the block engine, unless its compiled code lies in the cache. Once the block engine has
+worked enough for it, one thread has it compiled, at low priority, and `Code.adopt` has later calls run that. Nothing
+here is needed for a result: where there is no compiler, or it fails, the block engine goes on.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def make(program: Program, rank: int, tiled: bool, emit: Callable[[Program], str
 
 
 class Handover:
-    """The compiled code of one specialisation, from the asking to the adopting. A call asks for it, if need be again."""
+    """The compiled code of one specialisation, from the asking to the adopting. A call asks for it."""
 
     def __init__(self, code: Code, emit: Callable[[Program], str], openmp: bool):
         self.code = code
@@ -105,7 +105,7 @@ class Handover:
             _submit(self)
 
     def warn(self) -> None:
-        """Say why there is no compiled code, in the thread that calls the kernel: it is the user's line that is shown."""
+        """Say why there is no compiled code, in the thread of a call: the warning shows its line."""
         if self.error is not None and not self.unsupported:
             compiler.warn_not_compiled(self.error)
 
@@ -125,9 +125,7 @@ class Handover:
             self.error, self.unsupported = compiler.CompileFailed(str(error)), True
             return
         try:
-            made = compiler.load(
-                source, program.name, openmp=self.openmp, text=str(program), background=background
-            )
+            made = compiler.load(source, program.name, openmp=self.openmp, text=str(program), background=background)
         except compiler.CompileFailed as error:
             self.error = error
         else:
