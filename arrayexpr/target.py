@@ -57,8 +57,10 @@ def vector_math() -> bool:
 def detect() -> Target:
     """This machine, as far as the system tells; the defaults where it does not."""
     sizes = {}
+    folder = Path("/sys/devices/system/cpu/cpu0/cache")
+    indices = sorted(folder / name for name in os.listdir(folder) if name.startswith("index")) if folder.exists() else []
     for level in (1, 2, 3):
-        for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        for index in indices:
             try:
                 if (index / "level").read_text().strip() != str(level):
                     continue

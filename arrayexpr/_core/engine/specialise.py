@@ -10,7 +10,6 @@ from ..passes.block import block
 from ..passes.lower import lower
 from ..passes.parallelize import parallelize
 from ..passes.strip import strip
-from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, STRIDED, UNIT
@@ -64,7 +63,12 @@ def stream_program(
         target=target,
     )
     any_strides = all(code in (2, 10) for code in key[2 : 2 + count])
-    scheduled = lower(sweep(program, together=True))
+    if any(isinstance(node, Reduce) for node in program.nodes()):
+        # The first result of a kernel without reductions does not pay for the import.
+        from ..passes.sweep import sweep
+
+        program = sweep(program, together=True)
+    scheduled = lower(program)
     if tiled:
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
