@@ -8,8 +8,8 @@ from ..ops import Operator
 from ..program import Program
 from ..types import ElementType
 
-STRIP_BYTES: int
-MAX_STRIP: int
+STRIPS: dict[int, int]
+STRIP: int
 
 class Tape:
     def __call__(self, *arrays: np.ndarray[Any, Any]) -> int: ...
