@@ -38,7 +38,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import UNIT
+from arrayexpr._core.types import FALLING, UNIT
 
 from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 
@@ -154,7 +154,7 @@ def emit(program: Program, *, checked: bool = True) -> str:
         text.append(_OVERLAP)
     text.extend(writer.helpers)
     text.append("")
-    text.append(_describe(program))
+    text.append(_describe(program, "arrayexpr_v_" in used))
     text.extend(_scratch_function(program, writer))
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
     if not _uses("\n".join(lines), "scratch"):
@@ -172,9 +172,10 @@ def emit(program: Program, *, checked: bool = True) -> str:
     return "\n".join(text) + "\n"
 
 
-def _describe(program: Program) -> str:
+def _describe(program: Program, vector_math: bool) -> str:
     rows = [f"   arrays[{k}]  {operand.name}: {operand.type}" for k, operand in enumerate(program.declared)]
-    return "\n".join([f"/* {program.name}", *rows, "*/"])
+    notes = ["", "   Functions come from glibc's vector library, where there is one: cc -O3 -march=native ... -lm"]
+    return "\n".join([f"/* {program.name}", *rows, *(notes if vector_math else []), "*/"])
 
 
 def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
@@ -254,7 +255,7 @@ def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
 
     What is stored too, or contiguous by its type, is walked by that stride however long it is.
     """
-    return operand not in stored and operand.type.layout[axis] != UNIT
+    return operand not in stored and operand.type.layout[axis] not in (UNIT, FALLING)
 
 
 def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stored: set[Operand]) -> Iterator[str]:

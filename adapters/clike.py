@@ -35,7 +35,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed, is_constant
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
 from . import strips
@@ -270,11 +270,29 @@ class Writer:
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
+        begun = any(isinstance(s, For | Guard) for s in loop.body) and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)
-        self.line(f"for ({self.dialect.index} {i} = {start}; {i} {compare} {stop}; {advance}) {{")
+        begin = "" if begun else f"{self.dialect.index} {i} = {start}"
+        self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
         self._block(loop.body)
+        self.line("}")
+        if begun:
+            self.depth -= 1
+            self.line("}")
+
+    def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
+        """A loop that puts what stores would into variables, which are read where the stored elements are."""
+        i = self.names.of("index", loop.index.name)
+        self.line(f"for ({self.dialect.index} {i} = {start}; {i} < {stop}; ++{i}) {{")
+        self.depth += 1
+        for store, variable in variables.items():
+            self._scopes[-1].loaded[Load(store.operand, store.subscripts)] = variable
+        values = self._values([store.value for store in variables])
+        for variable, value in zip(variables.values(), values, strict=True):
+            self.line(f"{variable} = {value};")
+        self.depth -= 1
         self.line("}")
 
     def bound(self, expression: Node) -> str:
@@ -338,9 +356,10 @@ class Writer:
         """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
         operand = statement.operand
         name = self.names.of("operand", operand.name)
+        self._scratch.add(operand)
         if operand in self.automatic:
             memory = self.local("m")
-            count = math.prod(extent.value for extent in statement.extents)
+            count = math.prod(extent.value for extent in statement.extents if isinstance(extent, Constant))
             self.line(f"{self.type(operand.type.element)} {memory}[{count}] {self.dialect.aligned};")
             self.line(f"char *const {name} = (char *){memory};")
             self._declare_strides(statement)
@@ -355,7 +374,7 @@ class Writer:
     def _declare_strides(self, statement: Scratch) -> None:
         operand = statement.operand
         name = self.names.of("operand", operand.name)
-        for axis in range(operand.type.rank):
+        for axis in range(operand.type.rank - 1):
             rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
             stride = " * ".join([*rest, str(operand.type.element.itemsize)])
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
@@ -403,8 +422,12 @@ class Writer:
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
-        if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
-            return f"{row.name}[{self.integer(moving[0][1])}]"
+        size = operand.type.element.itemsize
+        if len(moving) == 1 and self.stride(operand, row.axes[0]) in (str(size), str(-size)):
+            subscript = self.integer(moving[0][1])
+            if self.stride(operand, row.axes[0]) == str(-size):
+                subscript = f"-{self._wrap(subscript)}"
+            return f"{row.name}[{subscript}]"
         return f"*({const}{c_type} *)(({const}char *){row.name}{self.offset(operand, moving)})"
 
     def offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
@@ -429,6 +452,8 @@ class Writer:
         known = operand.type.layout[axis]
         if known == UNIT:
             return str(size)
+        if known == FALLING:
+            return str(-size)
         if known == BROADCAST:
             return "0"
         for fact in self._facts[-1]:

@@ -8,6 +8,7 @@ import inspect
 import keyword
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ import numpy as np
 from . import target as targets
 from ._core.driver import ARRAY_PASSES, run
 from ._core.engine.dispatch import Code, Kernel
-from ._core.engine.handover import Mode
 from ._core.engine.handover import mode as mode_of
 from ._core.engine.plan import Plan, RegionStep, plan
 from ._core.engine.runtime import Runtime
@@ -95,14 +95,37 @@ def _emit_c(program: Program) -> str:
     return text
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """How a kernel is to be made."""
+
+    target: Target | None = None
+    threads: int | None = None
+    contract: str = "exact"
+    vector_math: bool | None = None
+    engine: str | None = None
+    wait: bool | None = None
+
+    def machine(self) -> tuple[Target, int]:
+        """The machine to schedule for, and the number of threads that is fixed; 0 where none is."""
+        target = self.target or targets.detect()
+        if self.vector_math is not None:
+            target = replace(target, vector_math=self.vector_math)
+        if self.threads is not None:
+            return target.with_cores(self.threads), self.threads
+        return target, 0 if self.target is None else target.cores
+
+
 class _Compiled:
     """One program, planned on first use."""
 
-    def __init__(self, program: Program, target: Target, contract: str = "exact", mode: Mode | None = None):
+    def __init__(self, program: Program, options: _Options):
+        target, fixed = options.machine()
         self.source = program
         self.target = target
-        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=contract)
-        self.runtime = Runtime(plan(self.program, _emit_c, target, mode or mode_of()))
+        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract)
+        mode = mode_of(options.engine, options.wait)
+        self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed))
 
     @property
     def plan(self) -> Plan:
@@ -118,14 +141,16 @@ def compile(
     target: Target | None = None,
     threads: int | None = None,
     contract: str = "exact",
+    vector_math: bool | None = None,
     engine: str | None = None,
     wait: bool | None = None,
 ) -> Kernel:
     """A callable for a program: `kernel(*operands, out=None)` gives its result, or a tuple of them.
 
     Operands are arrays of the element types and ranks that the program declares, in any layout. `out`
-    is an array for the result, a tuple where there are several. `threads` is how many to use, else
-    `ARRAYEXPR_NUM_THREADS`.
+    is an array for the result, a tuple where there are several. `threads` is how many to use, for good;
+    else it is what `get_num_threads` says at each call. `vector_math=False` takes functions such as `exp`
+    from C's scalar library, else `ARRAYEXPR_VECTOR_MATH`.
 
     The first calls run at once, by NumPy's loops over blocks; C is compiled meanwhile, takes over with the
     same bits, and is kept on disk. With `wait` (else `ARRAYEXPR_WAIT`) it comes before the first result, and
@@ -139,7 +164,7 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _target(target, threads), contract, mode_of(engine, wait))
+    compiled = _Compiled(program, _Options(target, threads, contract, vector_math, engine, wait))
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
         return compiled.runtime.run(made, args, out)
@@ -150,25 +175,15 @@ def compile(
     return made
 
 
-def _target(target: Target | None, threads: int | None) -> Target:
-    chosen = target or targets.detect()
-    return chosen if threads is None else chosen.with_cores(threads)
-
-
 class _Traced:
     """A function written for NumPy, traced anew for each combination of element types and ranks."""
 
-    def __init__(
-        self, function: Callable[..., Any], target: Target | None, threads: int | None, contract: str, mode: Mode
-    ):
+    def __init__(self, function: Callable[..., Any], options: _Options):
         self.function = function
         name = function.__name__
         # A lambda's name, `<lambda>`, is no program's.
         self.name = name if name.isidentifier() and not keyword.iskeyword(name) else "kernel"
-        self.target = target
-        self.threads = threads
-        self.contract = contract
-        self.mode = mode
+        self.options = options
         self.compiled: dict[tuple[Any, ...], _Compiled] = {}
         self.lock = threading.Lock()
         parameters = inspect.signature(function).parameters.values()
@@ -204,7 +219,7 @@ class _Traced:
                 compiled = self.compiled.get(key)
                 if compiled is None:
                     program = trace(self.function, *key, name=self.name)
-                    compiled = _Compiled(program, _target(self.target, self.threads), self.contract, self.mode)
+                    compiled = _Compiled(program, self.options)
                     self.compiled[key] = compiled
         return compiled
 
@@ -225,6 +240,7 @@ def kernel(
     target: Target | None = None,
     threads: int | None = None,
     contract: str = "exact",
+    vector_math: bool | None = None,
     engine: str | None = None,
     wait: bool | None = None,
 ) -> Any:
@@ -243,8 +259,17 @@ def kernel(
     array([1., 3., 5.])
     """
     if function is None:
-        return functools.partial(kernel, target=target, threads=threads, contract=contract, engine=engine, wait=wait)
-    traced = _Traced(function, target, threads, contract, mode_of(engine, wait))
+        return functools.partial(
+            kernel,
+            target=target,
+            threads=threads,
+            contract=contract,
+            vector_math=vector_math,
+            engine=engine,
+            wait=wait,
+        )
+    mode_of(engine, wait)
+    traced = _Traced(function, _Options(target, threads, contract, vector_math, engine, wait))
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:
         args = traced.bind(args, keywords)
@@ -292,7 +317,7 @@ def explain(what: Any, *arrays: Any) -> str:
     kernel made by `kernel` needs them, since its program depends on their types.
     """
     if isinstance(what, Program):
-        compiled = _Compiled(what, what.target or targets.detect())
+        compiled = _Compiled(what, _Options(what.target))
     elif hasattr(what, "traced"):
         if not arrays and what.traced.names:
             raise TypeError(f"explain of {what.__name__} needs its arguments: their types decide the program")

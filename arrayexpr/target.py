@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ._core.engine import pool
 from ._core.errors import ArrayExprError
 
 
@@ -37,12 +38,36 @@ class Target:
         return replace(self, cores=cores)
 
 
-def num_threads() -> int:
-    """How many threads kernels use: `ARRAYEXPR_NUM_THREADS`, or 1."""
-    text = os.environ.get("ARRAYEXPR_NUM_THREADS", "").strip() or "1"
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
-        raise ArrayExprError(f"ARRAYEXPR_NUM_THREADS is {text!r}: expected a whole number from 1 to 9999")
-    return int(text)
+def get_num_threads() -> int:
+    """How many threads kernels use that did not fix a number: the one set last, or `ARRAYEXPR_NUM_THREADS`, or 1.
+
+    >>> set_num_threads(2)
+    >>> get_num_threads()
+    2
+    >>> set_num_threads(1)
+    """
+    threads = pool.get_setting()
+    if threads == 0:
+        text = os.environ.get("ARRAYEXPR_NUM_THREADS", "").strip() or "1"
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+            raise ArrayExprError(f"ARRAYEXPR_NUM_THREADS is {text!r}: expected a whole number from 1 to 9999")
+        threads = int(text)
+        pool.set_setting(threads)
+    return threads
+
+
+def set_num_threads(threads: int) -> None:
+    """Set how many threads kernels use from their next call on, those excepted that were made with `threads=`."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= 9999:
+        raise ArrayExprError(f"number of threads {threads!r}: expected a whole number from 1 to 9999")
+    pool.set_setting(threads)
+
+
+def detect() -> Target:
+    """This machine, as far as the system tells, with as many cores to use as there are threads to be."""
+    machine = _machine()
+    cores = get_num_threads()
+    return machine if cores == machine.cores else machine.with_cores(cores)
 
 
 def vector_math() -> bool:
@@ -54,7 +79,7 @@ def vector_math() -> bool:
 
 
 @functools.cache
-def detect() -> Target:
+def _machine() -> Target:
     """This machine, as far as the system tells; the defaults where it does not."""
     sizes = {}
     folder = Path("/sys/devices/system/cpu/cpu0/cache")
@@ -77,4 +102,4 @@ def detect() -> Target:
     except OSError:
         flags = set()
     vector = 64 if "avx512f" in flags else 32 if "avx2" in flags else 16
-    return Target(**sizes, vector=vector, cores=num_threads(), vector_math=vector_math())
+    return Target(**sizes, vector=vector, vector_math=vector_math())

@@ -20,7 +20,19 @@ typedef struct { const char *name; size_t bytes; void *start, *add, *end; } Fold
 #if defined __GNUC__
 #include "loops.h"
 enum { LOOPS = sizeof(loops) / sizeof(loops[0]) };
-#include "vector_loops.h"
+#include "vector_math_table.h"
+
+/* The function of C's library of that name over strips, kept for good; NULL where it has none. */
+static const arrayexpr_strip_function *strip_function(const char *name, int bits) {
+    enum { ROWS = sizeof(arrayexpr_strip_rows) / sizeof(arrayexpr_strip_rows[0]) };
+    static arrayexpr_strip_function kept[2 * ROWS];
+    for (int k = 0; k < ROWS - 1; ++k) {
+        arrayexpr_strip_function *function = &kept[2 * k + (bits == 32)];
+        if (strcmp(arrayexpr_strip_rows[k].name, name) != 0) continue;
+        return function->call != NULL || arrayexpr_find_strip(name, bits, 1, function) ? function : NULL;
+    }
+    return NULL;
+}
 
 static int fuses(void) {
 #ifdef __x86_64__
@@ -31,7 +43,7 @@ static int fuses(void) {
 }
 
 /* The folds of primitives/fold.h, as functions of one type each. */
-#include "../primitives/fold.h"
+#include "fold.h"
 #define ARRAYEXPR_FOLD_OF(OP, ELEMENT, T, V, IDENTITY, COMBINE)                                                        \
     ARRAYEXPR_FOLD(OP##_##ELEMENT, T, V, IDENTITY, COMBINE)                                                            \
     static void start_##OP##_##ELEMENT(void *f) { arrayexpr_fold_##OP##_##ELEMENT##_start(f); }                        \
@@ -41,23 +53,22 @@ static int fuses(void) {
     static void end_##OP##_##ELEMENT(void *f, void *to) {                                                              \
         *(T *)to = arrayexpr_fold_##OP##_##ELEMENT##_end(f, *(T *)to);                                                 \
     }
-#include "../primitives/fold_list.h"
+#include "fold_list.h"
 #undef ARRAYEXPR_FOLD_OF
 #define ARRAYEXPR_FOLD_OF(OP, ELEMENT, T, V, IDENTITY, COMBINE)                                                        \
     {#OP "_" #ELEMENT, sizeof(arrayexpr_fold_##OP##_##ELEMENT), (void *)start_##OP##_##ELEMENT,                        \
      (void *)add_##OP##_##ELEMENT, (void *)end_##OP##_##ELEMENT},
 static const FoldRow folds[] = {
-#include "../primitives/fold_list.h"
+#include "fold_list.h"
 };
 enum { FOLDS = sizeof(folds) / sizeof(folds[0]) };
 #else
 static const struct { const char *name; loop_function function; } loops[1];
-typedef struct { const char *name; int arity; } VectorRow;
-static const VectorRow vectors[1];
+typedef struct arrayexpr_strip_function { void (*call)(const struct arrayexpr_strip_function *, void *, const void *, const void *, ptrdiff_t); } arrayexpr_strip_function;
 static const FoldRow folds[1];
-static void *vector_function(int k) { return NULL; }
+static const arrayexpr_strip_function *strip_function(const char *name, int bits) { return NULL; }
 static int fuses(void) { return 0; }
-enum { LOOPS = 0, VECTORS = 0, FOLDS = 0 };
+enum { LOOPS = 0, FOLDS = 0 };
 #endif
 
 /* Operands are registers; `to` is relative to the instruction itself. */
@@ -76,7 +87,7 @@ typedef enum {
     OP_CHECK,  /* a -= strip; where nothing is left, jump */
     OP_STEP,   /* a += strip * b */
     OP_LOOP1, OP_LOOP2, OP_LOOP3, /* function over (address, stride) pairs a b, c d, ... the result last */
-    OP_MATH1, /* function(to c d, from a b); e f: strips to go through where a stride is not i; i: the item's size */
+    OP_MATH1, /* a strip function(to c d, from a b); e f: strips to go through where a stride is not i; i: the item's size */
     OP_MATH2, /* function(to e f, from a b, c d); g h j: strips to go through */
     OP_IOTA,   /* int64 at a: b, b + c, ... */
     OP_FOLD_START, /* the fold at a */
@@ -231,7 +242,7 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
                 from = (const char *)r[i->e];
             }
             if (r[i->d] != i->i && n > 1) to = (char *)r[i->f];
-            ((void (*)(void *, const void *, ptrdiff_t))i->function)(to, from, n);
+            ((const arrayexpr_strip_function *)i->function)->call(i->function, to, from, NULL, n);
             if (to != (char *)r[i->c]) copy_strip((char *)r[i->c], r[i->d], to, i->i, n, i->i);
             break;
         }
@@ -247,7 +258,7 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
                 y = (const char *)r[i->h];
             }
             if (r[i->f] != i->i && n > 1) to = (char *)r[i->j];
-            ((void (*)(void *, const void *, const void *, ptrdiff_t))i->function)(to, x, y, n);
+            ((const arrayexpr_strip_function *)i->function)->call(i->function, to, x, y, n);
             if (to != (char *)r[i->e]) copy_strip((char *)r[i->e], r[i->f], to, i->i, n, i->i);
             break;
         }

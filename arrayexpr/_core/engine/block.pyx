@@ -58,10 +58,6 @@ cdef extern from "block.h":
         const char *name
         loop_function function
     const LoopRow loops[1]
-    ctypedef struct VectorRow:
-        const char *name
-        int arity
-    const VectorRow vectors[1]
     ctypedef struct FoldRow:
         const char *name
         size_t bytes
@@ -69,9 +65,9 @@ cdef extern from "block.h":
         void *add
         void *end
     const FoldRow folds[1]
-    void *vector_function(int k)
+    const void *strip_function(const char *name, int bits)
     bint fuses()
-    enum: LOOPS, VECTORS, FOLDS
+    enum: LOOPS, FOLDS
     enum:
         OP_MOVE, OP_ADD, OP_SUB, OP_MUL, OP_MULADD, OP_MIN, OP_MAX, OP_DIV, OP_MOD
         OP_LT, OP_LE, OP_EQ, OP_NE, OP_AND, OP_OR, OP_SELECT, OP_LOAD, OP_STORE
@@ -87,8 +83,7 @@ STRIP = 512
 
 # Loops of loops.h by name.
 cdef dict _own = {loops[k].name.decode(): <uintptr_t>loops[k].function for k in range(LOOPS)}
-# Vector functions by the name that C's library has for them, and folds by operator; both with the element type.
-cdef dict _vector = {vectors[k].name.decode(): <uintptr_t>vector_function(k) for k in range(VECTORS)}
+# Folds by operator and element type.
 cdef dict _folds = {
     folds[k].name.decode(): (folds[k].bytes, <uintptr_t>folds[k].start, <uintptr_t>folds[k].add, <uintptr_t>folds[k].end)
     for k in range(FOLDS)
@@ -136,8 +131,8 @@ cdef tuple _find_loop(op, t, bint vector_math):
     cdef int k, place, nargs, loop = OP_LOOP1 + op.arity - 1
     if vector_math:
         name = function_of(op, t)
-        if name is not None and f"{name}_{t.name}" in _vector:
-            return OP_MATH1 + op.arity - 1, _vector[f"{name}_{t.name}"], 0
+        if name is not None:
+            return OP_MATH1 + op.arity - 1, <uintptr_t>strip_function(name.encode(), t.bits), 0
     own = _own.get(f"{op.name}_{t.name}")
     if fuses():
         own = _own.get(f"{op.name}_{t.name}_fused", own)

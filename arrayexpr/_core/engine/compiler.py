@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 #: -fwrapv: integers wrap, as in NumPy. -ffp-contract=off: no fused multiply-add, whose bits differ.
 #: -fno-tree-slp-vectorize: gcc 12 makes x + (double)(float)x of two neighbours 2 * x, in the parts of a complex
 #: number for one; no kernel measured was slower without.
+#: -fno-strict-aliasing: operands of two element types may be views of the same memory.
 #: -fno-math-errno and -fno-trapping-math change no value; with them gcc vectorises sqrt and selections.
 FLAGS = (
     "-std=gnu99", "-O3", "-march=native", "-fPIC", "-shared", "-fwrapv", "-ffp-contract=off", "-fno-math-errno",
-    "-fno-trapping-math", "-fno-tree-slp-vectorize", "-w",
+    "-fno-trapping-math", "-fno-tree-slp-vectorize", "-fno-strict-aliasing", "-w",
 )  # fmt: skip
 _DIGEST = 32
 _WRITABLE_BY_OTHERS = 0o022
@@ -139,7 +140,7 @@ def _writers() -> str:
     return repr([arrayexpr.__version__, *sorted((name, s.st_size, s.st_mtime_ns) for name, s in stats)])
 
 
-def _shortcut(text: str, symbol: str, flags: tuple[str, ...], command: tuple[str, ...]) -> str:
+def _shortcut(text: str, name: str, command: tuple[str, ...]) -> str:
     """A digest that stands for a kernel before its source is written and its compiler asked: the program's text."""
     try:
         # Without the OpenSSL that hashlib loads.
@@ -153,19 +154,18 @@ def _shortcut(text: str, symbol: str, flags: tuple[str, ...], command: tuple[str
         if found:
             status = os.stat(found)
             programs.append((os.path.realpath(found), status.st_size, status.st_mtime_ns))
-    made_by = (text, symbol, *flags, *command, repr(programs), _processor(), _writers())
+    made_by = (text, name, *FLAGS, *command, repr(programs), _processor(), _writers())
     return str(blake2b("\0".join(made_by).encode(), digest_size=24).hexdigest())
 
 
-def find(text: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes.CDLL] | None:
+def find(text: str, name: str) -> tuple[int, ctypes.CDLL] | None:
     """What `load` gave for a program of this text before, in this process or another; None where that is gone."""
     command = compiler()
     directory = cache_dir() / _SHORTCUTS
     if not command or not directory.is_dir():
         return None
-    flags = (*FLAGS, "-fopenmp") if openmp else FLAGS
     try:
-        digest = (directory / _shortcut(text, symbol, flags, command)).read_text()
+        digest = (directory / _shortcut(text, name, command)).read_text()
     except OSError:
         return None
     private = _private_directory()
@@ -175,30 +175,26 @@ def find(text: str, symbol: str, *, openmp: bool = False) -> tuple[int, ctypes.C
     if not _intact(path):
         return None
     try:
-        return _open(path, symbol)
+        return _open(path, name)
     except CompileFailed:
         return None
 
 
-def _remember(
-    directory: Path, text: str, symbol: str, flags: tuple[str, ...], command: tuple[str, ...], digest: str
-) -> None:
+def _remember(directory: Path, text: str, name: str, command: tuple[str, ...], digest: str) -> None:
     import tempfile
 
     with contextlib.suppress(OSError):
         (directory / _SHORTCUTS).mkdir(mode=0o700, exist_ok=True)
-        path = directory / _SHORTCUTS / _shortcut(text, symbol, flags, command)
+        path = directory / _SHORTCUTS / _shortcut(text, name, command)
         if path.exists() and path.read_text() == digest:
             return
-        handle, name = tempfile.mkstemp(dir=directory / _SHORTCUTS)
+        handle, fresh = tempfile.mkstemp(dir=directory / _SHORTCUTS)
         with os.fdopen(handle, "w") as file:
             file.write(digest)
-        os.replace(name, path)
+        os.replace(fresh, path)
 
 
-def load(
-    source: str, symbol: str, *, openmp: bool = False, text: str = "", background: bool = False
-) -> tuple[int, ctypes.CDLL]:
+def load(source: str, name: str, *, text: str = "", background: bool = False) -> tuple[int, ctypes.CDLL]:
     """The address of a function of a C source, and the library that it lives in.
 
     `text` is that of the program, for `find`; in the `background` the compiler runs at low priority, and ends when
@@ -213,24 +209,23 @@ def load(
     command = compiler()
     if not command:
         raise no_compiler()
-    flags = (*FLAGS, "-fopenmp") if openmp else FLAGS
-    digest = hashlib.sha256("\0".join((source, *flags, *command, _identity(command))).encode()).hexdigest()
+    digest = hashlib.sha256("\0".join((source, *FLAGS, *command, _identity(command))).encode()).hexdigest()
     directory = _private_directory()
     if directory is None:
         with tempfile.TemporaryDirectory(prefix="arrayexpr-") as temporary:
             path = Path(temporary) / f"{digest}.so"
-            _compile(command, flags, source, path, background)
-            return _open(path, symbol)
+            _compile(command, source, path, background)
+            return _open(path, name)
     path = directory / f"{digest}.so"
     if _intact(path):
         # One that is whole and does not load was made for another system.
         with contextlib.suppress(CompileFailed):
-            found = _open(path, symbol)
+            found = _open(path, name)
             if text:
-                _remember(directory, text, symbol, flags, command, digest)
+                _remember(directory, text, name, command, digest)
             return found
     try:
-        _build(command, flags, source, directory, path, background)
+        _build(command, source, directory, path, background)
     except OSError as error:
         _warn_once(
             f"the kernel cache {directory} cannot be written ({error.strerror or error}): "
@@ -239,28 +234,35 @@ def load(
         )
         with tempfile.TemporaryDirectory(prefix="arrayexpr-") as temporary:
             path = Path(temporary) / f"{digest}.so"
-            _compile(command, flags, source, path, background)
-            return _open(path, symbol)
+            _compile(command, source, path, background)
+            return _open(path, name)
     try:
-        found = _open(path, symbol)
+        found = _open(path, name)
     except CompileFailed:
         path.unlink(missing_ok=True)
         raise
     if text:
-        _remember(directory, text, symbol, flags, command, digest)
+        _remember(directory, text, name, command, digest)
     return found
 
 
-def _open(path: Path, symbol: str) -> tuple[int, ctypes.CDLL]:
+def symbol(library: ctypes.CDLL, name: str) -> int:
+    """The address of a function of a library."""
+    import ctypes
+
+    address = ctypes.cast(getattr(library, name), ctypes.c_void_p).value
+    assert address is not None
+    return address
+
+
+def _open(path: Path, name: str) -> tuple[int, ctypes.CDLL]:
     import ctypes
 
     try:
         library = ctypes.CDLL(str(path))
-        address = ctypes.cast(getattr(library, symbol), ctypes.c_void_p).value
+        return symbol(library, name), library
     except (OSError, AttributeError) as error:
-        raise CompileFailed(f"compiled kernel {symbol} cannot be loaded: {error}") from error
-    assert address is not None
-    return address, library
+        raise CompileFailed(f"compiled kernel {name} cannot be loaded: {error}") from error
 
 
 def _private_directory() -> Path | None:
@@ -301,16 +303,14 @@ def _seal(path: Path, library: bytes) -> bytes:
     return hashlib.sha256(path.stem.encode() + library).digest()
 
 
-def _build(
-    command: tuple[str, ...], flags: tuple[str, ...], source: str, directory: Path, path: Path, background: bool = False
-) -> None:
+def _build(command: tuple[str, ...], source: str, directory: Path, path: Path, background: bool = False) -> None:
     """Compile to a name of our own, then rename: another process sees all of an entry or nothing."""
     import tempfile
 
     handle, name = tempfile.mkstemp(suffix=".so", prefix=".new-", dir=directory)
     os.close(handle)
     try:
-        _compile(command, flags, source, Path(name), background)
+        _compile(command, source, Path(name), background)
         data = Path(name).read_bytes()
         with open(name, "ab") as file:
             file.write(_seal(path, data))
@@ -321,13 +321,11 @@ def _build(
             os.unlink(name)
 
 
-def _compile(
-    command: tuple[str, ...], flags: tuple[str, ...], source: str, path: Path, background: bool = False
-) -> None:
+def _compile(command: tuple[str, ...], source: str, path: Path, background: bool = False) -> None:
     import shlex
     import subprocess
 
-    arguments = [*command, *flags, "-x", "c", "-", "-o", str(path), "-lm"]
+    arguments = [*command, *FLAGS, "-x", "c", "-", "-o", str(path), "-lm"]
     more: dict[str, Any] = {}
     if background:
         if _which("nice", os.environ.get("PATH", os.defpath)):

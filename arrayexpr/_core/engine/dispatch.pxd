@@ -1,24 +1,15 @@
 from cpython.object cimport PyObject
 from numpy cimport npy_intp
 
+from .abi cimport AXES, MAX_AXES, SPARE, Array, kernel_function, scratch_function
 from .block cimport Tape
-
-# The C interface of emitted kernels: see adapters/c.py.
-cdef struct Array:
-    void *data
-    const npy_intp *shape
-    const npy_intp *strides
-
-ctypedef int (*kernel_function)(const Array *arrays, void *scratch, int threads) noexcept nogil
-
-cdef enum:
-    MAX_AXES = 32
-    SPARE = 3                       # axes of length 1 before the first, for kernels of a higher rank
-    AXES = MAX_AXES + SPARE
+from .sweep cimport Nest
 
 cdef class Code:
     cdef kernel_function function   # of compiled C, set once; until then the tape runs
+    cdef scratch_function scratch   # of compiled C; NULL where it wants none
     cdef readonly Tape tape         # None where there is none
+    cdef readonly int tile          # the side of its tiles, 0 where it has none
     cdef readonly int rank          # of the loop nest
     cdef readonly bint tiled
     cdef readonly object library    # keeps the code loaded
@@ -27,7 +18,6 @@ cdef class Code:
     cdef readonly double worked     # ns, roughly, that the tape has run for
     cdef double pace                # of them an element takes
     cdef object emit
-    cdef int run(self, const Array *arrays, void *scratch, int threads) noexcept nogil
     cdef int work(self, npy_intp elements) except -1
 
 cdef class Problem:
@@ -36,6 +26,8 @@ cdef class Problem:
     cdef int rank                   # axes left after canonicalising
     cdef bint tile                  # the last two axes are contiguous for different streams
     cdef npy_intp elements
+    cdef int direction              # 0 where elements may come in any order, 1 along the output's memory, -1 against it
+    cdef unsigned long long whole   # bit k: axis k of the right-aligned ones is reduced, and not to be cut
     cdef npy_intp *shape            # AXES, right-aligned
     cdef npy_intp *strides          # count * AXES, right-aligned
     cdef npy_intp *offsets          # count: bytes from a stream's given start to its first element here
@@ -57,12 +49,15 @@ cdef class Region:
     cdef readonly object expression
     cdef int *itemsize
     cdef npy_intp tile_bytes
-    cdef int threads
+    cdef int threads                # 0 for the process's setting
+    cdef double work                # nanoseconds of arithmetic for an element
     cdef object build
     cdef str raises
     cdef Problem problem(self, list streams, tuple shape)
     cdef Code decide_problem(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
+    cdef Nest _nest(self, Code code, Problem problem) noexcept
+    cdef int _threads(self, Problem problem) noexcept
 
 # One argument: where its data are, and room for them where it is a Python number.
 cdef struct Argument:

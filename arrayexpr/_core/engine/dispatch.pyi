@@ -18,6 +18,7 @@ class Code:
     program: Program
     request: Any
     worked: float
+    tile: int
     def __init__(
         self,
         rank: int,
@@ -26,8 +27,10 @@ class Code:
         emit: Callable[[Program], str],
         tape: Tape | None = None,
         cost: float = 1,
+        *,
+        tile: int = 64,
     ) -> None: ...
-    def adopt(self, address: int, library: Any) -> None: ...
+    def adopt(self, address: int, library: Any, scratch: int = 0) -> None: ...
     @property
     def compiled(self) -> bool: ...
     @property
@@ -45,10 +48,16 @@ class Region:
         *,
         tile_bytes: int,
         threads: int,
+        work: float = 0,
         raises: str = "",
     ) -> None: ...
     def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
-    def execute(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> bool: ...
+    def execute(
+        self,
+        streams: list[np.ndarray[Any, Any]],
+        overlaps: Callable[[Any, Any], bool],
+        shape: tuple[int, ...] | None = None,
+    ) -> int: ...
 
 class Recipe:
     region: Region
@@ -80,4 +89,5 @@ class Kernel:
     def remember(self, entry: Entry) -> None: ...
 
 def allocate_like(inputs: list[Any], shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]: ...
+def last_overlap() -> tuple[str, int]: ...
 def walks_itself(array: Any) -> bool: ...

@@ -4,8 +4,8 @@
 A call first looks among the layouts seen last (`Entry`, compared number by number). Else the layouts
 are canonicalised (`Problem`): axes of length 1 dropped, falling axes flipped, axes ordered by the bytes
 they move, joined where memory goes on. What is left makes the signature: the rank, and per stream
-whether the inner axis is contiguous, broadcast or strided. Not the lengths and strides themselves: a
-new shape never compiles.
+whether the inner axis is contiguous, from its start or its end, broadcast or strided. Not the lengths and
+strides themselves: a new shape never compiles.
 """
 
 cimport numpy as cnp
@@ -17,7 +17,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
-import os
+from . cimport overlap, pool
+from .sweep cimport NO_MEMORY, Nest, sweep
 
 cnp.import_array()
 
@@ -65,20 +66,8 @@ cdef int NEST = SPARE
 
 # Below this many elements a call keeps the GIL: letting it go and taking it back costs some 50 ns.
 cdef npy_intp KEEP_GIL = 2048
-# Below this many bytes threads cost more than they gain: waking a team takes some 5 us.
-cdef npy_intp PARALLEL_BYTES = 1 << 20
-
-# A forked child has none of its parent's threads, and OpenMP would wait for them for ever.
-cdef bint _forked = False
-
-
-def _after_fork():
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+# Below so many nanoseconds of estimated work a call stays in its thread: see `_threads`.
+cdef double SERIAL_NS = 50000
 
 # Layouts remembered number by number, for repeat calls.
 cdef int MAX_ENTRIES = 8
@@ -109,9 +98,11 @@ cdef class Code:
     `emit(program)` gives the source; `cost` is what an element takes, in operations.
     """
 
-    def __init__(self, int rank, bint tiled, program, emit, Tape tape=None, double cost=1):
+    def __init__(self, int rank, bint tiled, program, emit, Tape tape=None, double cost=1, *, int tile=64):
         self.function = NULL
+        self.scratch = NULL
         self.tape = tape
+        self.tile = tile if tiled else 0
         self.rank = rank
         self.tiled = tiled
         self.program = program
@@ -119,10 +110,12 @@ cdef class Code:
         # An addition takes some 0.3 ns of data in the first cache, and no less than that is the memory's.
         self.pace = 0.3 * cost + 0.5
 
-    def adopt(self, address, library):
+    def adopt(self, address, library, scratch=0):
         """Have every call from now on run compiled code; those that run go on with what they began with."""
         self.library = library
         self.request = None
+        self.scratch = <scratch_function><uintptr_t>scratch
+        # Last: who sees it has the rest.
         set_function(self.function, <kernel_function><uintptr_t>address)
 
     @property
@@ -137,12 +130,6 @@ cdef class Code:
 
     def __repr__(self):
         return f"<Code of rank {self.rank}{', tiled' if self.tiled else ''}>"
-
-    cdef int run(self, const Array *arrays, void *scratch, int threads) noexcept nogil:
-        cdef kernel_function function = get_function(self.function)
-        if function != NULL:
-            return function(arrays, scratch, threads)
-        return self.tape.run(self.tape.tape, arrays, scratch)
 
     cdef int work(self, npy_intp elements) except -1:
         """Take down a call of the tape, before it; asks for compiled code where there have been enough."""
@@ -204,6 +191,11 @@ cdef class Problem:
                 falls |= step < 0
                 # A store reads and writes its line, so it counts twice.
                 w += _abs(step) * (2 if s >= n - self.outputs else 1)
+            if self.direction:
+                step = strides[(n - 1) * AXES + k]
+                w = _abs(step)
+                falls = step * self.direction < 0
+                rises = not falls
             if falls and not rises:
                 for s in range(n):
                     self.offsets[s] += (length - 1) * strides[s * AXES + k]
@@ -268,6 +260,10 @@ cdef class Problem:
             self._reduced_within()
         else:
             self._find_tile(itemsize, tile_bytes)
+        self.whole = 0
+        for k in range(AXES - self.rank, AXES):
+            if self.reduced[k]:
+                self.whole |= 1ULL << k
         return 0
 
     cdef int _reduced_within(self) except -1:
@@ -302,7 +298,7 @@ cdef class Problem:
         cdef int n = self.count, s, k, best = -1
         cdef npy_intp votes, most = 0, step
         self.tile = False
-        if self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
+        if self.direction or self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
             return 0
         for k in range(AXES - self.rank, AXES - 1):
             votes = 0
@@ -338,7 +334,7 @@ cdef class Problem:
             code = 0
             for axis in range(AXES - 2 if self.tile else AXES - 1, AXES):
                 step = self.strides[s * AXES + axis]
-                code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 2))
+                code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2))
             text[2 + s] = code
         if self.reduces:
             code = 0
@@ -354,8 +350,8 @@ cdef class Region:
     `build(key)` makes the code for a signature, or None where nothing can be compiled.
     """
 
-    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, str raises="", int outputs=1,
-                 tuple reduced=()):
+    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, double work=0,
+                 str raises="", int outputs=1, tuple reduced=()):
         self.count = len(itemsizes)
         self.outputs = outputs
         self.reduced = reduced
@@ -364,6 +360,7 @@ cdef class Region:
         self.build = build
         self.tile_bytes = tile_bytes
         self.threads = threads
+        self.work = work
         self.raises = raises
         self.itemsize = <int *>malloc(self.count * sizeof(int))
         if self.itemsize == NULL:
@@ -436,89 +433,100 @@ cdef class Region:
 
     def decide(self, list streams not None, tuple shape=None):
         """The code for arrays that broadcast to a shape, the last one's; None where nothing can be compiled."""
-        return self.decide_problem(self.problem(streams, streams[len(streams) - 1].shape if shape is None else shape))
+        return self.decide_problem(self.problem(streams, streams[self.count - 1].shape if shape is None else shape))
 
-    def execute(self, list streams not None, tuple shape=None):
-        """Run on arrays that broadcast to a shape, the last one's. Returns whether there was code for it.
+    def execute(self, list streams not None, overlaps not None, tuple shape=None):
+        """Run on arrays that broadcast to a shape, the last one's.
 
-        The arrays are aligned, native, of the region's element types, and do not partly overlap an output;
-        an output has length 1 along the axes that are reduced.
+        The arrays are aligned, native, and of the region's element types. An output has length 1 along the axes
+        that are reduced. `overlaps` says of two arrays, exactly, whether one partly overlaps the other; where the
+        region reduces, or has several outputs, none does. Returns 1, 2 where an operand had to be copied, and 0
+        where nothing was run, since there is no code.
         """
         cdef int s
-        cdef Problem problem = self.problem(streams, streams[len(streams) - 1].shape if shape is None else shape)
-        if problem.elements == 0 and not self.reduced:
-            return True
+        cdef Code code
+        cdef Problem problem = self.problem(streams, streams[self.count - 1].shape if shape is None else shape)
         if problem.elements == 0:
-            return False
-        cdef Code code = self.decide_problem(problem)
-        if code is None:
-            return False
+            return 0 if self.reduced else 1
         cdef char **data = <char **>malloc(self.count * sizeof(char *))
         if data == NULL:
             raise MemoryError()
         try:
             for s in range(self.count):
                 data[s] = PyArray_BYTES(<PyObject *>streams[s]) + problem.offsets[s]
+            if not self.reduced and self.outputs == 1:
+                return run_overlapping(self, problem, data, streams, overlaps)
+            code = self.decide_problem(problem)
+            if code is None:
+                return 0
             self.run(code, problem, data)
+            return 1
         finally:
             free(data)
-        return True
+
+    cdef Nest _nest(self, Code code, Problem problem) noexcept:
+        """What the walk needs to know; the streams' data are left to set."""
+        cdef Nest nest
+        nest.function = get_function(code.function)
+        nest.scratch = NULL
+        nest.tape = NULL
+        if nest.function != NULL:
+            nest.scratch = code.scratch
+        else:
+            nest.tape, nest.run = code.tape.tape, code.tape.run
+        nest.inner = code.rank
+        nest.tile = code.tile
+        nest.rank = problem.rank
+        nest.count = self.count
+        nest.whole = problem.whole
+        nest.shape = problem.shape
+        nest.strides = problem.strides
+        nest.data = NULL
+        return nest
 
     cdef int run(self, Code code, Problem problem, char **data) except -1:
-        """Call the code on every block of its rank; `data` is consumed."""
-        cdef int n = self.count, s, status = 0
-        cdef Array few[16]
-        cdef Array *arrays = &few[0]
-        if n > 16:
-            arrays = <Array *>malloc(n * sizeof(Array))
-        if arrays == NULL:
-            raise MemoryError()
+        """Call the code on all of the problem, in threads where that pays."""
+        cdef int status
         if code.request is not None:
             code.work(problem.elements)
-        cdef int first = AXES - code.rank
-        for s in range(n):
-            arrays[s].data = data[s]
-            arrays[s].shape = problem.shape + first
-            arrays[s].strides = problem.strides + s * AXES + first
-        cdef int threads = self.threads
-        if threads > 1 and (_forked or problem.elements * self.itemsize[n - 1] < PARALLEL_BYTES):
-            threads = 1
+        cdef Nest nest = self._nest(code, problem)
+        nest.data = data
+        cdef int threads = 1
         if problem.elements < KEEP_GIL:
-            status = _walk(code, problem, arrays, threads)
+            status = sweep(&nest, 1)
         else:
+            if not problem.direction:
+                threads = self._threads(problem)
             with nogil:
-                status = _walk(code, problem, arrays, threads)
-        if arrays != &few[0]:
-            free(arrays)
-        if status != 0:
-            raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+                status = sweep(&nest, threads)
+        if status:
+            self._fail(status)
         return 0
 
+    cdef int _threads(self, Problem problem) noexcept:
+        """How many threads a call is worth.
 
-cdef int _walk(Code code, Problem problem, Array *arrays, int threads) noexcept nogil:
-    """The axes beyond the nest's rank, as an odometer around the kernel."""
-    cdef int rank = problem.rank, s, k, status = 0
-    cdef int last = AXES - code.rank - 1, first = AXES - rank
-    if first > last:
-        return code.run(arrays, NULL, threads)
-    cdef npy_intp counter[MAX_AXES]
-    for k in range(first, last + 1):
-        counter[k - first] = 0
-    while True:
-        status |= code.run(arrays, NULL, threads)
-        k = last
-        while k >= first:
-            counter[k - first] += 1
-            if counter[k - first] < problem.shape[k]:
-                for s in range(problem.count):
-                    arrays[s].data = <char *>arrays[s].data + problem.strides[s * AXES + k]
-                break
-            counter[k - first] = 0
-            for s in range(problem.count):
-                arrays[s].data = <char *>arrays[s].data - (problem.shape[k] - 1) * problem.strides[s * AXES + k]
-            k -= 1
-        if k < first:
-            return status
+        Waking one costs 2 us and at times 25, so that half of 50 us is the least that pays. Arithmetic and
+        memory take their time at once, so that the longer counts: 0.008 ns a byte in the second cache.
+        """
+        cdef int threads = self.threads if self.threads else pool.setting(), s
+        cdef npy_intp bytes = 0
+        cdef double each
+        if threads < 2:
+            return 1
+        for s in range(self.count):
+            if problem.high[s] - problem.low[s] > self.itemsize[s]:
+                bytes += self.itemsize[s]
+        each = max(self.work, 0.008 * bytes)
+        return threads if problem.elements * each >= SERIAL_NS else 1
+
+    def _fail(self, int status):
+        if status & NO_MEMORY:
+            raise MemoryError("no memory for the scratch of a kernel")
+        raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+
+
+include "overlap.pxi"
 
 
 def allocate_like(list inputs not None, tuple shape, dtype):
@@ -873,13 +881,14 @@ cdef class Entry:
         return self.run(args, taken, out, result, found)
 
     cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found):
-        """Run, where no input partly overlaps the output."""
+        """Run, unless an input overlaps the output so that a whole operand has to be copied."""
         cdef Recipe recipe = self.recipe
         cdef Problem problem = self.problem
         cdef int n = recipe.region.count, m = recipe.given, s, k
         cdef char *data[16]
         cdef char *low
         cdef char *high
+        cdef bint overlaps = False
         for s in range(n):
             k = recipe.source[s]
             data[s] = (NULL if k < 0 else PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
@@ -889,9 +898,11 @@ cdef class Entry:
             for s in range(n - 1):
                 if (data[s] + problem.low[s] < high and low < data[s] + problem.high[s]
                         and not (self.same[s] and data[s] == data[n - 1])):
-                    return None
+                    overlaps = problem.elements > 0
+        if overlaps and (problem.reduces or not run_overlapping(recipe.region, problem, &data[0], None, None)):
+            return None
         found[0] = True
-        if problem.elements:
+        if problem.elements and not overlaps:
             recipe.region.run(self.code, problem, &data[0])
         if self.allocates and recipe.ranks[m] == 0:
             Py_INCREF(result)

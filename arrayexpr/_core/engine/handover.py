@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArrayExprError, UnsupportedError
 from ..infer import total_operations
+from ..nodes import Scratch
 from ..program import Program
 from . import compiler
 from .block import translate
 from .dispatch import Code
+
+if TYPE_CHECKING:
+    import ctypes
 
 ENGINES = ("auto", "block", "c")
 
@@ -46,8 +50,6 @@ def mode(engine: str | None = None, wait: bool | None = None) -> Mode:
 
 def make(program: Program, rank: int, tiled: bool, emit: Callable[[Program], str], mode: Mode) -> Code | None:
     """The code of a scheduled program: something that runs at once; None where nothing but the interpreter can."""
-    cores = program.target.cores if program.target is not None else 1
-    openmp = cores > 1
 
     def code(with_tape: bool) -> Code:
         tape = translate(program) if with_tape else None
@@ -65,14 +67,14 @@ def make(program: Program, rank: int, tiled: bool, emit: Callable[[Program], str
         except UnsupportedError:
             pass
     if made is not None:
-        handover = Handover(made, emit, openmp)
+        handover = Handover(made, emit)
         if not compiler.compiler():
             compiler.warn_not_compiled(compiler.no_compiler())
         elif not handover.find():
             made.request = handover
         return made
     made = code(False)
-    handover = Handover(made, emit, openmp)
+    handover = Handover(made, emit)
     handover.compile()
     if made.compiled:
         return made
@@ -88,10 +90,9 @@ def make(program: Program, rank: int, tiled: bool, emit: Callable[[Program], str
 class Handover:
     """The compiled code of one specialisation, from the asking to the adopting. A call asks for it."""
 
-    def __init__(self, code: Code, emit: Callable[[Program], str], openmp: bool):
+    def __init__(self, code: Code, emit: Callable[[Program], str]):
         self.code = code
         self.emit = emit
-        self.openmp = openmp
         #: Why there is no compiled code, and whether that is for a warning: what C has no form for is not.
         self.error: compiler.CompileFailed | None = None
         self.unsupported = False
@@ -111,10 +112,15 @@ class Handover:
 
     def find(self) -> bool:
         """Adopt what the cache has; returns whether it has it."""
-        found = compiler.find(str(self.code.program), self.code.program.name, openmp=self.openmp)
+        found = compiler.find(str(self.code.program), self.code.program.name)
         if found is not None:
-            self.code.adopt(*found)
+            self.adopt(*found)
         return found is not None
+
+    def adopt(self, address: int, library: ctypes.CDLL) -> None:
+        program = self.code.program
+        wants = any(isinstance(statement, Scratch) for statement in program.statements)
+        self.code.adopt(address, library, compiler.symbol(library, f"{program.name}_scratch") if wants else 0)
 
     def compile(self, background: bool = False) -> None:
         """Compile and adopt, or set `error`."""
@@ -125,11 +131,11 @@ class Handover:
             self.error, self.unsupported = compiler.CompileFailed(str(error)), True
             return
         try:
-            made = compiler.load(source, program.name, openmp=self.openmp, text=str(program), background=background)
+            made = compiler.load(source, program.name, text=str(program), background=background)
         except compiler.CompileFailed as error:
             self.error = error
         else:
-            self.code.adopt(*made)
+            self.adopt(*made)
 
 
 def wait(codes: Iterable[Code]) -> bool:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
+from ..nodes import Assign, Cast, Node, Operand, Reduce, Scratch, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
 from ..passes.lower import lower
-from ..passes.parallelize import parallelize
 from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
-from ..types import BROADCAST, STRIDED, UNIT
+from ..types import BROADCAST, FALLING, STRIDED, UNIT
 from .dispatch import Code
 from .handover import Mode, make
 
-_CLASSES = (UNIT, BROADCAST, STRIDED)
+_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING)
 
 
 def stream_program(
@@ -73,7 +72,7 @@ def stream_program(
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
     # The generic signature stands for any strides: it tests for unit ones.
-    return parallelize(vectorize(strip(scheduled), versions=any_strides))
+    return vectorize(strip(scheduled), versions=any_strides)
 
 
 def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:

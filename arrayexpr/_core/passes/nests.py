@@ -28,7 +28,7 @@ from ..nodes import (
 )
 from ..ops import operator
 from ..program import Program
-from ..types import BROADCAST, UNIT
+from ..types import BROADCAST, FALLING, UNIT
 
 _EQUAL = operator("equal")
 _AND = operator("logical_and")
@@ -178,7 +178,7 @@ def byte_strides(operand: Operand, program: Program) -> tuple[int | None, ...]:
     if layout is not None:
         return tuple(0 if n == 1 else s for n, s in zip(layout.shape, layout.strides, strict=True))
     size = operand.type.element.itemsize
-    return tuple(size if a == UNIT else 0 if a == BROADCAST else None for a in operand.type.layout)
+    return tuple({UNIT: size, FALLING: -size, BROADCAST: 0}.get(fact) for fact in operand.type.layout)
 
 
 def movement(access: Load | Store, index: Index, program: Program, known: Mapping[Node, int]) -> int | None:
@@ -204,7 +204,7 @@ def unit_condition(accesses: Sequence[Load | Store], index: Index, program: Prog
     tests: dict[Node, None] = {}
     for access in accesses:
         strides = byte_strides(access.operand, program)
-        if UNIT in access.operand.type.layout:
+        if UNIT in access.operand.type.layout or FALLING in access.operand.type.layout:
             # It is contiguous along another axis, and so not along this one but where that has length 1.
             continue
         for axis, subscript in enumerate(access.subscripts):

@@ -196,6 +196,9 @@ class _Sweeps:
                 self.stages.append(_Stage())
             accumulator = self._scratch("s", node.type.element, 0 if self.along is None else 1)
             self.places[node] = number, Load(accumulator, self._lane())
+            if value.type.element is not node.type.element:
+                # As a truth value, of whatever type.
+                value = Cast(value, node.type.element)
             self.stages[number].accumulators[accumulator] = node.op, value
         return self.places[node][1]
 

@@ -9,6 +9,7 @@
    a single value, go through the same vector function: the bits of an element depend on its value alone, not on its
    place, on n, or on its neighbours.
 
+   ARRAYEXPR_OWN_MATH_1 makes them of a function of vector_math_avx512.h, where vectors have 64 bytes.
    ARRAYEXPR_SCALAR_MATH_1 and _2 make the same of the scalar library. Where there is no libmvec (another C library,
    another processor), or ARRAYEXPR_VECTOR_MATH is defined as 0, all are of the scalar library. */
 
@@ -39,12 +40,12 @@
 
 #define ARRAYEXPR_SCALAR_MATH_1(NAME, T, N, F)                                                                         \
     static inline T arrayexpr_##NAME##_##N##_1(T x) { return F(x); }                                                   \
-    static void arrayexpr_##NAME##_##N(T *to, const T *from, ptrdiff_t n) {                                            \
+    static inline void arrayexpr_##NAME##_##N(T *to, const T *from, ptrdiff_t n) {                                            \
         for (ptrdiff_t k = 0; k < n; ++k) to[k] = F(from[k]);                                                          \
     }
 #define ARRAYEXPR_SCALAR_MATH_2(NAME, T, N, F)                                                                         \
     static inline T arrayexpr_##NAME##_##N##_1(T x, T y) { return F(x, y); }                                           \
-    static void arrayexpr_##NAME##_##N(T *to, const T *from, const T *other, ptrdiff_t n) {                                   \
+    static inline void arrayexpr_##NAME##_##N(T *to, const T *from, const T *other, ptrdiff_t n) {                                   \
         for (ptrdiff_t k = 0; k < n; ++k) to[k] = F(from[k], other[k]);                                                       \
     }
 
@@ -119,7 +120,7 @@ typedef float arrayexpr_v_float32 __attribute__((vector_size(ARRAYEXPR_VECTOR_MA
     static inline T arrayexpr_##NAME##_##N##_1(T x) {                                                                  \
         return ARRAYEXPR_MVEC(ARRAYEXPR_SET, ARRAYEXPR_LANES_##N, v, F)(x - (arrayexpr_v_##N){0})[0];                  \
     }                                                                                                                  \
-    static void arrayexpr_##NAME##_##N(T *to, const T *from, ptrdiff_t n) {                                            \
+    static inline void arrayexpr_##NAME##_##N(T *to, const T *from, ptrdiff_t n) {                                            \
         ARRAYEXPR_STRIP_1(T, arrayexpr_v_##N, ARRAYEXPR_MVEC(ARRAYEXPR_SET, ARRAYEXPR_LANES_##N, v, F), to, from, n);  \
     }
 #define ARRAYEXPR_MATH_2(NAME, T, N, F)                                                                                \
@@ -129,12 +130,23 @@ typedef float arrayexpr_v_float32 __attribute__((vector_size(ARRAYEXPR_VECTOR_MA
         const arrayexpr_v_##N zero = {0};                                                                              \
         return ARRAYEXPR_MVEC(ARRAYEXPR_SET, ARRAYEXPR_LANES_##N, vv, F)(x - zero, y - zero)[0];                       \
     }                                                                                                                  \
-    static void arrayexpr_##NAME##_##N(T *to, const T *from, const T *other, ptrdiff_t n) {                                   \
+    static inline void arrayexpr_##NAME##_##N(T *to, const T *from, const T *other, ptrdiff_t n) {                                   \
         ARRAYEXPR_STRIP_2(T, arrayexpr_v_##N, ARRAYEXPR_MVEC(ARRAYEXPR_SET, ARRAYEXPR_LANES_##N, vv, F), to, from, other, n); \
     }
+/* Functions that vector_math_avx512.h has of its own. */
+#if ARRAYEXPR_VECTOR_MATH == 64
+#define ARRAYEXPR_OWN_MATH_1(NAME, T, N, F)                                                                            \
+    static inline T arrayexpr_##NAME##_##N##_1(T x) { return arrayexpr_v_##NAME##_##N(x - (arrayexpr_v_##N){0})[0]; }  \
+    static inline void arrayexpr_##NAME##_##N(T *to, const T *from, ptrdiff_t n) {                                     \
+        ARRAYEXPR_STRIP_1(T, arrayexpr_v_##N, arrayexpr_v_##NAME##_##N, to, from, n);                                  \
+    }
+#else
+#define ARRAYEXPR_OWN_MATH_1 ARRAYEXPR_MATH_1
+#endif
 #else
 #define ARRAYEXPR_MATH_1 ARRAYEXPR_SCALAR_MATH_1
 #define ARRAYEXPR_MATH_2 ARRAYEXPR_SCALAR_MATH_2
+#define ARRAYEXPR_OWN_MATH_1 ARRAYEXPR_SCALAR_MATH_1
 #endif
 
 #endif
