@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -73,9 +74,9 @@ def throughput(rounds: int) -> bool:
                 assert np.allclose(out, expected, rtol=1e-14, atol=1e-300)
             timings = interleaved(
                 {
-                    "NumPy, out=": lambda f=numpy_calls: f(a, b, c, out, scratch),
-                    "block engine": lambda kernel=block: kernel(a, b, c, out=out),
-                    "compiled C": lambda kernel=compiled: kernel(a, b, c, out=out),
+                    "NumPy, out=": partial(numpy_calls, a, b, c, out, scratch),
+                    "block engine": partial(block, a, b, c, out=out),
+                    "compiled C": partial(compiled, a, b, c, out=out),
                 },
                 rounds=rounds if n < 1_000_000 else max(5, rounds // 3),
             )
@@ -131,9 +132,9 @@ def processes(count: int) -> bool:
             warm = {"ARRAYEXPR_CACHE_DIR": os.path.join(folder, "warm")}
             _process(ours, {**warm, "ARRAYEXPR_WAIT": "1"})
             chosen = {
-                "NumPy": lambda text=text: _process(_PROCESS.format(head="", call=text), {}),
-                "no cache": lambda: _process(ours, cold),
-                "warm cache: compiled code": lambda: _process(ours, warm),
+                "NumPy": partial(_process, _PROCESS.format(head="", call=text), {}),
+                "no cache": partial(_process, ours, cold),
+                "warm cache: compiled code": partial(_process, ours, warm),
             }
             times: dict[str, list[float]] = {key: [] for key in chosen}
             order = list(chosen)

@@ -86,6 +86,7 @@ class Plan:
         regions = (step.region for step in self.steps if isinstance(step, RegionStep))
         return list(dict.fromkeys(code for region in regions for code in region.codes.values() if code is not None))
 
+
 def plan(
     program: Program, emit: Callable[[Program], str], target: Target, mode: Mode = Mode(), *, threads: int = 0
 ) -> Plan:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Cast, Node, Operand, Reduce, Scratch, Slice, View, postorder, rebuild, transform
+from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
 from ..passes.lower import lower
 from ..passes.strip import strip
