@@ -268,6 +268,24 @@ def test_fork_while_compiling(tmp_path: Path) -> None:
 
 
 @needs_compiler
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_process_of_multiprocessing_ends_while_compiling(tmp_path: Path) -> None:
+    script = "import multiprocessing\nimport multiprocessing.util\ndef work():\n"
+    script += "".join(f"    {line}\n" for line in _BEGIN.strip().splitlines())
+    script += (
+        "child = multiprocessing.get_context('fork').Process(target=work)\n"
+        "child.start()\nchild.join()\nassert child.exitcode == 0\n"
+    )
+    cache = tmp_path / "cache"
+    _, said, taken = run(
+        script, CC=slow_compiler(tmp_path, 60), ARRAYEXPR_CACHE_DIR=str(cache), STARTED=str(tmp_path / "started")
+    )
+    assert said == "" and taken < 30
+    until(lambda: alive(tmp_path) == [], 10)
+    assert list(cache.iterdir()) == []
+
+
+@needs_compiler
 def test_a_kernel_that_is_gone_before_its_code_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", slow_compiler(tmp_path, 0.5))
     a = np.ones(300_000)

@@ -8,6 +8,7 @@ here is needed for a result: where there is no compiler, or it fails, the block 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -177,6 +178,10 @@ def _submit(job: Handover) -> None:
 
         _worker = _Worker()
         atexit.register(_stop, os.getpid())
+        # A process of `multiprocessing` ends without what atexit has.
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:
+            multiprocessing.Finalize(None, _stop, args=(os.getpid(),), exitpriority=0)
     worker = _worker
     with worker.changed:
         if job.queued or compiler.closing:
