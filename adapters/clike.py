@@ -183,6 +183,10 @@ class Writer:
         self._drop_unused()
         return self.lines
 
+    def leave(self) -> None:
+        """Forget the names of values that the lines so far declare: what follows is another function's."""
+        self._scopes[:] = [_Scope()]
+
     def _drop_unused(self) -> None:
         """Leave out the constants that turned out not to be needed."""
         uses: dict[str, int] = {}

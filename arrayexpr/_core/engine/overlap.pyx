@@ -237,6 +237,9 @@ cdef void _row(npy_intp n, char *target, npy_intp t, const char *source, npy_int
     elif size == 1:
         for i in range(n):
             target[i * t] = source[i * f]
+    elif size == 2:
+        for i in range(n):
+            (<short *>(target + i * t))[0] = (<const short *>(source + i * f))[0]
     elif size == 16:
         for i in range(n):
             memcpy(target + i * t, source + i * f, 16)

@@ -142,6 +142,8 @@ class Runtime:
         sources = (*step.sources, *step.targets)
         if not all(source.slot in names for source in sources):
             return None
+        if len(step.targets) > 1 and {target.slot for target in step.targets} != {o.name for o in self.program.results}:
+            return None
         return Recipe(
             step.region,
             [operand.type.element.dtype for operand in operands],
@@ -185,7 +187,11 @@ class Runtime:
         shape = _fitting(step, streams[: len(step.sources)], slots) if reduces else streams[-1].shape
         allocates = bool(self.program.results) and out is None
         kernel.remember(Entry.of(self.recipe, [slots[o.name] for o in declared], streams, shape, allocates))
-        if not step.region.reduced and not any(source.views or source.length is not None for source in sources):
+        if (
+            not step.region.reduced
+            and len(step.targets) == 1
+            and not any(source.views or source.length is not None for source in sources)
+        ):
             kernel.add(self.recipe)
 
 
