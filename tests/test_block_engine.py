@@ -25,7 +25,6 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.types import FLOAT64, element, elements
 from arrayexpr.adapters import loops
 
-
 WINDOWS = (slice(None), slice(None, None, 3), slice(None, None, -1), slice(7, 8))
 
 
