@@ -25,7 +25,8 @@ from ..nodes import (
     substitute,
 )
 from ..program import Program
-from .dispatch import Region
+from .dispatch import Code, Region
+from .handover import Mode
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
 from .specialise import builder
 
@@ -82,8 +83,15 @@ class Plan:
             return self.steps[0]
         return None
 
+    def codes(self) -> list[Code]:
+        """Every specialisation made so far."""
+        regions = (step.region for step in self.steps if isinstance(step, RegionStep))
+        return list(dict.fromkeys(code for region in regions for code in region.codes.values() if code is not None))
 
-def plan(program: Program, emit: Callable[[Program], str], target: Target, *, threads: int = 0) -> Plan:
+
+def plan(
+    program: Program, emit: Callable[[Program], str], target: Target, mode: Mode = Mode(), *, threads: int = 0
+) -> Plan:
     """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting."""
     result = Plan(program)
     if not all(isinstance(s, Assign) for s in program.statements) or any(
@@ -91,7 +99,7 @@ def plan(program: Program, emit: Callable[[Program], str], target: Target, *, th
     ):
         result.steps.append(InterpretStep(program))
         return result
-    cutter = _Cutter(result, emit, target, threads)
+    cutter = _Cutter(result, emit, target, mode, threads)
     statements = [s for s in program.statements if isinstance(s, Assign)]
     for group in _groups(statements):
         cutter.assign(group)
@@ -148,10 +156,11 @@ def _space(statement: Assign) -> object:
 
 
 class _Cutter:
-    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target, threads: int):
+    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int):
         self.plan = result
         self.emit = emit
         self.target = target
+        self.mode = mode
         self.threads = threads
         self.count = 0
 
@@ -247,7 +256,9 @@ class _Cutter:
         region = Region(
             tuple(values),
             [o.type.element.itemsize for o in (*inputs, *outputs)],
-            builder(values, inputs, outputs, [*varies, *((True, not k) for k in kept)], self.target, self.emit),
+            builder(
+                values, inputs, outputs, [*varies, *((True, not k) for k in kept)], self.target, self.emit, self.mode
+            ),
             tile_bytes=self.target.l1,
             threads=self.threads,
             work=_NS * total_operations(values),

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Cast, Node, Operand, Reduce, Scratch, Slice, View, postorder, rebuild, transform
+from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
 from ..passes.lower import lower
 from ..passes.strip import strip
-from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
-from .compiler import CompileFailed, load, symbol, warn_interpreted
 from .dispatch import Code
+from .handover import Mode, make
 
 _CLASSES = (UNIT, BROADCAST, STRIDED, FALLING)
 
@@ -63,7 +62,12 @@ def stream_program(
         target=target,
     )
     any_strides = all(code in (2, 10) for code in key[2 : 2 + count])
-    scheduled = lower(sweep(program, together=True), together=len(outputs) > 1)
+    if any(isinstance(node, Reduce) for node in program.nodes()):
+        # The first result of a kernel without reductions does not pay for the import.
+        from ..passes.sweep import sweep
+
+        program = sweep(program, together=True)
+    scheduled = lower(program, together=len(outputs) > 1)
     if tiled:
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
@@ -98,20 +102,13 @@ def builder(
     varies: Sequence[tuple[bool, bool]],
     target: Target,
     emit: Callable[[Program], str],
+    mode: Mode = Mode(),
 ) -> Callable[[bytes], Code | None]:
-    """The function that a `Region` asks for the code of a signature; it answers None where nothing compiles."""
+    """The function that a `Region` asks for the code of a signature; None where only the interpreter runs it."""
 
     def build(key: bytes) -> Code | None:
         program = stream_program(values, streams, outputs, varies, key, target)
-        source = emit(program)
-        try:
-            address, library = load(source, program.name)
-        except CompileFailed as error:
-            warn_interpreted(error)
-            return None
-        wants = any(isinstance(statement, Scratch) for statement in program.statements)
-        scratch = symbol(library, f"{program.name}_scratch") if wants else 0
-        return Code(address, key[0], bool(key[1]), library, program, source, scratch=scratch)
+        return make(program, key[0], bool(key[1]), emit, mode)
 
     return build
 
