@@ -732,7 +732,7 @@ cdef class _Compiler:
         """(address, stride) of each root. Of a `group` of stores, None for a value that is stored already."""
         cdef Node node, arg
         cdef list order = _order(roots)
-        cdef dict uses = {}, places = {}
+        cdef dict uses = {}, places = {}, saved = {}
         cdef tuple target, value
         cdef int k, last = len(order) - 1
         cdef bint direct = group is not None
@@ -756,9 +756,12 @@ cdef class _Compiler:
                 self.copy(value, node.type.element, target)
                 if node not in temporaries:
                     temporaries[node] = target[0]
-                value = target
+                saved[node] = target
+                if strip is None or not self.still(node, strip):
+                    # What is the same in all of the loop is computed before it, of what is there then.
+                    value = target
             places[node] = value
-        return [places[node] for node in roots]
+        return [saved.get(node, places[node]) for node in roots]
 
     cdef bint still(self, Node node, _Strip strip) except -1:
         """Whether a value is the same in all of a vector loop."""
