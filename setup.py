@@ -23,6 +23,7 @@ MODULES = [
     "_core/passes/order_axes.py",
     "_core/passes/collapse.py",
     "_core/passes/block.py",
+    "_core/passes/pack.py",
     "_core/passes/vectorize.py",
     "_core/passes/parallelize.py",
     "_core/engine/dispatch.pyx",

@@ -37,6 +37,7 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
 
 from .folds import Folds
+from .packs import Packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ class Writer:
         self._scopes = [_Scope()]
         self._count = 0
         self.folds = Folds(self)
+        self.packs = Packs(self)
 
     # -- statements --
 
@@ -195,7 +197,7 @@ class Writer:
         elif isinstance(statement, Scratch):
             self._declare_scratch(statement)
         elif isinstance(statement, Pack):
-            self._pack(statement)
+            self.packs.copy(statement)
         elif isinstance(statement, Barrier):
             self.line(self.dialect.barrier)
         else:
@@ -203,6 +205,7 @@ class Writer:
 
     def _block(self, statements: Sequence[Node]) -> None:
         self.depth += 1
+        self.packs.look(statements)
         stores: list[Store] = []
         for statement in statements:
             # Stores are written together, so that what their values share is computed once; not where one
@@ -296,7 +299,7 @@ class Writer:
             name = self.local("p")
             const = "" if operand in stored else "const "
             base = self.names.of("operand", operand.name)
-            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self._offset(operand, still)});")
+            self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self.offset(operand, still)});")
             scope.rows[_place_of(node)] = _Row(name, moving)
 
     def _guard(self, guard: Guard) -> None:
@@ -341,24 +344,13 @@ class Writer:
         size = operand.type.element.itemsize
         self.line(f"{self.type(operand.type.element)} {store}[{math.prod(lengths)}] __attribute__((aligned(64)));")
         self.line(f"char *const {name} = (char *){store};")
-        for axis in range(len(lengths)):
-            stride = math.prod(lengths[axis + 1 :]) * size
+        axes = list(range(len(lengths)))
+        if UNIT in operand.type.layout:
+            # The axis that is contiguous is the last in memory.
+            axes.append(axes.pop(operand.type.layout.index(UNIT)))
+        for place, axis in enumerate(axes):
+            stride = math.prod(lengths[k] for k in axes[place + 1 :]) * size
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
-
-    def _pack(self, statement: Pack) -> None:
-        indices = [self.local("k") for _ in statement.extents]
-        for index, extent in zip(indices, statement.extents, strict=True):
-            self.line(f"for ({self.dialect.index} {index} = 0; {index} < {self.integer(extent)}; ++{index})")
-            self.depth += 1
-        c_type = self.type(statement.target.type.element)
-        target = "".join(f" + {i} * {self.stride(statement.target, k)}" for k, i in enumerate(indices))
-        source = "".join(
-            f" + ({self.integer(s)} + {i}) * {self.stride(statement.source, k)}"
-            for k, (s, i) in enumerate(zip(statement.starts, indices, strict=True))
-        )
-        to, of = (self.names.of("operand", o.name) for o in (statement.target, statement.source))
-        self.line(f"*({c_type} *)({to}{target}) = *(const {c_type} *)({of}{source});")
-        self.depth -= len(indices)
 
     def _stores(self, stores: Sequence[Store]) -> None:
         if not stores:
@@ -384,15 +376,16 @@ class Writer:
         row = self._scopes[-1].rows.get(_place_of(access))
         if row is None:
             base = self.names.of("operand", operand.name)
-            return f"*({const}{c_type} *)({base}{self._offset(operand, list(enumerate(access.subscripts)))})"
+            return f"*({const}{c_type} *)({base}{self.offset(operand, list(enumerate(access.subscripts)))})"
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
         if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
             return f"{row.name}[{self.integer(moving[0][1])}]"
-        return f"*({const}{c_type} *)(({const}char *){row.name}{self._offset(operand, moving)})"
+        return f"*({const}{c_type} *)(({const}char *){row.name}{self.offset(operand, moving)})"
 
-    def _offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
+    def offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
+        """What is added to an operand's address for subscripts along some of its axes."""
         text = ""
         for axis, subscript in places:
             stride = self.stride(operand, axis)
@@ -405,7 +398,8 @@ class Writer:
         """The bytes between neighbours: a number where a layout, types or an enclosing guard tell it."""
         size = operand.type.element.itemsize
         if operand in self._scratch:
-            if axis == operand.type.rank - 1:
+            layout = operand.type.layout
+            if axis == (layout.index(UNIT) if UNIT in layout else operand.type.rank - 1):
                 return str(size)
             return f"{self.names.of('operand', operand.name)}_{axis}"
         layout = self.program.layouts.get(operand.name)

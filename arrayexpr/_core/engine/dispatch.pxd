@@ -17,7 +17,7 @@ cdef enum:
 cdef class Code:
     cdef kernel_function function
     cdef readonly int rank          # of the loop nest
-    cdef readonly bint tiled
+    cdef readonly int tiled         # axes of a tile, or 0
     cdef readonly object library    # keeps the code loaded
     cdef readonly object program    # scheduled
     cdef readonly str source
@@ -25,7 +25,7 @@ cdef class Code:
 cdef class Problem:
     cdef int count                  # streams: the inputs, then the output
     cdef int rank                   # axes left after canonicalising
-    cdef bint tile                  # the last two axes are contiguous for different streams
+    cdef int tile                   # how many of the last axes make a tile: streams are contiguous along different ones
     cdef npy_intp elements
     cdef npy_intp *shape            # AXES, right-aligned
     cdef npy_intp *strides          # count * AXES, right-aligned
@@ -34,6 +34,8 @@ cdef class Problem:
     cdef npy_intp *high             # count: ... and to one past the highest
     cdef int canonicalise(self, int rank, const int *itemsize, npy_intp tile_bytes) except -1
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
+    cdef int _near_axis(self, int s) noexcept
+    cdef int _move_axis(self, int start, int stop, npy_intp *values) noexcept
     cdef bytes key(self, const int *itemsize)
 
 cdef class Region:

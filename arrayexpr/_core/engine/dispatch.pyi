@@ -11,11 +11,11 @@ MAX_CODES: int
 
 class Code:
     rank: int
-    tiled: bool
+    tiled: int
     library: Any
     program: Program
     source: str
-    def __init__(self, address: int, rank: int, tiled: bool, library: Any, program: Program, source: str) -> None: ...
+    def __init__(self, address: int, rank: int, tiled: int, library: Any, program: Program, source: str) -> None: ...
 
 class Region:
     count: int

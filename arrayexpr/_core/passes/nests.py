@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..affine import coefficients, depends, injective
-from ..nodes import Apply, Constant, Extent, For, Guard, Index, Load, Loop, Node, Operand, Store, Stride, postorder
+from ..nodes import Apply, Constant, Extent, For, Guard, Index, Load, Loop, Node, Operand, Scratch, Store, Stride, postorder
 from ..ops import operator
 from ..program import Program
 from ..types import BROADCAST, UNIT
@@ -40,8 +40,9 @@ class Nest:
 
 def independent(nest: Nest) -> bool:
     """Whether the iterations of a nest may run in any order: each stores elements of its own, and reads no others of
-    what is stored."""
+    what is stored. Those of a loop that reduces may by its role."""
     indices = [loop.index for loop in nest.loops]
+    own = [loop.index for loop in nest.loops if loop.role != "reduce"]
     places: dict[Operand, tuple[Node, ...]] = {}
     for access in reversed(nest.accesses):
         if isinstance(access, Store) or access.operand in places:
@@ -50,7 +51,7 @@ def independent(nest: Nest) -> bool:
     return all(
         any(_only(subscript, index, indices) for subscript in subscripts)
         for subscripts in places.values()
-        for index in indices
+        for index in own
     )
 
 
@@ -62,8 +63,9 @@ def shared_out(loop: Loop) -> bool:
     # The indices that are another one in every iteration: the loop's own, and one that runs over its block.
     own = [loop.index, *(inner.index for inner in loops if inner.start is loop.index)]
     accesses: dict[Operand, list[Load | Store]] = {}
+    inside = {node.operand for node in postorder(loop.body) if isinstance(node, Scratch)}
     for node in postorder(loop.body):
-        if isinstance(node, Load | Store):
+        if isinstance(node, Load | Store) and node.operand not in inside:
             accesses.setdefault(node.operand, []).append(node)
     for operand, nodes in accesses.items():
         if not any(isinstance(node, Store) for node in nodes):

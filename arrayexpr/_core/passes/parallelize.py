@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..affine import integer, least, plus
-from ..nodes import EFFECTS, For, Guard, Index, Loop, Node, Opaque, Scratch, postorder
+from ..nodes import EFFECTS, Constant, For, Guard, Index, Loop, Node, Opaque, Scratch, postorder
 from ..program import Program
 from .nests import enclosed, shared_out, untaken
 
@@ -63,7 +63,12 @@ def parallelize(program: Program, *, cores: int | None = None) -> Program:
 
 
 def _pinned(loop: Loop) -> bool:
-    return any(isinstance(n, (*EFFECTS, Opaque, Scratch)) for n in postorder((loop,)))
+    return any(isinstance(n, (*EFFECTS, Opaque)) or _one_for_all(n) for n in postorder((loop,)))
+
+
+def _one_for_all(node: Node) -> bool:
+    """Whether it is scratch that the caller gives. That of constant extents is each thread's own."""
+    return isinstance(node, Scratch) and not all(isinstance(extent, Constant) for extent in node.extents)
 
 
 def _chunked(loop: Loop, taken: set[str]) -> Loop:
