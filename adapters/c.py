@@ -38,12 +38,14 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import UNIT
+from arrayexpr._core.types import FALLING, UNIT
 
 from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 
 C = Dialect(
     name="c",
+    aligned="__attribute__((aligned(64)))",
+    vector_math=True,
     types={
         "bool": "uint8_t",
         **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
@@ -144,6 +146,7 @@ def emit(program: Program, *, checked: bool = True) -> str:
         raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
     lines = list(writer.body(program.statements))
+    writer.leave()
     prologue = _prologue(program, writer, checked)
     used = "\n".join([*prologue, *lines, *writer.helpers])
     text = [_HEAD]
@@ -152,7 +155,7 @@ def emit(program: Program, *, checked: bool = True) -> str:
         text.append(_OVERLAP)
     text.extend(writer.helpers)
     text.append("")
-    text.append(_describe(program))
+    text.append(_describe(program, "arrayexpr_v_" in used))
     text.extend(_scratch_function(program, writer))
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
     if not _uses("\n".join(lines), "scratch"):
@@ -170,9 +173,10 @@ def emit(program: Program, *, checked: bool = True) -> str:
     return "\n".join(text) + "\n"
 
 
-def _describe(program: Program) -> str:
+def _describe(program: Program, vector_math: bool) -> str:
     rows = [f"   arrays[{k}]  {operand.name}: {operand.type}" for k, operand in enumerate(program.declared)]
-    return "\n".join([f"/* {program.name}", *rows, "*/"])
+    notes = ["", "   Functions come from glibc's vector library, where there is one: cc -O3 -march=native ... -lm"]
+    return "\n".join([f"/* {program.name}", *rows, *(notes if vector_math else []), "*/"])
 
 
 def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
@@ -252,7 +256,7 @@ def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
 
     What is stored too, or contiguous by its type, is walked by that stride however long it is.
     """
-    return operand not in stored and operand.type.layout[axis] != UNIT
+    return operand not in stored and operand.type.layout[axis] not in (UNIT, FALLING)
 
 
 def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stored: set[Operand]) -> Iterator[str]:
@@ -291,7 +295,7 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     sizes = []
     declared: set[str] = set()
     for statement in enclosed(program.statements):
-        if isinstance(statement, Scratch) and not all(isinstance(e, Constant) for e in statement.extents):
+        if isinstance(statement, Scratch) and statement.operand not in writer.automatic:
             extents = [writer.integer(e, 10) for e in statement.extents]
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")

@@ -33,9 +33,12 @@ from arrayexpr._core.nodes import (
     postorder,
 )
 from arrayexpr._core.ops import Operator
+from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.vector_math import function_of
 
+from . import strips
 from .folds import Folds
 from .packs import Packs
 
@@ -54,6 +57,10 @@ class Dialect:
     literal_int64: str = "INT64_C({})"
     literal_uint64: str = "UINT64_C({})"
     barrier: str = ";"
+    #: what aligns an array to a vector
+    aligned: str = ""
+    #: whether primitives/vector_math.h compiles
+    vector_math: bool = False
     #: element types the language has no arithmetic for → the type to compute in
     widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
 
@@ -152,6 +159,14 @@ class Writer:
         self.depth = 1
         self.may_raise: str | None = None
         self._scratch: set[Operand] = set()
+        #: Scratch that each iteration of a loop has for itself, and single elements.
+        self.automatic = {
+            s.operand
+            for outer in (*program.statements, *enclosed(program.statements))
+            for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
+            if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
+        }
+        self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
         self._count = 0
@@ -169,6 +184,10 @@ class Writer:
             self.statement(statement)
         self._drop_unused()
         return self.lines
+
+    def leave(self) -> None:
+        """Forget the names of values that the lines so far declare: what follows is another function's."""
+        self._scopes[:] = [_Scope()]
 
     def _drop_unused(self) -> None:
         """Leave out the constants that turned out not to be needed."""
@@ -229,13 +248,15 @@ class Writer:
         self._scopes.pop()
 
     def _loop(self, loop: For) -> None:
+        if strips.call(self, loop):
+            return
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
-        opened = isinstance(loop, Loop) and self.folds.outermost(loop)
+        opened = loop if isinstance(loop, Loop) and self.folds.outermost(loop) else None
         if opened:
-            self.folds.start(loop)
-        start, stop, step = (self._bound(x) for x in (loop.start, loop.stop, loop.step))
+            self.folds.start(opened)
+        start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
         self._scopes.append(_Scope(self._scopes[-1]))
         if innermost and self._walks(loop):
             # Rows are named, and what does not move is loaded, where the loop runs at all.
@@ -243,7 +264,7 @@ class Writer:
             self.depth += 1
             if role != "reduce":
                 self._name_rows(loop)
-        if role == "reduce" and innermost:
+        if isinstance(loop, Loop) and role == "reduce" and innermost:
             self.folds.strip(loop, start, stop)
         else:
             self._walk(loop, role, start, stop, step, compare)
@@ -252,18 +273,36 @@ class Writer:
             self.line("}")
         self._scopes.pop()
         if opened:
-            self.folds.end(loop)
+            self.folds.end(opened)
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
+        begun = any(isinstance(s, For | Guard) for s in loop.body) and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)
-        self.line(f"for ({self.dialect.index} {i} = {start}; {i} {compare} {stop}; {advance}) {{")
+        begin = "" if begun else f"{self.dialect.index} {i} = {start}"
+        self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
         self._block(loop.body)
         self.line("}")
+        if begun:
+            self.depth -= 1
+            self.line("}")
 
-    def _bound(self, expression: Node) -> str:
+    def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
+        """A loop that puts what stores would into variables, which are read where the stored elements are."""
+        i = self.names.of("index", loop.index.name)
+        self.line(f"for ({self.dialect.index} {i} = {start}; {i} < {stop}; ++{i}) {{")
+        self.depth += 1
+        for store, variable in variables.items():
+            self._scopes[-1].loaded[Load(store.operand, store.subscripts)] = variable
+        values = self._values([store.value for store in variables])
+        for variable, value in zip(variables.values(), values, strict=True):
+            self.line(f"{variable} = {value};")
+        self.depth -= 1
+        self.line("}")
+
+    def bound(self, expression: Node) -> str:
         """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
         text = self.integer(expression)
         if re.fullmatch(r"-?\w+", text):
@@ -321,35 +360,31 @@ class Writer:
         self.line("}")
 
     def _declare_scratch(self, statement: Scratch) -> None:
-        """Storage of its own for constant extents; else the next part of the caller's scratch. In C order."""
+        """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
         operand = statement.operand
         name = self.names.of("operand", operand.name)
-        lengths = [e.value for e in statement.extents if isinstance(e, Constant)]
         self._scratch.add(operand)
-        if len(lengths) == len(statement.extents):
-            self._automatic(name, operand, lengths)
+        if operand in self.automatic:
+            memory = self.local("m")
+            count = math.prod(extent.value for extent in statement.extents if isinstance(extent, Constant))
+            self.line(f"{self.type(operand.type.element)} {memory}[{count}] {self.dialect.aligned};")
+            self.line(f"char *const {name} = (char *){memory};")
+            self._declare_strides(statement)
             return
         size = self.local("n")
         extents = [self.integer(e, _PRODUCT) for e in statement.extents]
         self.line(f"const {self.dialect.index} {size} = {' * '.join([*extents, str(operand.type.element.itemsize)])};")
         self.line(f"char *{name} = (char *)scratch;")
         self.line(f"scratch = (char *)scratch + ({size} + 63) / 64 * 64;")
-        for axis in range(operand.type.rank):
-            rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
-            stride = " * ".join([*rest, str(operand.type.element.itemsize)])
-            self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
+        self._declare_strides(statement)
 
-    def _automatic(self, name: str, operand: Operand, lengths: Sequence[int]) -> None:
-        store = self.local("m")
-        size = operand.type.element.itemsize
-        self.line(f"{self.type(operand.type.element)} {store}[{math.prod(lengths)}] __attribute__((aligned(64)));")
-        self.line(f"char *const {name} = (char *){store};")
-        axes = list(range(len(lengths)))
-        if UNIT in operand.type.layout:
-            # The axis that is contiguous is the last in memory.
-            axes.append(axes.pop(operand.type.layout.index(UNIT)))
-        for place, axis in enumerate(axes):
-            stride = math.prod(lengths[k] for k in axes[place + 1 :]) * size
+    def _declare_strides(self, statement: Scratch) -> None:
+        operand = statement.operand
+        name = self.names.of("operand", operand.name)
+        axes = memory_order(operand)
+        for place, axis in enumerate(axes[:-1]):
+            rest = [self.integer(statement.extents[k], _PRODUCT) for k in axes[place + 1 :]]
+            stride = " * ".join([*rest, str(operand.type.element.itemsize)])
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
 
     def _stores(self, stores: Sequence[Store]) -> None:
@@ -380,8 +415,12 @@ class Writer:
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
-        if len(moving) == 1 and self.stride(operand, row.axes[0]) == str(operand.type.element.itemsize):
-            return f"{row.name}[{self.integer(moving[0][1])}]"
+        size = operand.type.element.itemsize
+        if len(moving) == 1 and self.stride(operand, row.axes[0]) in (str(size), str(-size)):
+            subscript = self.integer(moving[0][1])
+            if self.stride(operand, row.axes[0]) == str(-size):
+                subscript = f"-{self._wrap(subscript)}"
+            return f"{row.name}[{subscript}]"
         return f"*({const}{c_type} *)(({const}char *){row.name}{self.offset(operand, moving)})"
 
     def offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
@@ -398,8 +437,7 @@ class Writer:
         """The bytes between neighbours: a number where a layout, types or an enclosing guard tell it."""
         size = operand.type.element.itemsize
         if operand in self._scratch:
-            layout = operand.type.layout
-            if axis == (layout.index(UNIT) if UNIT in layout else operand.type.rank - 1):
+            if axis == memory_order(operand)[-1]:
                 return str(size)
             return f"{self.names.of('operand', operand.name)}_{axis}"
         layout = self.program.layouts.get(operand.name)
@@ -408,6 +446,8 @@ class Writer:
         known = operand.type.layout[axis]
         if known == UNIT:
             return str(size)
+        if known == FALLING:
+            return str(-size)
         if known == BROADCAST:
             return "0"
         for fact in self._facts[-1]:
@@ -643,6 +683,8 @@ class Writer:
         if "{" not in spelling:
             if t.kind == "c":
                 return f"{self._complex_library(spelling, t)}({', '.join(atoms)})", _ATOM
+            if self.vector_math and function_of(op, t) is not None:
+                return f"{strips.function(self, op, t)}_1({', '.join(atoms)})", _ATOM
             return f"{spelling}{_SUFFIX[t.name]}({', '.join(atoms)})", _ATOM
         filled = _fill(self._substitute(spelling, t), atoms)
         if op.symbol in ("<", ">", "<=", ">=", "==", "!=") and t.kind != "c":

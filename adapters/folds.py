@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Fold:
-    """The name of a fold's functions, and of the variable that holds what it has taken in."""
+    """The variable that holds what a fold has taken in, and the name of the fold's functions.
 
-    function: str
+    Without functions the variable is of the element type: integers come out the same in any order.
+    """
+
     variable: str
+    function: str | None = None
 
 
 class Folds:
@@ -38,54 +41,77 @@ class Folds:
 
     def start(self, loop: Loop) -> None:
         """Declare a fold for each accumulator that the nest stores."""
+        writer = self._writer
         for store in _stores(loop):
             op = _step(store)[0]
             t = store.operand.type.element
+            if t.kind in "biu":
+                variable = writer.local("f")
+                writer.line(f"{writer.type(t)} {variable} = {writer.place(store)};")
+                self._open[store.operand] = _Fold(variable)
+                continue
             macro = fold(op, t)
             if macro is None:
-                raise UnsupportedError(f"a reduction by {op.name} over {t} has no {self._writer.dialect.name} form")
-            self._writer.helpers.setdefault(text("fold.h"))
-            self._writer.helpers.setdefault(macro)
-            made = _Fold(f"arrayexpr_fold_{op.name}_{t.name}", self._writer.local("f"))
-            self._open[store.operand] = made
-            self._writer.line(f"{made.function} {made.variable};")
-            self._writer.line(f"{made.function}_start(&{made.variable});")
+                raise UnsupportedError(f"a reduction by {op.name} over {t} has no {writer.dialect.name} form")
+            writer.helpers.setdefault(text("fold.h"))
+            writer.helpers.setdefault(macro)
+            function = f"arrayexpr_fold_{op.name}_{t.name}"
+            variable = writer.local("f")
+            self._open[store.operand] = _Fold(variable, function)
+            writer.line(f"{function} {variable};")
+            writer.line(f"{function}_start(&{variable});")
 
     def end(self, loop: Loop) -> None:
         """Join what the folds took in to the accumulators."""
         for store in _stores(loop):
             made = self._open.pop(store.operand)
             place = self._writer.place(store)
-            self._writer.line(f"{place} = {made.function}_end(&{made.variable}, {place});")
+            if made.function is None:
+                self._writer.line(f"{place} = {made.variable};")
+            else:
+                self._writer.line(f"{place} = {made.function}_end(&{made.variable}, {place});")
 
     def strip(self, loop: Loop, start: str, stop: str) -> None:
         """Have each fold take in the elements along an innermost loop."""
-        writer = self._writer
+        exact = []
         for store in _stores(loop):
             made = self._open[store.operand]
+            if made.function is None:
+                exact.append(store)
+                continue
             value = _step(store)[1]
             if not isinstance(value, Load):
-                raise UnsupportedError(
-                    f"a reduction of the computed value {value!r}: `strip` puts it into scratch first"
-                )
-            first = writer.place(Load(value.operand, tuple(substitute(value.subscripts, {loop.index: loop.start}.get))))
-            strides = []
-            for axis, subscript in enumerate(value.subscripts):
-                form = coefficients(subscript, {})
-                factor = form[1].get(loop.index, 0) if form is not None else 0
-                if form is None and loop.index in postorder((subscript,)):
-                    raise UnsupportedError(f"a reduction along the subscript {subscript!r}: expected an affine one")
-                if factor:
-                    stride = writer.stride(value.operand, axis)
-                    strides.append(stride if factor == 1 else f"{factor} * {stride}")
-            count = stop if start == "0" else f"{stop} - {start}"
-            writer.line(
-                f"{made.function}_add(&{made.variable}, (const char *)&{first}, {' + '.join(strides) or '0'}, {count});"
-            )
+                raise UnsupportedError(f"a reduction of {value!r}: expected an element, which `strip` sees to")
+            self._add(made, value, loop, stop if start == "0" else f"{stop} - {start}")
+        if exact:
+            variables = {store: self._open[store.operand].variable for store in exact}
+            self._writer.accumulate(loop, start, stop, variables)
+
+    def _add(self, made: _Fold, value: Load, loop: Loop, count: str) -> None:
+        writer = self._writer
+        first = writer.place(Load(value.operand, tuple(substitute(value.subscripts, {loop.index: loop.start}.get))))
+        strides = []
+        for axis, subscript in enumerate(value.subscripts):
+            form = coefficients(subscript, {})
+            factor = form[1].get(loop.index, 0) if form is not None else 0
+            if form is None and loop.index in postorder((subscript,)):
+                raise UnsupportedError(f"a reduction along the subscript {subscript!r}: expected an affine one")
+            if factor:
+                stride = writer.stride(value.operand, axis)
+                strides.append(stride if factor == 1 else f"{factor} * {stride}")
+        step = " + ".join(strides) or "0"
+        writer.line(f"{made.function}_add(&{made.variable}, (const char *)&{first}, {step}, {count});")
 
 
 def _stores(loop: Loop) -> Sequence[Store]:
-    return [s for s in enclosed((loop,)) if isinstance(s, Store)]
+    """The stores of accumulators in a nest: those of its innermost loops that reduce."""
+    return [
+        s
+        for inner in (loop, *enclosed(loop.body))
+        if isinstance(inner, Loop) and inner.role == "reduce"
+        for s in inner.body
+        if isinstance(s, Store)
+    ]
 
 
 def _step(store: Store) -> tuple[Operator, Node]:

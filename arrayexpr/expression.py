@@ -14,16 +14,17 @@ arrayexpr._core.errors.ParseError: unknown method 'system': expected ... (line 1
 from __future__ import annotations
 
 import ast
-import difflib
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from ._core.errors import ArrayExprError, ParseError, TypeMismatch
 from ._core.program import Program
+from ._core.source import Source
 from ._core.types import elements
-from .build import SymbolicArray, assemble, function, function_names, symbol
-from .build import _symbolic as as_symbolic
+from .functions import function, function_names
+from .symbolic import SymbolicArray, as_symbolic
+from .tracing import assemble, symbol
 
 __all__ = ["expression"]
 
@@ -123,7 +124,7 @@ class _Reader:
     """Reads one text, with two stacks in place of recursion: what is to be done, and the values so far."""
 
     def __init__(self, text: str, names: Mapping[str, Any]) -> None:
-        self.text = text.strip()
+        self.source = Source(text.strip(), "expression")
         self.names = names
         self.symbols: dict[str, SymbolicArray] = {}
 
@@ -150,30 +151,18 @@ class _Reader:
         return self.operand(values[0], root)
 
     def parse(self) -> ast.expr:
-        if len(self.text) > MAX_LENGTH:
+        text = self.source.text
+        if len(text) > MAX_LENGTH:
             # Only the start is shown.
-            shown = self.text[:100]
-            raise ParseError(f"the expression has {len(self.text)} characters: expected at most {MAX_LENGTH}", shown)
-        if not self.text:
+            shown = text[:100]
+            raise ParseError(f"the expression has {len(text)} characters: expected at most {MAX_LENGTH}", shown)
+        if not text:
             raise ParseError("the expression is empty")
-        try:
-            return ast.parse(self.text, mode="eval").body
-        except SyntaxError as error:
-            line, column = error.lineno or 1, error.offset or 1
-            if error.offset == 0 and error.msg == "invalid syntax":
-                # At the end of the text the parser says place 0.
-                column = len(self.text.split("\n")[-1]) + 1
-            raise ParseError(str(error.msg), self.text, line, max(column, 1)) from None
-        except (RecursionError, MemoryError):
-            raise ParseError("the expression is nested too deeply for Python's parser", self.text) from None
-        except ValueError as error:
-            raise ParseError(f"the expression is no Python text: {error}") from None
+        root: ast.expr = self.source.tree("eval", " for Python's parser").body
+        return root
 
     def error(self, message: str, node: Any) -> ParseError:
-        line = getattr(node, "lineno", 1)
-        # `ast` counts bytes of UTF-8.
-        bytes_before = self.text.split("\n")[line - 1].encode()[: getattr(node, "col_offset", 0)]
-        return ParseError(message, self.text, line, len(bytes_before.decode(errors="replace")) + 1)
+        return self.source.error(message, node)
 
     def operand(self, value: Any, node: ast.AST) -> Any:
         """A value that an operator may take."""
@@ -416,5 +405,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
         return ": there are none"
     if len(names) <= 12:
         return _one_of(names)
+    import difflib
+
     near = difflib.get_close_matches(name[:50], names, 3)
     return f": expected one of {', '.join(near)}, ..." if near else ": expected one of NumPy's, as sqrt, where, sum"

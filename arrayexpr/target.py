@@ -8,12 +8,16 @@ import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ._core.engine import pool
 from ._core.errors import ArrayExprError
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
     """What schedules ask of a machine: cache sizes in bytes, vector width in bytes, cores to use.
+
+    `vector_math` says whether functions such as `exp` may come from a vector library, where there is one; without,
+    they have the bits of C's own.
 
     >>> Target(l1=32 << 10, l2=1 << 20, l3=8 << 20, vector=32, cores=4).cores
     4
@@ -25,6 +29,7 @@ class Target:
     line: int = 64
     vector: int = 16
     cores: int = 1
+    vector_math: bool = True
 
     def with_cores(self, cores: int) -> Target:
         """The same machine with another number of cores to use."""
@@ -33,20 +38,56 @@ class Target:
         return replace(self, cores=cores)
 
 
-def num_threads() -> int:
-    """How many threads kernels use: `ARRAYEXPR_NUM_THREADS`, or 1."""
-    text = os.environ.get("ARRAYEXPR_NUM_THREADS", "").strip() or "1"
-    if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
-        raise ArrayExprError(f"ARRAYEXPR_NUM_THREADS is {text!r}: expected a whole number from 1 to 9999")
-    return int(text)
+def get_num_threads() -> int:
+    """How many threads kernels use that did not fix a number: the one set last, or `ARRAYEXPR_NUM_THREADS`, or 1.
+
+    >>> set_num_threads(2)
+    >>> get_num_threads()
+    2
+    >>> set_num_threads(1)
+    """
+    threads = pool.get_setting()
+    if threads == 0:
+        text = os.environ.get("ARRAYEXPR_NUM_THREADS", "").strip() or "1"
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", text):
+            raise ArrayExprError(f"ARRAYEXPR_NUM_THREADS is {text!r}: expected a whole number from 1 to 9999")
+        threads = int(text)
+        pool.set_setting(threads)
+    return threads
+
+
+def set_num_threads(threads: int) -> None:
+    """Set how many threads kernels use from their next call on, those excepted that were made with `threads=`."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= 9999:
+        raise ArrayExprError(f"number of threads {threads!r}: expected a whole number from 1 to 9999")
+    pool.set_setting(threads)
+
+
+def detect() -> Target:
+    """This machine, as far as the system tells, with as many cores to use as there are threads to be."""
+    machine = _machine()
+    cores = get_num_threads()
+    return machine if cores == machine.cores else machine.with_cores(cores)
+
+
+def vector_math() -> bool:
+    """Whether kernels use a vector library: `ARRAYEXPR_VECTOR_MATH`, or 1."""
+    text = os.environ.get("ARRAYEXPR_VECTOR_MATH", "").strip() or "1"
+    if text not in ("0", "1"):
+        raise ArrayExprError(f"ARRAYEXPR_VECTOR_MATH is {text!r}: expected 0 or 1")
+    return text == "1"
 
 
 @functools.cache
-def detect() -> Target:
+def _machine() -> Target:
     """This machine, as far as the system tells; the defaults where it does not."""
     sizes = {}
+    folder = Path("/sys/devices/system/cpu/cpu0/cache")
+    # A glob of the folder takes as long as all the rest.
+    names = os.listdir(folder) if folder.exists() else []
+    indices = sorted(folder / name for name in names if name.startswith("index"))
     for level in (1, 2, 3):
-        for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        for index in indices:
             try:
                 if (index / "level").read_text().strip() != str(level):
                     continue
@@ -63,4 +104,4 @@ def detect() -> Target:
     except OSError:
         flags = set()
     vector = 64 if "avx512f" in flags else 32 if "avx2" in flags else 16
-    return Target(**sizes, vector=vector, cores=num_threads())
+    return Target(**sizes, vector=vector, vector_math=vector_math())

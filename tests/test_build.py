@@ -22,13 +22,12 @@ from arrayexpr.build import (
     apply,
     array,
     assign,
-    function,
-    function_names,
     program,
     scalar,
     spec_of,
     trace,
 )
+from arrayexpr.functions import function, function_names
 
 try:
     from arrayexpr._core.interpret import interpret

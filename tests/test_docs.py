@@ -141,7 +141,7 @@ def as_it_was() -> Iterator[None]:
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update_golden: bool) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(target, "detect", lambda: target.Target(cores=target.num_threads()))
+    monkeypatch.setattr(target, "detect", lambda: target.Target(cores=target.get_num_threads()))
     namespace: dict[str, Any] = {"__name__": "__main__"}
     failures, changed = [], list[tuple[int, int, list[str]]]()
     text = page.read_text(encoding="utf-8")

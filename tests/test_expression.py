@@ -226,8 +226,8 @@ def test_constants_are_folded_as_python() -> None:
         ("divmod(a, 2)", "unknown function 'divmod'", 1),
         ("fft(a)", "unknown function 'fft'", 1),
         ("f2py(a)", "unknown function 'f2py'", 1),
-        ("a\x00b", "null bytes", 1),
-        ("a + \ud800", "no Python text", 1),
+        ("a\x00b", "null character", 2),
+        ("a + \ud800", "no source text", 1),
         ("äö + y", "unknown name 'äö'", 1),
         ("'äö' + y", "a string", 1),
         ("a * (b +\n  zeta)", "unknown name 'zeta'", 3),
@@ -246,6 +246,14 @@ def test_everything_else_is_refused_with_its_place(text: str, message: str, colu
     assert column is None or caught.value.offset == column
     assert caught.value.lineno == 1 + ("\n" in text)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_places_are_right_whatever_ends_a_line(end: str) -> None:
+    with pytest.raises(ParseError, match="unknown name 'zeta'") as caught:
+        expression(f"(a +{end}äöü * zeta)", {"a": ("float32", 1), "äöü": "float64"})
+    error = caught.value
+    assert (error.lineno, error.offset, error.end_lineno, error.end_offset) == (2, 7, 2, 11)
 
 
 @pytest.mark.parametrize(

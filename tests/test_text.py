@@ -558,6 +558,12 @@ def test_errors_of_the_head(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
+def test_an_error_says_its_place_once() -> None:
+    with pytest.raises(ParseError) as caught:
+        parse("def f(*, r: float64):\n    r[...] = 'a'\n")
+    assert str(caught.value).count("line 2, column 14") == 1
+
+
 def test_columns_count_characters() -> None:
     with pytest.raises(ParseError, match=r"line 2, column 22"):
         parse("def f(größe: float64, *, r: float64):\n    r[...] = größe * x\n")

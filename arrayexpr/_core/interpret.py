@@ -45,7 +45,7 @@ from .nodes import (
     postorder,
 )
 from .printer import MAX_NESTING, show
-from .types import BROADCAST, UNIT, ArrayType, element
+from .types import BROADCAST, FALLING, UNIT, ArrayType, element
 
 if TYPE_CHECKING:
     from .program import Program
@@ -96,7 +96,8 @@ def _check_layout(array: Any, operand: Operand) -> None:
     if type_.order is not None:
         held = array.flags.c_contiguous if type_.order == "C" else array.flags.f_contiguous
     for length, stride, fact in zip(array.shape, array.strides, type_.layout, strict=True):
-        if length > 1 and ((fact == UNIT and stride != array.itemsize) or (fact == BROADCAST and stride != 0)):
+        told = {UNIT: array.itemsize, FALLING: -array.itemsize, BROADCAST: 0}.get(fact, stride)
+        if length > 1 and stride != told:
             held = False
     if not held:
         what = f"operand {operand.name} of shape {array.shape} has strides {array.strides}"
@@ -130,10 +131,12 @@ def _given(operand: Operand, value: Any, assigned: bool) -> Any:
 def _allocate(operand: Operand, shape: tuple[int, ...]) -> Any:
     """Storage for a result, laid out as its type says."""
     type_: ArrayType = operand.type
-    if type_.order is None and UNIT in type_.layout[:-1]:
-        axis = type_.layout.index(UNIT)
+    contiguous = [axis for axis, fact in enumerate(type_.layout) if fact in (UNIT, FALLING)]
+    if type_.order is None and contiguous:
+        axis = contiguous[0]
         moved = shape[:axis] + shape[axis + 1 :] + shape[axis : axis + 1]
-        return np.moveaxis(np.empty(moved, type_.element.dtype), -1, axis)
+        made = np.moveaxis(np.empty(moved, type_.element.dtype), -1, axis)
+        return np.flip(made, axis) if type_.layout[axis] == FALLING else made
     return np.empty(shape, type_.element.dtype, order="F" if type_.order == "F" else "C")
 
 

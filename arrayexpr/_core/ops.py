@@ -23,8 +23,6 @@ True
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from . import ops_c, ops_numpy
 from .errors import ArrayExprError, TypeMismatch
 from .types import BOOL, INT64, ElementType, element, elements, real_of
 
@@ -200,268 +199,6 @@ def is_operator(name: str) -> bool:
     return name in _table
 
 
-# -- NumPy meanings of the operators that are no ufunc ------------------------------------------
-
-
-def _trunc_divide(x: Any, y: Any) -> Any:
-    quotient = np.floor_divide(x, y)
-    inexact = np.multiply(quotient, y) != x
-    # Floor and truncation differ where the exact quotient is negative; division by zero gives 0.
-    return np.where((y != 0) & inexact & ((x < 0) != (y < 0)), quotient + x.dtype.type(1), quotient).astype(x.dtype)
-
-
-def _fma(x: Any, y: Any, z: Any) -> Any:
-    libm = ctypes.CDLL(ctypes.util.find_library("m") or None)
-    name, ctype = ("fmaf", ctypes.c_float) if x.dtype == np.float32 else ("fma", ctypes.c_double)
-    function = getattr(libm, name)
-    function.restype, function.argtypes = ctype, [ctype] * 3
-    return np.asarray(np.frompyfunc(function, 3, 1)(x, y, z)).astype(x.dtype)
-
-
-def _where(c: Any, x: Any, y: Any) -> Any:
-    return np.where(c, x, y)
-
-
-def _clip(x: Any, low: Any, high: Any) -> Any:
-    return np.minimum(np.maximum(x, low), high)
-
-
-def _real(x: Any) -> Any:
-    return np.real(x).copy()
-
-
-def _imag(x: Any) -> Any:
-    return np.imag(x).copy()
-
-
-# -- C that several rows call -------------------------------------------------------------------
-
-# Python's floor division and remainder, of reals: the remainder is exact (fmod) and takes the
-# divisor's sign; the quotient is what is left, rounded to the nearest whole.
-_FLOOR_REAL = """
-static inline $T floor_divide_$N($T a, $T b) {
-    if (b == 0) return a / b;
-    $T mod = fmod$s(a, b), div = (a - mod) / b;
-    if (mod != 0 && (b < 0) != (mod < 0)) div -= 1;
-    if (div == 0) return copysign$s(0, a / b);
-    $T whole = floor$s(div);
-    return div - whole > ($T)0.5 ? whole + 1 : whole;
-}
-"""
-_REMAINDER_REAL = """
-static inline $T remainder_$N($T a, $T b) {
-    $T mod = fmod$s(a, b);
-    if (b == 0) return mod;
-    if (mod == 0) return copysign$s(0, b);
-    return (b < 0) != (mod < 0) ? mod + b : mod;
-}
-"""
-# Division by zero gives 0, and the lowest value over -1 wraps, as in NumPy.
-_FLOOR_INT = """
-static inline $T floor_divide_$N($T a, $T b) {
-    if (b == 0) return 0;
-    if (b == -1) return ($T)-a;
-    return ($T)(a / b - ((a % b != 0) & ((a < 0) != (b < 0))));
-}
-"""
-_REMAINDER_INT = """
-static inline $T remainder_$N($T a, $T b) {
-    if (b == 0 || b == -1) return 0;
-    $T mod = ($T)(a % b);
-    return mod != 0 && (a < 0) != (b < 0) ? ($T)(mod + b) : mod;
-}
-"""
-_TRUNC_INT = """
-static inline $T trunc_divide_$N($T a, $T b) {
-    return b == 0 ? 0 : b == -1 ? ($T)-a : ($T)(a / b);
-}
-"""
-_FMOD_INT = """
-static inline $T fmod_$N($T a, $T b) { return b == 0 || b == -1 ? 0 : ($T)(a % b); }
-"""
-_POWER_INT = """
-static inline $T power_$N($T a, $T b) {
-    $T result = 1;
-    for (; b > 0; b >>= 1) {
-        if (b & 1) result = ($T)(result * a);
-        a = ($T)(a * a);
-    }
-    return result;
-}
-"""
-_SHIFT_LEFT = """
-static inline $T left_shift_$N($T a, $T b) {
-    return (uint64_t)b < 8 * sizeof($T) ? ($T)((uint64_t)a << b) : 0;
-}
-"""
-_SHIFT_RIGHT_SIGNED = """
-static inline $T right_shift_$N($T a, $T b) {
-    return ($T)(a >> ((uint64_t)b < 8 * sizeof($T) ? (int)b : (int)(8 * sizeof($T)) - 1));
-}
-"""
-_SHIFT_RIGHT_UNSIGNED = """
-static inline $T right_shift_$N($T a, $T b) {
-    return (uint64_t)b < 8 * sizeof($T) ? ($T)(a >> b) : 0;
-}
-"""
-_NEXTAFTER_HALF = """
-static inline $T nextafter_$N($T x, $T y) {
-    union { $T value; uint16_t bits; } a = {x}, b = {y};
-    if (x != x || y != y) return ($T)NAN;
-    if (x == y) return x;
-    if (x == 0) a.bits = (b.bits & 0x8000) | 1;
-    else a.bits += (x < y) == (x > 0) ? 1 : -1;
-    return a.value;
-}
-"""
-_SPACING = """
-static inline $T spacing_$N($T x) {
-    const $T away = x < 0 ? -($T)INFINITY : ($T)INFINITY;
-    return ($T)(nextafter$s(x, away) - x);
-}
-"""
-# NumPy's spacing of half precision is upward for either sign.
-_SPACING_HALF = """
-static inline $T spacing_$N($T x) {
-    return x - x != x - x ? ($T)NAN : ($T)(nextafter_$N(x, ($T)INFINITY) - x);
-}
-"""
-_GCD_UNSIGNED = """
-static inline $T gcd_$N($T a, $T b) {
-    while (b != 0) { $T next = ($T)(a % b); a = b; b = next; }
-    return a;
-}
-"""
-_GCD_SIGNED = """
-static inline $T gcd_$N($T a, $T b) {
-    a = a < 0 ? ($T)-a : a;
-    b = b < 0 ? ($T)-b : b;
-    while (b != 0) { $T next = ($T)(a % b); a = b; b = next; }
-    return a < 0 ? ($T)-a : a;
-}
-"""
-_HEAVISIDE = """
-static inline $T heaviside_$N($T x, $T at_zero) {
-    return x != x ? x : x == 0 ? at_zero : x < 0 ? ($T)0 : ($T)1;
-}
-"""
-_LOGADDEXP = """
-static inline $T logaddexp_$N($T x, $T y) {
-    if (x == y) return x + ($T)0.693147180559945309417232121458176568L;
-    $T d = x - y;
-    return d > 0 ? x + log1p$s(exp$s(-d)) : d <= 0 ? y + log1p$s(exp$s(d)) : d;
-}
-"""
-_LOGADDEXP2 = """
-static inline $T logaddexp2_$N($T x, $T y) {
-    if (x == y) return x + 1;
-    $T d = x - y;
-    const $T log2e = ($T)1.442695040888963407359924681001892137L;
-    return d > 0 ? x + log2e * log1p$s(exp2$s(-d)) : d <= 0 ? y + log2e * log1p$s(exp2$s(d)) : d;
-}
-"""
-# Quotient after scaling by the larger part of the divisor (R. L. Smith, 1962), as NumPy computes it.
-# gcc 12 fuses products into alternating sums even under -ffp-contract=off: volatile keeps them rounded.
-_DIVIDE_COMPLEX = """
-static inline $T true_divide_$N($T a, $T b) {
-    const $R br = fabs$s(b.re), bi = fabs$s(b.im);
-    if (br >= bi) {
-        if (br == 0 && bi == 0) return ($T){a.re / br, a.im / br};
-        const $R ratio = b.im / b.re, scale = 1 / (b.re + b.im * ratio);
-        volatile $R re = a.im * ratio, im = a.re * ratio;
-        return ($T){(a.re + re) * scale, (a.im - im) * scale};
-    }
-    const $R ratio = b.re / b.im, scale = 1 / (b.im + b.re * ratio);
-    volatile $R re = a.re * ratio, im = a.im * ratio;
-    return ($T){(re + a.im) * scale, (im - a.re) * scale};
-}
-"""
-_RECIPROCAL_COMPLEX = """
-static inline $T reciprocal_$N($T a) {
-    if (fabs$s(a.im) <= fabs$s(a.re)) {
-        const $R ratio = a.im / a.re, d = a.re + a.im * ratio;
-        return ($T){1 / d, -ratio / d};
-    }
-    const $R ratio = a.re / a.im, d = a.re * ratio + a.im;
-    return ($T){ratio / d, -1 / d};
-}
-"""
-_MULTIPLY_PLAIN = "    return ($T){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};\n"
-# Where the processor has fused multiply-add NumPy rounds once here; never so in long double.
-_MULTIPLY_FUSED = (
-    "#if defined(__FMA__) || defined(__FP_FAST_FMA)\n"
-    "    return ($T){fma$s(a.re, b.re, -(a.im * b.im)), fma$s(a.re, b.im, a.im * b.re)};\n"
-    "#else\n" + _MULTIPLY_PLAIN + "#endif\n"
-)
-_MULTIPLY_COMPLEX = {
-    kinds: "\nstatic inline $T multiply_$N($T a, $T b) {\n" + body + "}\n"
-    for kinds, body in (("clongdouble", _MULTIPLY_PLAIN), ("c", _MULTIPLY_FUSED))
-}
-_SIGN_COMPLEX = """
-static inline $T sign_$N($T a) {
-    const $R size = hypot$s(a.re, a.im);
-    if (isnan(size)) return ($T){NAN, NAN};
-    if (isinf(size)) {
-        if (isinf(a.re) && isinf(a.im)) return ($T){NAN, NAN};
-        return isinf(a.re) ? ($T){copysign$s(1, a.re), 0} : ($T){0, copysign$s(1, a.im)};
-    }
-    return size == 0 ? ($T){0, 0} : ($T){a.re / size, a.im / size};
-}
-"""
-# Small whole powers by repeated products, the others by the library.
-_POWER_COMPLEX = """
-static inline $T power_$N($T a, $T b) {
-    if (b.re == 0 && b.im == 0) return ($T){1, 0};
-    if (a.re == 0 && a.im == 0) return b.re > 0 ? ($T){0, 0} : ($T){NAN, NAN};
-    if (b.im == 0 && b.re == floor$s(b.re) && b.re > -100 && b.re < 100) {
-        int n = (int)b.re, m = n < 0 ? -n : n;
-        $T result = {1, 0}, p = a;
-        for (;;) {
-            if (m & 1) result = ($T){result.re * p.re - result.im * p.im, result.re * p.im + result.im * p.re};
-            if (!(m >>= 1)) break;
-            p = ($T){p.re * p.re - p.im * p.im, p.re * p.im + p.im * p.re};
-        }
-        return n < 0 ? true_divide_$N(($T){1, 0}, result) : result;
-    }
-    $R _Complex z = cpow$s(CMPLX_$N(a.re, a.im), CMPLX_$N(b.re, b.im));
-    return ($T){creal$s(z), cimag$s(z)};
-}
-"""
-_ORDER_COMPLEX = """
-static inline uint8_t %(name)s_$N($T a, $T b) {
-    return (a.re %(strict)s b.re && !isnan(a.im) && !isnan(b.im)) || (a.re == b.re && a.im %(op)s b.im);
-}
-"""
-_CHOOSE_COMPLEX = """
-static inline $T %(name)s_$N($T a, $T b) {
-    const int before = (a.re %(strict)s b.re && !isnan(a.im) && !isnan(b.im)) || (a.re == b.re && a.im %(op)s b.im);
-    return before || isnan(%(keep)s.re) || isnan(%(keep)s.im) ? a : b;
-}
-"""
-
-
-def _scaled(name: str, inner: str, factor: str, before: bool) -> str:
-    """A complex logarithm or exponential to another base, scaled as NumPy scales it."""
-    product = f"($T){{x.re * ($R){factor}, x.im * ($R){factor}}}"
-    if before:
-        body = f"x = {product}; $R _Complex z = {inner}$s(CMPLX_$N(x.re, x.im)); return ($T){{creal$s(z), cimag$s(z)}};"
-    else:
-        body = f"$R _Complex z = {inner}$s(CMPLX_$N(x.re, x.im)); x = ($T){{creal$s(z), cimag$s(z)}}; return {product};"
-    return f"\nstatic inline $T {name}_$N($T x) {{ {body} }}\n"
-
-
-_LOG1P_COMPLEX = """
-static inline $T log1p_$N($T x) {
-    return ($T){log$s(hypot$s(x.re + 1, x.im)), atan2$s(x.im, x.re + 1)};
-}
-"""
-_EXPM1_COMPLEX = """
-static inline $T expm1_$N($T x) {
-    const $R half = sin$s(x.im / 2);
-    return ($T){expm1$s(x.re) * cos$s(x.im) - 2 * half * half, exp$s(x.re) * sin$s(x.im)};
-}
-"""
-
 # -- The rows -----------------------------------------------------------------------------------
 # Precedences are Python's, loosest first: or 1, and 2, not 3, comparison 4, | 5, ^ 6, & 7, shifts 8,
 # + - 9, * / // % 10, unary 11, ** 12.
@@ -488,7 +225,7 @@ _row(
     precedence=9, derivative=("1", "-1"), units=(Element(0, Law("iuf", "c"), left=False),),
 )  # fmt: skip
 _row(
-    "multiply", "TT>T", "iufc", {"iuf": "{0} * {1}", "c": "multiply_$N({0}, {1})"}, source=_MULTIPLY_COMPLEX,
+    "multiply", "TT>T", "iufc", {"iuf": "{0} * {1}", "c": "multiply_$N({0}, {1})"}, source=ops_c.MULTIPLY_COMPLEX,
     # NumPy multiplies complex numbers with fused products where the processor has them: x * y and y * x
     # then differ in the last bit.
     symbol="*", precedence=10, commutes=Law("biuf", "c"), associates=_WRAPS, derivative=("x1", "x0"),
@@ -496,30 +233,30 @@ _row(
     units=(Element(1, Law("iuf", "c")),), zeros=(Element(0, Law("iu", "fc")),),
 )  # fmt: skip
 _row(
-    "true_divide", "TT>T", "fc", {"f": "{0} / {1}", "c": "true_divide_$N({0}, {1})"}, source={"c": _DIVIDE_COMPLEX},
+    "true_divide", "TT>T", "fc", {"f": "{0} / {1}", "c": "true_divide_$N({0}, {1})"}, source={"c": ops_c.DIVIDE_COMPLEX},
     symbol="/", precedence=10, cost=8, derivative=("1 / x1", "-x0 / (x1 * x1)"),
     units=(Element(1, Law("f", "c"), left=False),),
 )  # fmt: skip
 _row(
     "floor_divide", "TT>T", "iuf", {"if": "floor_divide_$N({0}, {1})", "u": "({1} == 0 ? 0 : {0} / {1})"},
-    source={"f": _FLOOR_REAL, "i": _FLOOR_INT}, symbol="//", precedence=10, cost=20, derivative=("0", "0"),
+    source={"f": ops_c.FLOOR_REAL, "i": ops_c.FLOOR_INT}, symbol="//", precedence=10, cost=20, derivative=("0", "0"),
     units=(Element(1, _INTEGER, left=False),),
 )  # fmt: skip
 _row(
     "remainder", "TT>T", "iuf", {"if": "remainder_$N({0}, {1})", "u": "({1} == 0 ? 0 : {0} % {1})"},
-    source={"f": _REMAINDER_REAL, "i": _REMAINDER_INT}, symbol="%", precedence=10, cost=20,
+    source={"f": ops_c.REMAINDER_REAL, "i": ops_c.REMAINDER_INT}, symbol="%", precedence=10, cost=20,
 )  # fmt: skip
 _row(
     "trunc_divide", "TT>T", "iu", {"i": "trunc_divide_$N({0}, {1})", "u": "({1} == 0 ? 0 : {0} / {1})"},
-    source={"i": _TRUNC_INT}, numpy=_trunc_divide, cost=20, units=(Element(1, _INTEGER, left=False),),
+    source={"i": ops_c.TRUNC_INT}, numpy=ops_numpy.trunc_divide, cost=20, units=(Element(1, _INTEGER, left=False),),
 )  # fmt: skip
 _row(
     "fmod", "TT>T", "iuf", {"f": "fmod", "i": "fmod_$N({0}, {1})", "u": "({1} == 0 ? 0 : {0} % {1})"},
-    source={"i": _FMOD_INT}, cost=20,
+    source={"i": ops_c.FMOD_INT}, cost=20,
 )  # fmt: skip
 _row(
     "power", "TT>T", "iufc", {"iu": "power_$N({0}, {1})", "f": "pow", "c": "power_$N({0}, {1})"},
-    source={"iu": _POWER_INT, "c": _DIVIDE_COMPLEX + _POWER_COMPLEX}, symbol="**", precedence=12, cost=40, vector_math="fc",
+    source={"iu": ops_c.POWER_INT, "c": ops_c.DIVIDE_COMPLEX + ops_c.POWER_COMPLEX}, symbol="**", precedence=12, cost=40, vector_math="fc",
     may_raise="i", raises_when="{1} < 0", raises="Integers to negative integer powers are not allowed.",
     units=(Element(1, Law("iuf", "c"), left=False),),
     derivative=("x1 * x0 ** (x1 - 1)", "y * log(x0)"),
@@ -536,11 +273,11 @@ _row(
     "sign", "T>T", "iufc",
     {"i": "(({0} > 0) - ({0} < 0))", "u": "({0} > 0)", "f": "({0} > 0 ? 1 : {0} < 0 ? -1 : {0} == 0 ? 0 : {0})",
      "c": "sign_$N({0})"},
-    source={"c": _SIGN_COMPLEX}, idempotent=Law("iuf"), derivative=("0",),
+    source={"c": ops_c.SIGN_COMPLEX}, idempotent=Law("iuf"), derivative=("0",),
 )  # fmt: skip
-_row("square", "T>T", "iufc", {"iuf": "{0} * {0}", "c": "multiply_$N({0}, {0})"}, source=_MULTIPLY_COMPLEX, derivative=("2 * x0",))  # fmt: skip
-_row("reciprocal", "T>T", "fc", {"f": "1 / {0}", "c": "reciprocal_$N({0})"}, source={"c": _RECIPROCAL_COMPLEX}, cost=8, derivative=("-y * y",))  # fmt: skip
-_row("fma", "TTT>T", "f", "fma", numpy=_fma, only=("float32", "float64"), derivative=("x1", "x0", "1"))
+_row("square", "T>T", "iufc", {"iuf": "{0} * {0}", "c": "multiply_$N({0}, {0})"}, source=ops_c.MULTIPLY_COMPLEX, derivative=("2 * x0",))  # fmt: skip
+_row("reciprocal", "T>T", "fc", {"f": "1 / {0}", "c": "reciprocal_$N({0})"}, source={"c": ops_c.RECIPROCAL_COMPLEX}, cost=8, derivative=("-y * y",))  # fmt: skip
+_row("fma", "TTT>T", "f", "fma", numpy=ops_numpy.fma, only=("float32", "float64"), derivative=("x1", "x0", "1"))
 
 for _name, _symbol, _reduction in (("logical_and", "and", "logical_and"), ("logical_or", "or", "logical_or"), ("logical_xor", None, None)):  # fmt: skip
     _sign = {"logical_and": "&&", "logical_or": "||", "logical_xor": "!="}[_name]
@@ -566,17 +303,17 @@ for _name, _symbol in (("equal", "=="), ("not_equal", "!="), ("less", "<"), ("le
         _source: Any = ""
     else:
         _c = {"biuf": f"{{0}} {_symbol} {{1}}", "c": f"{_name}_$N({{0}}, {{1}})"}
-        _source = {"c": _ORDER_COMPLEX % {"name": _name, "strict": _symbol[0], "op": _symbol}}
+        _source = {"c": ops_c.ORDER_COMPLEX % {"name": _name, "strict": _symbol[0], "op": _symbol}}
     _row(_name, "TT>B", "biufc", _c, source=_source, symbol=_symbol, precedence=4, commutes=_ALL if _symbol in ("==", "!=") else Law())  # fmt: skip
 
 _row("bitwise_or", "TT>T", "biu", "{0} | {1}", symbol="|", precedence=5, commutes=_ALL, associates=_INTEGER, idempotent=_INTEGER, units=(Element(0, _INTEGER),), reduction="bitwise_or")  # fmt: skip
 _row("bitwise_xor", "TT>T", "biu", "{0} ^ {1}", symbol="^", precedence=6, commutes=_ALL, associates=_INTEGER, units=(Element(0, _INTEGER),), reduction="bitwise_xor")  # fmt: skip
 _row("bitwise_and", "TT>T", "biu", "{0} & {1}", symbol="&", precedence=7, commutes=_ALL, associates=_INTEGER, idempotent=_INTEGER, zeros=(Element(0, _INTEGER),), reduction="bitwise_and")  # fmt: skip
 _row("invert", "T>T", "biu", {"b": "({0} == 0)", "iu": "~{0}"}, symbol="~", precedence=11, involution=_INTEGER)
-_row("left_shift", "TT>T", "iu", "left_shift_$N({0}, {1})", source=_SHIFT_LEFT, symbol="<<", precedence=8, units=(Element(0, _INTEGER, left=False),))  # fmt: skip
-_row("right_shift", "TT>T", "iu", "right_shift_$N({0}, {1})", source={"i": _SHIFT_RIGHT_SIGNED, "u": _SHIFT_RIGHT_UNSIGNED}, symbol=">>", precedence=8, units=(Element(0, _INTEGER, left=False),))  # fmt: skip
+_row("left_shift", "TT>T", "iu", "left_shift_$N({0}, {1})", source=ops_c.SHIFT_LEFT, symbol="<<", precedence=8, units=(Element(0, _INTEGER, left=False),))  # fmt: skip
+_row("right_shift", "TT>T", "iu", "right_shift_$N({0}, {1})", source={"i": ops_c.SHIFT_RIGHT_SIGNED, "u": ops_c.SHIFT_RIGHT_UNSIGNED}, symbol=">>", precedence=8, units=(Element(0, _INTEGER, left=False),))  # fmt: skip
 _row("bitwise_count", "T>U", "iu", {"i": "__builtin_popcountll((uint64_t)($T)({0} < 0 ? -{0} : {0}) & (~(uint64_t)0 >> (64 - 8 * sizeof($T))))", "u": "__builtin_popcountll({0})"}, cost=2)  # fmt: skip
-_row("gcd", "TT>T", "iu", "gcd_$N({0}, {1})", source={"i": _GCD_SIGNED, "u": _GCD_UNSIGNED}, commutes=_ALL, cost=50)
+_row("gcd", "TT>T", "iu", "gcd_$N({0}, {1})", source={"i": ops_c.GCD_SIGNED, "u": ops_c.GCD_UNSIGNED}, commutes=_ALL, cost=50)  # fmt: skip
 
 # NaN wins in minimum and maximum and loses in fmin and fmax. Where both are zeros of different
 # sign either may come out: NumPy's own vector and scalar loops differ there.
@@ -586,32 +323,32 @@ for _name, _op in (("minimum", "<"), ("maximum", ">"), ("fmin", "<"), ("fmax", "
         _name, "TT>T", "iufc",
         {"iu": f"({{0}} {_op} {{1}} ? {{0}} : {{1}})", "f": f"({{0}} {_op}= {{1}} || {_nan} ? {{0}} : {{1}})",
          "c": f"{_name}_$N({{0}}, {{1}})"},
-        source={"c": _CHOOSE_COMPLEX % {"name": _name, "strict": _op, "op": _op + "=", "keep": "a" if _name[0] == "m" else "b"}},
+        source={"c": ops_c.CHOOSE_COMPLEX % {"name": _name, "strict": _op, "op": _op + "=", "keep": "a" if _name[0] == "m" else "b"}},
         commutes=Law("iu"), associates=Law("iu", "f"), idempotent=Law("iuf"), reduction=_name,
         derivative=(f"where(x0 {_op}= x1, 1, 0)", f"where(x0 {_op}= x1, 0, 1)"),
     )  # fmt: skip
-_row("where", "BTT>T", "biufc", "({0} ? {1} : {2})", numpy=_where, derivative=(None, "where(x0, 1, 0)", "where(x0, 0, 1)"))  # fmt: skip
-_row("clip", "TTT>T", "iuf", {"iu": "clip_$N({0}, {1}, {2})", "f": "clip_$N({0}, {1}, {2})"}, numpy=_clip, source={
+_row("where", "BTT>T", "biufc", "({0} ? {1} : {2})", numpy=ops_numpy.where, derivative=(None, "where(x0, 1, 0)", "where(x0, 0, 1)"))  # fmt: skip
+_row("clip", "TTT>T", "iuf", {"iu": "clip_$N({0}, {1}, {2})", "f": "clip_$N({0}, {1}, {2})"}, numpy=ops_numpy.clip, source={
     "iu": "\nstatic inline $T clip_$N($T x, $T low, $T high) { $T t = x > low ? x : low; return t < high ? t : high; }\n",
     "f": "\nstatic inline $T clip_$N($T x, $T low, $T high) {\n"
          "    $T t = x >= low || x != x ? x : low;\n    return t <= high || t != t ? t : high;\n}\n",
 }, cost=2, derivative=("where(logical_and(x0 > x1, x0 < x2), 1, 0)", "where(x0 < x1, 1, 0)", "where(x0 > x2, 1, 0)"))  # fmt: skip
 
-_row("real", "T>R", "c", "{0}.re", numpy=_real)
-_row("imag", "T>R", "c", "{0}.im", numpy=_imag)
+_row("real", "T>R", "c", "{0}.re", numpy=ops_numpy.real)
+_row("imag", "T>R", "c", "{0}.im", numpy=ops_numpy.imag)
 _row("conjugate", "T>T", "c", "($T){{0}.re, -{0}.im}", involution=Law("c"))
 _row("copysign", "TT>T", "f", "copysign")
-_row("nextafter", "TT>T", "f", {"float16": "nextafter_$N({0}, {1})", "f": "nextafter"}, source={"float16": _NEXTAFTER_HALF}, cost=4)  # fmt: skip
+_row("nextafter", "TT>T", "f", {"float16": "nextafter_$N({0}, {1})", "f": "nextafter"}, source={"float16": ops_c.NEXTAFTER_HALF}, cost=4)  # fmt: skip
 _row("spacing", "T>T", "f", {"float16": "spacing_$N({0})", "f": "spacing_$N({0})"}, source={
-    "float16": _NEXTAFTER_HALF + _SPACING_HALF,
-    "f": _SPACING,
+    "float16": ops_c.NEXTAFTER_HALF + ops_c.SPACING_HALF,
+    "f": ops_c.SPACING,
 }, cost=4)  # fmt: skip
 _row("ldexp", "TN>T", "f", "ldexp", cost=4)
 _row("isnan", "T>B", "fc", {"f": "({0} != {0})", "c": "({0}.re != {0}.re || {0}.im != {0}.im)"})
 _row("isinf", "T>B", "fc", {"f": "(isinf({0}) != 0)", "c": "(isinf({0}.re) || isinf({0}.im))"})
 _row("isfinite", "T>B", "fc", {"f": "(isfinite({0}) != 0)", "c": "(isfinite({0}.re) && isfinite({0}.im))"})
 _row("signbit", "T>B", "f", "(signbit({0}) != 0)")
-_row("heaviside", "TT>T", "f", "heaviside_$N({0}, {1})", source=_HEAVISIDE, derivative=("0", None))
+_row("heaviside", "TT>T", "f", "heaviside_$N({0}, {1})", source=ops_c.HEAVISIDE, derivative=("0", None))
 for _name in ("floor", "ceil", "trunc"):
     _row(_name, "T>T", "f", _name, idempotent=Law("f"), derivative=("0",))
 _row("rint", "T>T", "fc", {"f": "rint", "c": "($T){rint$s({0}.re), rint$s({0}.im)}"}, idempotent=Law("f"), derivative=("0",))  # fmt: skip
@@ -619,12 +356,12 @@ _row("sqrt", "T>T", "fc", {"f": "sqrt", "c": "csqrt"}, cost=10, vector_math="c",
 
 for _name, _libm, _c_source, _derivative in (
     ("exp", "exp", "cexp", "y"),
-    ("exp2", "exp2", _scaled("exp2", "cexp", "0.693147180559945309417232121458176568L", True), "y * 0.6931471805599453"),
-    ("expm1", "expm1", _EXPM1_COMPLEX, "y + 1"),
+    ("exp2", "exp2", ops_c.scaled("exp2", "cexp", "0.693147180559945309417232121458176568L", True), "y * 0.6931471805599453"),
+    ("expm1", "expm1", ops_c.EXPM1_COMPLEX, "y + 1"),
     ("log", "log", "clog", "1 / x0"),
-    ("log2", "log2", _scaled("log2", "clog", "1.442695040888963407359924681001892137L", False), "1.4426950408889634 / x0"),
-    ("log10", "log10", _scaled("log10", "clog", "0.434294481903251827651128918916605082L", False), "0.4342944819032518 / x0"),
-    ("log1p", "log1p", _LOG1P_COMPLEX, "1 / (1 + x0)"),
+    ("log2", "log2", ops_c.scaled("log2", "clog", "1.442695040888963407359924681001892137L", False), "1.4426950408889634 / x0"),
+    ("log10", "log10", ops_c.scaled("log10", "clog", "0.434294481903251827651128918916605082L", False), "0.4342944819032518 / x0"),
+    ("log1p", "log1p", ops_c.LOG1P_COMPLEX, "1 / (1 + x0)"),
     ("sin", "sin", "csin", "cos(x0)"),
     ("cos", "cos", "ccos", "-sin(x0)"),
     ("tan", "tan", "ctan", "1 + y * y"),
@@ -646,8 +383,8 @@ for _name, _libm, _c_source, _derivative in (
 _row("cbrt", "T>T", "f", "cbrt", cost=20, vector_math="fc", derivative=("1 / (3 * y * y)",))
 _row("arctan2", "TT>T", "f", "atan2", cost=40, vector_math="fc", derivative=("x1 / (x0 * x0 + x1 * x1)", "-x0 / (x0 * x0 + x1 * x1)"))  # fmt: skip
 _row("hypot", "TT>T", "f", "hypot", cost=15, vector_math="fc", commutes=_ALL, derivative=("x0 / y", "x1 / y"))
-_row("logaddexp", "TT>T", "f", "logaddexp_$N({0}, {1})", source=_LOGADDEXP, cost=50, vector_math="fc", commutes=_ALL, derivative=("exp(x0 - y)", "exp(x1 - y)"))  # fmt: skip
-_row("logaddexp2", "TT>T", "f", "logaddexp2_$N({0}, {1})", source=_LOGADDEXP2, cost=50, vector_math="fc", commutes=_ALL, derivative=("exp2(x0 - y)", "exp2(x1 - y)"))  # fmt: skip
+_row("logaddexp", "TT>T", "f", "logaddexp_$N({0}, {1})", source=ops_c.LOGADDEXP, cost=50, vector_math="fc", commutes=_ALL, derivative=("exp(x0 - y)", "exp(x1 - y)"))  # fmt: skip
+_row("logaddexp2", "TT>T", "f", "logaddexp2_$N({0}, {1})", source=ops_c.LOGADDEXP2, cost=50, vector_math="fc", commutes=_ALL, derivative=("exp2(x0 - y)", "exp2(x1 - y)"))  # fmt: skip
 _row(
     "deg2rad",
     "T>T",

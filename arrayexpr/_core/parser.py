@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
-import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn
@@ -46,6 +44,7 @@ from .nodes import (
 from .ops import Operator, is_operator, operator, operators
 from .printer import FORMS, MAX_NESTING, SYMBOLS, is_word
 from .program import Program
+from .source import Source, shortened
 from .types import BOOL, FLOAT64, INT64, ArrayType, ElementType, Foreign, element, elements, real_of
 
 _BINARY: Final[dict[type, str]] = {
@@ -75,47 +74,9 @@ _UNARY: Final[dict[type, str]] = {ast.USub: "-", ast.Not: "not", ast.Invert: "~"
 #: What constructors raise at a text that asks for too much; all others are errors of ours.
 _REFUSALS: Final = (ArrayExprError, OverflowError, RecursionError, MemoryError)
 
-# What Python's tokenizer takes for the end of a line: str.splitlines knows more.
-_NEWLINE: Final = re.compile("\r\n|\r|\n")
-
 _Values = Sequence[Node]
 _Build = Callable[[_Values], Node]
 _Piece = tuple[Sequence[ast.expr], _Build]
-
-
-def _shorten(name: object) -> str:
-    text = str(name)
-    return text if len(text) <= 60 else f"{text[:50]}..."
-
-
-def parse_ast(text: str) -> ast.Module:
-    """Python's syntax tree of a text, or a ParseError: whatever the text, and however deep.
-
-    >>> parse_ast("a +")
-    Traceback (most recent call last):
-    arrayexpr._core.errors.ParseError: invalid syntax (line 1, column 4)
-        a +
-           ^
-    """
-    if not isinstance(text, str):
-        raise ParseError(f"expected a text, got {type(text).__name__}")
-    if "\0" in text:
-        before = text[: text.index("\0")]
-        line = before.count("\n") + 1
-        raise ParseError("the text holds a null character", "", line, len(before) - before.rfind("\n"))
-    try:
-        return ast.parse(text)
-    except SyntaxError as error:
-        message = error.msg or "invalid syntax"
-        raise ParseError(message, text, error.lineno or 1, max(error.offset or 1, 1)) from None
-    except (RecursionError, MemoryError):
-        # Python does not say where it gave up: the longest line is the likeliest.
-        lines = _NEWLINE.split(text)
-        longest = max(range(len(lines)), key=lambda k: len(lines[k]))
-        message = "the text is nested too deeply: name its parts by aliases such as _0 = ..."
-        raise ParseError(message, text, longest + 1, 1) from None
-    except ValueError as error:
-        raise ParseError(f"the text is no source text: {_shorten(error)}") from None
 
 
 class TextParser:
@@ -125,8 +86,9 @@ class TextParser:
     """
 
     def __init__(self, text: str):
-        self.text = text
-        self.lines: list[str] | None = None
+        if not isinstance(text, str):
+            raise ParseError(f"expected a text, got {type(text).__name__}")
+        self.source = Source(text)
         self.names: dict[str, Node] = {}
         self.aliases: dict[str, Node] = {}
         self.functions: dict[str, Function] = {}
@@ -135,29 +97,17 @@ class TextParser:
 
     def fail(self, message: str, at: ast.AST) -> NoReturn:
         """Raise a ParseError at a piece of the syntax tree."""
-        lineno = getattr(at, "lineno", 1)
-        error = ParseError(message, self.text, lineno, self.column(lineno, getattr(at, "col_offset", 0)))
-        end = getattr(at, "end_lineno", None)
-        if end is not None:
-            error.end_lineno = end
-            error.end_offset = self.column(end, getattr(at, "end_col_offset", 0))
-        raise error from None
-
-    def column(self, lineno: int, offset: int) -> int:
-        """The column, from 1, of an offset in bytes."""
-        if self.text.isascii():
-            return offset + 1
-        if self.lines is None:
-            self.lines = _NEWLINE.split(self.text)
-        line = self.lines[lineno - 1] if lineno <= len(self.lines) else ""
-        return len(line.encode()[:offset].decode(errors="replace")) + 1
+        raise self.source.error(message, at) from None
 
     def make(self, at: ast.AST, build: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Build a node; what its constructor refuses is an error at that place."""
         try:
             return build(*args, **kwargs)
+        except ParseError:
+            # It has its place already.
+            raise
         except _REFUSALS as error:
-            self.fail(_shorten(error) if isinstance(error, OverflowError) else str(error), at)
+            self.fail(shortened(error) if isinstance(error, OverflowError) else str(error), at)
 
     # -- names --
 
@@ -168,20 +118,22 @@ class TextParser:
         if node is None:
             known = [*self.names, *self.aliases]
             if is_operator(name) or is_word(name) or name in self.functions:
-                self.fail(f"{_shorten(name)} is a function: expected its arguments in parentheses", at)
-            self.fail(f"unknown name {_shorten(name)!r}{self.guess(name, known)}", at)
+                self.fail(f"{shortened(name)} is a function: expected its arguments in parentheses", at)
+            self.fail(f"unknown name {shortened(name)!r}{self.guess(name, known)}", at)
         return node
 
     def guess(self, name: str, known: Iterable[str]) -> str:
         names = list(known)
         if len(name) > 40 or len(names) > 1000:
             return ""
+        import difflib
+
         close = difflib.get_close_matches(name, names, 1)
         return f": did you mean {close[0]!r}?" if close else ""
 
     def declare(self, name: str, node: Node, at: ast.AST) -> None:
         if name in self.names or name in self.aliases:
-            self.fail(f"name {_shorten(name)!r} is declared already", at)
+            self.fail(f"name {shortened(name)!r} is declared already", at)
         self.names[name] = node
 
     def operand(self, at: ast.expr, what: str) -> Operand:
@@ -219,7 +171,7 @@ class TextParser:
                 if t.name == at.id:
                     return t
             names = ", ".join(t.name for t in elements())
-            self.fail(f"unknown element type {_shorten(at.id)!r}: expected one of {names}", at)
+            self.fail(f"unknown element type {shortened(at.id)!r}: expected one of {names}", at)
         if isinstance(at, ast.Call) and isinstance(at.func, ast.Name) and at.func.id == "foreign":
             if len(at.args) != 1 or at.keywords:
                 self.fail('expected foreign("name")', at)
@@ -243,14 +195,14 @@ class TextParser:
         layout = []
         for axis in axes:
             mark = "" if not isinstance(axis, ast.Slice) or axis.lower or axis.upper else ast.dump(axis)
-            kind = {_WHOLE: "strided", _UNIT: "unit", _BROADCAST: "broadcast"}.get(mark)
+            kind = {_WHOLE: "strided", _UNIT: "unit", _BROADCAST: "broadcast", _FALLING: "falling"}.get(mark)
             if kind is None:
-                self.fail("expected an axis: ':', '::1' (contiguous) or '::0' (broadcast)", axis)
+                self.fail("expected an axis: ':', '::1' (contiguous), '::-1' (from its end) or '::0' (broadcast)", axis)
             layout.append(kind)
         if not layout:
             self.fail("expected an axis ':' or more", at)
         if order is not None and set(layout) != {"strided"}:
-            self.fail(f"order {_shorten(order)!r} says all: expected ':' for each axis", at)
+            self.fail(f"order {shortened(order)!r} says all: expected ':' for each axis", at)
         made: ArrayType = self.make(at, ArrayType, t, len(layout), tuple(layout) if order is None else None, order)
         return made
 
@@ -261,7 +213,7 @@ class TextParser:
         for keyword in at.keywords:
             if keyword.arg is None or keyword.arg not in allowed or keyword.arg in found:
                 expected = ", ".join(allowed) or "none"
-                self.fail(f"{name} takes no keyword {_shorten(keyword.arg)!r} here: expected {expected}", keyword)
+                self.fail(f"{name} takes no keyword {shortened(keyword.arg)!r} here: expected {expected}", keyword)
             found[keyword.arg] = keyword.value
         return found
 
@@ -315,7 +267,7 @@ class TextParser:
         if isinstance(at, ast.Attribute):
             if at.attr == "T":
                 return (at.value,), lambda v: View(v[0], order=tuple(reversed(range(v[0].type.rank))))
-            self.fail(f"unknown attribute {_shorten(at.attr)!r}: expected transpose(...), T, shape[k], strides[k]", at)
+            self.fail(f"unknown attribute {shortened(at.attr)!r}: expected transpose(...), T, shape[k], strides[k]", at)
         if isinstance(at, ast.IfExp):
             self.fail("a conditional is no expression of arrays: expected where(condition, x, y)", at)
         self.fail(f"{_describe(at)} is no expression of arrays", at)
@@ -347,7 +299,7 @@ class TextParser:
             return Constant(value, FLOAT64)
         if type(value) is complex:
             return Constant(value, element("complex128"))
-        shown = "a text" if isinstance(value, (str, bytes)) else _shorten(value)
+        shown = "a text" if isinstance(value, (str, bytes)) else shortened(value)
         self.fail(f"{shown} is no expression of arrays", at)
 
     def call(self, at: ast.Call) -> _Piece:
@@ -375,7 +327,7 @@ class TextParser:
         if is_operator(name):
             return self.apply(at, operator(name), at.args)
         known = [*self.functions, *FORMS, *(op.name for op in operators())]
-        self.fail(f"unknown function {_shorten(name)!r}{self.guess(name, known)}", at.func)
+        self.fail(f"unknown function {shortened(name)!r}{self.guess(name, known)}", at.func)
 
     def apply(self, at: ast.Call, op: Operator, args: list[ast.expr]) -> _Piece:
         self.keywords(at, ())
@@ -482,7 +434,7 @@ class TextParser:
             whole = int(text, 16)
             raw = whole.to_bytes(t.itemsize, _BYTEORDER)
         except (ValueError, OverflowError):
-            self.fail(f"bits {_shorten(text)!r} of {t}: expected {2 * t.itemsize} hexadecimal digits", at)
+            self.fail(f"bits {shortened(text)!r} of {t}: expected {2 * t.itemsize} hexadecimal digits", at)
         return np.frombuffer(raw, t.dtype)[0]
 
     def subscript(self, at: ast.Subscript) -> _Piece:
@@ -573,11 +525,11 @@ class TextParser:
     def alias(self, target: ast.Name, value: ast.expr) -> None:
         name = target.id
         if not name.startswith("_"):
-            message = f"{_shorten(name)} = ...: expected {_shorten(name)}[...] = ... to assign"
+            message = f"{shortened(name)} = ...: expected {shortened(name)}[...] = ... to assign"
             self.fail(f"{message}, or a name such as _0 for an alias", target)
         node = self.expression(value)
         if name in self.names or name in self.aliases:
-            self.fail(f"name {_shorten(name)!r} is declared already", target)
+            self.fail(f"name {shortened(name)!r} is declared already", target)
         self.aliases[name] = node
 
     def scratch(self, target: ast.Name, value: ast.Call) -> Node:
@@ -669,12 +621,12 @@ class TextParser:
     def function(self, at: ast.FunctionDef) -> None:
         """A function of the program: parameters, aliases, and one value returned."""
         if at.name in self.functions:
-            self.fail(f"function {_shorten(at.name)!r} is defined already", at)
+            self.fail(f"function {shortened(at.name)!r} is defined already", at)
         if is_word(at.name):
             self.fail(f"function {at.name!r} has the name of a word of the text form", at)
         given, results = self.signature(at)
         if results or at.decorator_list:
-            self.fail(f"function {_shorten(at.name)!r} has no results after '*' and no decorator", at)
+            self.fail(f"function {shortened(at.name)!r} has no results after '*' and no decorator", at)
         outside = self.names, self.aliases
         self.names, self.aliases = {}, {}
         for operand, place in given:
@@ -686,7 +638,7 @@ class TextParser:
                 self.fail("a function holds aliases and a return only", line)
             self.alias(target, line.value)
         if not isinstance(last, ast.Return) or last.value is None:
-            self.fail(f"function {_shorten(at.name)!r} ends without return: expected a value returned", last)
+            self.fail(f"function {shortened(at.name)!r} ends without return: expected a value returned", last)
         body = self.expression(last.value)
         self.functions[at.name] = self.make(at, Function, at.name, tuple(operand for operand, _ in given), body)
         self.names, self.aliases = outside
@@ -715,12 +667,13 @@ class TextParser:
                     self.fail("expected each operand of layouts once, by name", keyword)
                 pair = keyword.value
                 if not isinstance(pair, ast.Tuple) or len(pair.elts) != 2:
-                    self.fail(f"layout of {_shorten(keyword.arg)}: expected (shape, strides)", keyword)
-                shape, strides = (self.integers(part, f"layout of {_shorten(keyword.arg)}") for part in pair.elts)
+                    self.fail(f"layout of {shortened(keyword.arg)}: expected (shape, strides)", keyword)
+                shape, strides = (self.integers(part, f"layout of {shortened(keyword.arg)}") for part in pair.elts)
                 found[keyword.arg] = self.make(keyword, Layout, shape, strides)
         return found
 
-    def program(self, module: ast.Module) -> Program:
+    def program(self) -> Program:
+        module: ast.Module = self.source.tree(deep=": name its parts by aliases such as _0 = ...")
         if len(module.body) != 1 or not isinstance(module.body[0], ast.FunctionDef):
             others = [x for x in module.body if not isinstance(x, ast.FunctionDef)] or module.body[1:]
             at: ast.AST = others[0] if others else module
@@ -732,7 +685,7 @@ class TextParser:
             self.declare(operand.name, operand, where)
         for name in facts:
             if name not in self.names:
-                self.fail(f"layout of {_shorten(name)!r}, which is no operand", define.decorator_list[0])
+                self.fail(f"layout of {shortened(name)!r}, which is no operand", define.decorator_list[0])
         locals_, body = self.locals(define.body)
         statements = self.block(body, 1)
         operands = [operand for operand, _ in given]
@@ -814,6 +767,7 @@ def _describe(at: ast.AST) -> str:
 _WHOLE: Final = ast.dump(ast.Slice())
 _UNIT: Final = ast.dump(ast.Slice(step=ast.Constant(1)))
 _BROADCAST: Final = ast.dump(ast.Slice(step=ast.Constant(0)))
+_FALLING: Final = ast.dump(ast.Slice(step=ast.UnaryOp(ast.USub(), ast.Constant(1))))
 _BYTEORDER: Final[Any] = "little" if np.little_endian else "big"
 
 
@@ -828,4 +782,4 @@ def parse(text: str) -> Program:
             r[...] = a + b
                          ^
     """
-    return TextParser(text).program(parse_ast(text))
+    return TextParser(text).program()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import VerifyError
-from .nodes import Node, Operand, postorder
+from .nodes import Barrier, Guard, Node, Operand, postorder
 
 if TYPE_CHECKING:
     from ..target import Target
@@ -28,7 +29,11 @@ class Program:
 
     `origins` maps a node to what the host attached to it. Nodes are shared by all programs of a
     process, so an origin belongs to the program and not to the node: two hosts that build the same
-    `a + b` do not see one another's positions. A program is pickled as its text, without origins and hosts.
+    `a + b` do not see one another's positions.
+
+    A program is pickled as its text, with all that the text leaves out. Only hosts and origins that pickle
+    refuses, such as a lambda, stay behind, and origins of nodes that are no longer in the program. A copy
+    is the program itself.
 
     >>> from arrayexpr._core.parser import parse
     >>> program = parse("def axpy(a: float64[:], x: float64[:], *, y: float64[:]):\\n    y[...] = a * x + 1.0\\n")
@@ -139,7 +144,56 @@ class Program:
     def __hash__(self) -> int:
         return hash((self.name, self.operands, self.statements, self.results, self.locals))
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        from .parser import parse
+    def __copy__(self) -> Program:
+        return self
 
-        return parse, (str(self),)
+    def __deepcopy__(self, memo: Any) -> Program:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Nodes are not pickled one by one, which would recurse as deep as the tree: conditions go as a text too,
+        # and origins by the places of their nodes.
+        conditions = str(_conditions(self.requires)) if self.requires else ""
+        places = {node: k for k, node in enumerate(self._known())} if self.origins else {}
+        origins = {places[node]: attached for node, attached in self.origins.items() if node in places}
+        fields = {"target": self.target, "remarks": self.remarks, "hosts": _picklable(self.hosts)}
+        return _restored, (str(self), fields, conditions, _picklable(origins))
+
+    def _known(self) -> Iterable[Node]:
+        """Every node that an origin may be asked of, in the same order in every process."""
+        return postorder((*self.declared, *self.requires, *self.statements))
+
+
+def _conditions(requires: tuple[Node, ...]) -> Program:
+    """A program that tests conditions, which as such have no text."""
+    operands = [node for node in postorder(requires) if isinstance(node, Operand)]
+    return Program("requires", operands, [Guard(condition, (Barrier(),), ()) for condition in requires])
+
+
+def _picklable(entries: Mapping[Any, Any]) -> dict[Any, Any]:
+    """The entries that pickle takes: all at a time, or else one by one."""
+    if _is_picklable(entries):
+        return dict(entries)
+    return {key: value for key, value in entries.items() if _is_picklable(value)}
+
+
+def _is_picklable(value: Any) -> bool:
+    try:
+        pickle.dumps(value)
+    except Exception:
+        # What a host's own object raises is anything.
+        return False
+    return True
+
+
+def _restored(text: str, fields: Mapping[str, Any], conditions: str, origins: Mapping[int, tuple[Any, ...]]) -> Program:
+    """A program of what `Program.__reduce__` made of it."""
+    from .parser import parse
+
+    guards = parse(conditions).statements if conditions else ()
+    requires = tuple(guard.condition for guard in guards if isinstance(guard, Guard))
+    program = parse(text).replace(**fields, requires=requires)
+    if not origins:
+        return program
+    nodes = list(program._known())
+    return program.replace(origins={nodes[place]: attached for place, attached in origins.items()})

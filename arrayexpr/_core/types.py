@@ -15,6 +15,8 @@ from .errors import TypeMismatch
 STRIDED: Final = "strided"
 UNIT: Final = "unit"
 BROADCAST: Final = "broadcast"
+#: Contiguous, and walked from its end.
+FALLING: Final = "falling"
 
 #: NumPy's limit on the number of axes.
 MAX_RANK: Final = 32
@@ -155,7 +157,7 @@ def real_of(t: ElementType) -> ElementType:
 class ArrayType:
     """An array of `rank` axes (0 for a scalar) of `element`, with what is known of its layout.
 
-    `layout` gives each axis `unit`, `broadcast` or `strided` (nothing known), and `order` is
+    `layout` gives each axis `unit`, `broadcast`, `falling` (minus `unit`) or `strided` (nothing known), and `order` is
     `"C"` or `"F"` for a whole contiguous array. Less is known as one goes up: `join` is the
     most that holds for both of two types.
 
@@ -190,8 +192,10 @@ class ArrayType:
                 order = "C"
         elif layout is None:
             layout = plain
-        elif not set(layout) <= {STRIDED, UNIT, BROADCAST}:
-            raise TypeMismatch(f"layout {layout} is unknown: expected 'unit', 'broadcast' or 'strided' per axis")
+        elif not set(layout) <= {STRIDED, UNIT, BROADCAST, FALLING}:
+            raise TypeMismatch(
+                f"layout {layout} is unknown: expected 'unit', 'broadcast', 'falling' or 'strided' per axis"
+            )
         key: Any = rank if layout == plain and order is None else (rank, layout, order)
         known = element._arrays.get(key)
         if known is not None:
@@ -209,7 +213,7 @@ class ArrayType:
     def __repr__(self) -> str:
         if self.rank == 0:
             return self.element.name
-        marks = {STRIDED: ":", UNIT: "::1", BROADCAST: "::0"}
+        marks = {STRIDED: ":", UNIT: "::1", BROADCAST: "::0", FALLING: "::-1"}
         if self.order is not None and self.rank > 1:
             return f"{self.element}[{self.order!r}, {', '.join([':'] * self.rank)}]"
         if self.order is not None:

@@ -1,55 +1,66 @@
 from cpython.object cimport PyObject
 from numpy cimport npy_intp
 
-# The C interface of emitted kernels: see adapters/c.py.
-cdef struct Array:
-    void *data
-    const npy_intp *shape
-    const npy_intp *strides
-
-ctypedef int (*kernel_function)(const Array *arrays, void *scratch, int threads) noexcept nogil
-
-cdef enum:
-    MAX_AXES = 32
-    SPARE = 3                       # axes of length 1 before the first, for kernels of a higher rank
-    AXES = MAX_AXES + SPARE
+from .abi cimport AXES, MAX_AXES, SPARE, Array, kernel_function, scratch_function
+from .block cimport Tape
+from .sweep cimport Nest
 
 cdef class Code:
-    cdef kernel_function function
+    cdef kernel_function function   # of compiled C, set once; until then the tape runs
+    cdef scratch_function scratch   # of compiled C; NULL where it wants none
+    cdef readonly Tape tape         # None where there is none
+    cdef readonly int tile          # the side of its tiles, 0 where it has none
     cdef readonly int rank          # of the loop nest
     cdef readonly int tiled         # axes of a tile, or 0
     cdef readonly object library    # keeps the code loaded
     cdef readonly object program    # scheduled
-    cdef readonly str source
+    cdef public object request      # asks for compiled code, once the tape has worked for it; None: there is none to ask
+    cdef readonly double worked     # ns, roughly, that the tape has run for
+    cdef double pace                # of them an element takes
+    cdef object emit
+    cdef int work(self, npy_intp elements) except -1
 
 cdef class Problem:
-    cdef int count                  # streams: the inputs, then the output
+    cdef int count                  # streams: the inputs, then the outputs
+    cdef int outputs
     cdef int rank                   # axes left after canonicalising
     cdef int tile                   # how many of the last axes make a tile: streams are contiguous along different ones
     cdef npy_intp elements
+    cdef int direction              # 0 where elements may come in any order, 1 along the output's memory, -1 against it
+    cdef unsigned long long whole   # bit k: axis k of the right-aligned ones is reduced, and not to be cut
     cdef npy_intp *shape            # AXES, right-aligned
     cdef npy_intp *strides          # count * AXES, right-aligned
     cdef npy_intp *offsets          # count: bytes from a stream's given start to its first element here
     cdef npy_intp *low              # count: bytes from there to the lowest byte touched
     cdef npy_intp *high             # count: ... and to one past the highest
+    cdef npy_intp *reduced          # AXES: whether an axis is reduced, right-aligned
+    cdef bint reduces
     cdef int canonicalise(self, int rank, const int *itemsize, npy_intp tile_bytes) except -1
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
+    cdef int _reduced_within(self) except -1
+    cdef bint fits_nest(self) noexcept
     cdef int _near_axis(self, int s) noexcept
     cdef int _move_axis(self, int start, int stop, npy_intp *values) noexcept
+    cdef bint _packed(self, int s) noexcept
     cdef bytes key(self, const int *itemsize)
 
 cdef class Region:
     cdef readonly int count
+    cdef readonly int outputs
+    cdef readonly tuple reduced     # axes of the shape that its streams broadcast to
     cdef readonly dict codes
     cdef readonly object expression
     cdef int *itemsize
     cdef npy_intp tile_bytes
-    cdef int threads
+    cdef int threads                # 0 for the process's setting
+    cdef double work                # nanoseconds of arithmetic for an element
     cdef object build
     cdef str raises
-    cdef Problem problem(self, list streams)
+    cdef Problem problem(self, list streams, tuple shape)
     cdef Code decide_problem(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
+    cdef Nest _nest(self, Code code, Problem problem) noexcept
+    cdef int _threads(self, Problem problem) noexcept
 
 # One argument: where its data are, and room for them where it is a Python number.
 cdef struct Argument:
@@ -67,7 +78,7 @@ cdef class Recipe:
     cdef int *ranks                 # operands
     cdef long long *lowest          # operands: the least Python int that is taken
     cdef long long *highest
-    cdef int *source                # per stream: the operand it looks at
+    cdef int *source                # per stream: the operand it looks at; -1 for a length
     cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept
     cdef object call(self, Kernel kernel, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
 
@@ -78,10 +89,12 @@ cdef class Entry:
     cdef bint allocates             # the output is made here
     cdef npy_intp *layouts          # operands * 2 * MAX_AXES: shape, then strides
     cdef npy_intp *starts           # per stream: bytes from the operand's first element
+    cdef list fixed                 # arrays of lengths, kept for the streams that read them
     cdef bint *same                 # per stream: walks as the output does, so that it may be the output
     cdef int finish(self) except -1
     cdef bint fits(self, PyObject *array, int k) noexcept
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
+    cdef object call_several(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
     cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found)
 
 cdef class Kernel:

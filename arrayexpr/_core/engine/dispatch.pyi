@@ -6,19 +6,40 @@ from typing import Any
 import numpy as np
 
 from ..program import Program
+from .block import Tape
 
 MAX_CODES: int
 
 class Code:
     rank: int
     tiled: int
+    tape: Tape | None
     library: Any
     program: Program
-    source: str
-    def __init__(self, address: int, rank: int, tiled: int, library: Any, program: Program, source: str) -> None: ...
+    request: Any
+    worked: float
+    tile: int
+    def __init__(
+        self,
+        rank: int,
+        tiled: int,
+        program: Program,
+        emit: Callable[[Program], str],
+        tape: Tape | None = None,
+        cost: float = 1,
+        *,
+        tile: int = 64,
+    ) -> None: ...
+    def adopt(self, address: int, library: Any, scratch: int = 0) -> None: ...
+    @property
+    def compiled(self) -> bool: ...
+    @property
+    def source(self) -> str: ...
 
 class Region:
     count: int
+    outputs: int
+    reduced: tuple[int, ...]
     codes: dict[bytes, Code | None]
     expression: Any
     def __init__(
@@ -29,10 +50,18 @@ class Region:
         *,
         tile_bytes: int,
         threads: int,
+        work: float = 0,
         raises: str = "",
+        outputs: int = 1,
+        reduced: tuple[int, ...] = (),
     ) -> None: ...
-    def decide(self, streams: list[np.ndarray[Any, Any]]) -> Code | None: ...
-    def execute(self, streams: list[np.ndarray[Any, Any]]) -> bool: ...
+    def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
+    def execute(
+        self,
+        streams: list[np.ndarray[Any, Any]],
+        overlaps: Callable[[Any, Any], bool],
+        shape: tuple[int, ...] | None = None,
+    ) -> int: ...
 
 class Recipe:
     region: Region
@@ -50,7 +79,7 @@ class Recipe:
 
 class Entry:
     @staticmethod
-    def of(recipe: Recipe, arrays: list[Any], streams: list[Any], allocates: bool) -> Entry: ...
+    def of(recipe: Recipe, arrays: list[Any], streams: list[Any], shape: tuple[int, ...], allocates: bool) -> Entry: ...
 
 class Kernel:
     __name__: str
@@ -59,8 +88,10 @@ class Kernel:
     traced: Any
     def __init__(self, resolve: Callable[..., Any] | None, name: str) -> None: ...
     def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any: ...
+    def wait(self) -> bool: ...
     def add(self, recipe: Recipe) -> None: ...
     def remember(self, entry: Entry) -> None: ...
 
 def allocate_like(inputs: list[Any], shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]: ...
+def last_overlap() -> tuple[str, int]: ...
 def walks_itself(array: Any) -> bool: ...

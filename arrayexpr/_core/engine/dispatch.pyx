@@ -1,11 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The call path: from arrays to the compiled kernel for their layouts.
+"""The call path: from arrays to the code for their layouts.
 
 A call first looks among the layouts seen last (`Entry`, compared number by number). Else the layouts
 are canonicalised (`Problem`): axes of length 1 dropped, falling axes flipped, axes ordered by the bytes
 they move, joined where memory goes on. What is left makes the signature: the rank, and per stream
-whether the inner axis is contiguous, broadcast or strided. Not the lengths and strides themselves: a
-new shape never compiles.
+whether the inner axis is contiguous, from its start or its end, broadcast or strided. Not the lengths and
+strides themselves: a new shape never compiles.
 """
 
 cimport numpy as cnp
@@ -17,7 +17,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
-import os
+from . cimport overlap, pool
+from .sweep cimport NO_MEMORY, Nest, sweep
 
 cnp.import_array()
 
@@ -68,38 +69,79 @@ cdef npy_intp LINE = 64
 
 # Below this many elements a call keeps the GIL: letting it go and taking it back costs some 50 ns.
 cdef npy_intp KEEP_GIL = 2048
-# Below this many bytes threads cost more than they gain: waking a team takes some 5 us.
-cdef npy_intp PARALLEL_BYTES = 1 << 20
-
-# A forked child has none of its parent's threads, and OpenMP would wait for them for ever.
-cdef bint _forked = False
-
-
-def _after_fork():
-    global _forked
-    _forked = True
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+# Below so many nanoseconds of estimated work a call stays in its thread: see `_threads`.
+cdef double SERIAL_NS = 50000
 
 # Layouts remembered number by number, for repeat calls.
 cdef int MAX_ENTRIES = 8
 
 
-cdef class Code:
-    """One compiled specialisation."""
+cdef extern from *:
+    """
+    #if defined __GNUC__
+    #define ARRAYEXPR_GET(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+    #define ARRAYEXPR_SET(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
+    #else
+    #define ARRAYEXPR_GET(place) (place)
+    #define ARRAYEXPR_SET(place, value) ((place) = (value))
+    #endif
+    """
+    kernel_function get_function "ARRAYEXPR_GET" (kernel_function) noexcept nogil
+    void set_function "ARRAYEXPR_SET" (kernel_function, kernel_function) noexcept nogil
 
-    def __init__(self, address, int rank, int tiled, library, program, str source):
-        self.function = <kernel_function><uintptr_t>address
+# What the block engine works before compiled code is asked for. A compiler takes some 100 ms of a core: a kernel that
+# is called once, or a few times on little, does not pay for it.
+cdef double PATIENCE_NS = 2e6
+CALL_NS = 300
+
+
+cdef class Code:
+    """One specialisation: a tape that runs at once, compiled code, or both, and then it is the compiled code that runs.
+
+    `emit(program)` gives the source; `cost` is what an element takes, in operations.
+    """
+
+    def __init__(self, int rank, int tiled, program, emit, Tape tape=None, double cost=1, *, int tile=64):
+        self.function = NULL
+        self.scratch = NULL
+        self.tape = tape
+        self.tile = tile if tiled else 0
         self.rank = rank
         self.tiled = tiled
-        self.library = library
         self.program = program
-        self.source = source
+        self.emit = emit
+        # An addition takes some 0.3 ns of data in the first cache, and no less than that is the memory's.
+        self.pace = 0.3 * cost + 0.5
+
+    def adopt(self, address, library, scratch=0):
+        """Have every call from now on run compiled code; those that run go on with what they began with."""
+        self.library = library
+        self.request = None
+        self.scratch = <scratch_function><uintptr_t>scratch
+        # Last: who sees it has the rest.
+        set_function(self.function, <kernel_function><uintptr_t>address)
+
+    @property
+    def compiled(self):
+        """Whether calls run compiled code."""
+        return get_function(self.function) != NULL
+
+    @property
+    def source(self):
+        """The C of it."""
+        return self.emit(self.program)
 
     def __repr__(self):
-        return f"<Code of rank {self.rank}{f', tiled along {self.tiled}' if self.tiled else ''}>"
+        return f"<Code of rank {self.rank}{f', tiled along {self.tiled} axes' if self.tiled else ''}>"
+
+    cdef int work(self, npy_intp elements) except -1:
+        """Take down a call of the tape, before it; asks for compiled code where there have been enough."""
+        # The thread that compiles may take it away meanwhile.
+        request = self.request
+        if self.worked >= PATIENCE_NS and request is not None:
+            request()
+        self.worked += CALL_NS + elements * self.pace
+        return 0
 
 
 cdef inline npy_intp _abs(npy_intp x) noexcept nogil:
@@ -109,9 +151,10 @@ cdef inline npy_intp _abs(npy_intp x) noexcept nogil:
 cdef class Problem:
     """Streams over one shape, brought to canonical form."""
 
-    def __cinit__(self, int count):
+    def __cinit__(self, int count, int outputs=1):
         self.count = count
-        cdef npy_intp *memory = <npy_intp *>calloc(AXES + count * (AXES + 3), sizeof(npy_intp))
+        self.outputs = outputs
+        cdef npy_intp *memory = <npy_intp *>calloc(2 * AXES + count * (AXES + 3), sizeof(npy_intp))
         if memory == NULL:
             raise MemoryError()
         self.shape = memory
@@ -119,6 +162,7 @@ cdef class Problem:
         self.offsets = self.strides + count * AXES
         self.low = self.offsets + count
         self.high = self.low + count
+        self.reduced = self.high + count
 
     def __dealloc__(self):
         free(self.shape)
@@ -131,7 +175,7 @@ cdef class Problem:
         cdef npy_intp weight[MAX_AXES]
         cdef int order[MAX_AXES]
         cdef npy_intp length, w, step
-        cdef bint rises, falls, joined
+        cdef bint rises, falls, joined, reduces = False
         self.elements = 1
         for s in range(n):
             self.offsets[s] = 0
@@ -139,6 +183,7 @@ cdef class Problem:
         for k in range(rank):
             length = shape[k]
             self.elements *= length
+            reduces |= self.reduced[k] and length != 1
             if length == 1:
                 continue
             rises = falls = False
@@ -148,7 +193,12 @@ cdef class Problem:
                 rises |= step > 0
                 falls |= step < 0
                 # A store reads and writes its line, so it counts twice.
-                w += _abs(step) * (2 if s == n - 1 else 1)
+                w += _abs(step) * (2 if s >= n - self.outputs else 1)
+            if self.direction:
+                step = strides[(n - 1) * AXES + k]
+                w = _abs(step)
+                falls = step * self.direction < 0
+                rises = not falls
             if falls and not rises:
                 for s in range(n):
                     self.offsets[s] += (length - 1) * strides[s * AXES + k]
@@ -167,6 +217,9 @@ cdef class Problem:
         # Apply the order, right-aligned, and join axes where every stream goes on in memory.
         for k in range(left):
             lengths[k] = shape[order[k]]
+            row[k] = self.reduced[order[k]]
+        for k in range(left):
+            self.reduced[AXES - left + k] = row[k]
         for s in range(n):
             for k in range(left):
                 row[k] = strides[s * AXES + order[k]]
@@ -176,7 +229,7 @@ cdef class Problem:
             shape[AXES - left + k] = lengths[k]
         cdef int first = AXES - left, place = AXES - 1
         for k in range(AXES - 2, first - 1, -1):
-            joined = True
+            joined = self.reduced[k] == self.reduced[place]
             for s in range(n):
                 if strides[s * AXES + k] != strides[s * AXES + place] * shape[place]:
                     joined = False
@@ -186,11 +239,14 @@ cdef class Problem:
             else:
                 place -= 1
                 shape[place] = shape[k]
+                self.reduced[place] = self.reduced[k]
                 for s in range(n):
                     strides[s * AXES + place] = strides[s * AXES + k]
         self.rank = AXES - place if left else 0
+        self.reduces = reduces
         for k in range(AXES - self.rank):
             shape[k] = 1
+            self.reduced[k] = False
             for s in range(n):
                 strides[s * AXES + k] = 0
         for s in range(n):
@@ -202,20 +258,54 @@ cdef class Problem:
                     self.low[s] += step
                 else:
                     self.high[s] += step
-        self._find_tile(itemsize, tile_bytes)
+        self.tile = False
+        if reduces:
+            self._reduced_within()
+        else:
+            self._find_tile(itemsize, tile_bytes)
+        self.whole = 0
+        for k in range(AXES - self.rank, AXES):
+            if self.reduced[k]:
+                self.whole |= 1ULL << k
         return 0
+
+    cdef int _reduced_within(self) except -1:
+        """Bring the reduced axes into the nest, which the axes around it are walked for."""
+        cdef int first = AXES - self.rank, k, j, s
+        cdef npy_intp step
+        if self.rank <= NEST:
+            return 0
+        for k in range(AXES - 2, first - 1, -1):
+            # An axis that is reduced sinks past the kept ones after it.
+            j = k
+            while self.reduced[j] and j + 1 < AXES and not self.reduced[j + 1]:
+                self.shape[j], self.shape[j + 1] = self.shape[j + 1], self.shape[j]
+                self.reduced[j], self.reduced[j + 1] = self.reduced[j + 1], self.reduced[j]
+                for s in range(self.count):
+                    step = self.strides[s * AXES + j]
+                    self.strides[s * AXES + j] = self.strides[s * AXES + j + 1]
+                    self.strides[s * AXES + j + 1] = step
+                j += 1
+        return 0
+
+    cdef bint fits_nest(self) noexcept:
+        """Whether every reduced axis is one of the nest's."""
+        cdef int k
+        for k in range(AXES - self.rank, AXES - NEST):
+            if self.reduced[k]:
+                return False
+        return True
 
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1:
         """Bring the axes that conflict next to the inner one, where the data leave the first cache.
 
         A stream conflicts if it is nearly contiguous along another axis than the inner one; see `passes/block.py`.
-        Within a tile the axis that the output is nearest to contiguous along is the inner one.
+        Within a tile the axis that an output is nearest to contiguous along is the inner one.
         """
         cdef int n = self.count, s, k, near, last, chosen, best, inner = AXES - 1
         cdef npy_intp most
         cdef npy_intp votes[AXES]
-        self.tile = 0
-        if self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
+        if self.direction or self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
             return 0
         for k in range(AXES - self.rank, AXES):
             votes[k] = 0
@@ -277,23 +367,33 @@ cdef class Problem:
         return 0
 
     cdef bytes key(self, const int *itemsize):
-        """The signature: rank of the nest, how many axes are tiled, and a code for each stream.
+        """The signature: rank of the nest, how many axes are tiled, a code for each stream; last, a bit per reduced axis.
 
-        A code tells of the innermost axis: 0 contiguous, 1 broadcast, 2 strided; 3 is for a stream that is
-        packed tile by tile, whatever its strides.
+        A code tells of the innermost axis: 0 contiguous, 1 broadcast, 2 strided, 3 contiguous backwards; 4 is for a
+        stream that is packed tile by tile, whatever its strides.
         """
-        cdef int s
-        cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count)
+        cdef int s, axis
+        cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count + self.reduces)
         cdef char *text = PyBytes_AS_STRING(result)
         cdef npy_intp step
+        cdef char code
         text[0] = max(1, min(self.rank, NEST))
         text[1] = self.tile
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
-            text[2 + s] = 0 if step == itemsize[s] else 1 if step == 0 else 2
-            if self.tile and s < self.count - 1 and _abs(step) >= LINE and self._near_axis(s) >= AXES - self.tile:
-                text[2 + s] = 3
+            text[2 + s] = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
+            if self.tile and s < self.count - self.outputs and self._packed(s):
+                text[2 + s] = 4
+        if self.reduces:
+            code = 0
+            for axis in range(AXES - NEST, AXES):
+                code = <char>(code * 2 + (self.reduced[axis] != 0))
+            text[2 + self.count] = code
         return result
+
+    cdef bint _packed(self, int s) noexcept:
+        """Whether a tile of a stream is copied: it is nearly contiguous along another axis of the tile than the inner."""
+        return _abs(self.strides[s * AXES + AXES - 1]) >= LINE and self._near_axis(s) >= AXES - self.tile
 
 
 cdef class Region:
@@ -302,13 +402,17 @@ cdef class Region:
     `build(key)` makes the code for a signature, or None where nothing can be compiled.
     """
 
-    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, str raises=""):
+    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, double work=0,
+                 str raises="", int outputs=1, tuple reduced=()):
         self.count = len(itemsizes)
+        self.outputs = outputs
+        self.reduced = reduced
         self.expression = expression
         self.codes = {}
         self.build = build
         self.tile_bytes = tile_bytes
         self.threads = threads
+        self.work = work
         self.raises = raises
         self.itemsize = <int *>malloc(self.count * sizeof(int))
         if self.itemsize == NULL:
@@ -319,11 +423,14 @@ cdef class Region:
     def __dealloc__(self):
         free(self.itemsize)
 
-    cdef Problem problem(self, list streams):
-        """The problem of arrays that broadcast to the last one, the output."""
+    cdef Problem problem(self, list streams, tuple shape):
+        """The problem of arrays that broadcast to a shape."""
         cdef PyObject *few[16]
         cdef PyObject **arrays = &few[0]
+        cdef npy_intp dims[MAX_AXES]
         cdef int s
+        for s in range(len(shape)):
+            dims[s] = shape[s]
         if self.count > 16:
             arrays = <PyObject **>malloc(self.count * sizeof(PyObject *))
             if arrays == NULL:
@@ -331,19 +438,21 @@ cdef class Region:
         for s in range(self.count):
             arrays[s] = <PyObject *>streams[s]
         try:
-            return _problem(self, arrays)
+            return _problem(self, arrays, len(shape), dims)
         finally:
             if self.count > 16:
                 free(arrays)
 
     cdef Code decide_problem(self, Problem problem):
-        if problem.rank == 0 or problem.elements == 0:
+        if (problem.rank == 0 or problem.elements == 0) and not self.reduced:
             # Of one element no stride matters, and of none nothing does: whatever there is will do.
             for code in self.codes.values():
                 if code is not None:
                     return <Code>code
             if problem.elements == 0:
                 return None
+        if not problem.fits_nest():
+            return None
         cdef bytes key = problem.key(self.itemsize)
         code = self.codes.get(key)
         if code is not None:
@@ -352,7 +461,9 @@ cdef class Region:
 
     def _make(self, bytes key):
         # Beyond the budget every layout shares the generic kernels: one by rows, and by tiles ones that pack all.
-        generic = bytes([NEST, key[1]]) + bytes([3 if key[1] else 2] * (self.count - 1)) + b"\x02"
+        inputs = self.count - self.outputs
+        classes = bytes([4 if key[1] else 2] * inputs + [2] * self.outputs)
+        generic = bytes([NEST, key[1]]) + classes + key[2 + self.count:]
         if key != generic and self._full():
             code = self._generic(generic)
         else:
@@ -374,87 +485,103 @@ cdef class Region:
             self.codes.setdefault(key, code)
         return self.codes[key]
 
-    def decide(self, list streams not None):
-        """The code for arrays that broadcast to the last one; None where nothing can be compiled."""
-        return self.decide_problem(self.problem(streams))
+    def decide(self, list streams not None, tuple shape=None):
+        """The code for arrays that broadcast to a shape, the last one's; None where nothing can be compiled."""
+        return self.decide_problem(self.problem(streams, streams[self.count - 1].shape if shape is None else shape))
 
-    def execute(self, list streams not None):
-        """Run on arrays that broadcast to the last one, the output. Returns whether there was code for it.
+    def execute(self, list streams not None, overlaps not None, tuple shape=None):
+        """Run on arrays that broadcast to a shape, the last one's.
 
-        The arrays are aligned, native, of the region's element types, and do not partly overlap the output.
+        The arrays are aligned, native, and of the region's element types. An output has length 1 along the axes
+        that are reduced. `overlaps` says of two arrays, exactly, whether one partly overlaps the other; where the
+        region reduces, or has several outputs, none does. Returns 1, 2 where an operand had to be copied, and 0
+        where nothing was run, since there is no code.
         """
         cdef int s
-        cdef Problem problem = self.problem(streams)
+        cdef Code code
+        cdef Problem problem = self.problem(streams, streams[self.count - 1].shape if shape is None else shape)
         if problem.elements == 0:
-            return True
-        cdef Code code = self.decide_problem(problem)
-        if code is None:
-            return False
+            return 0 if self.reduced else 1
         cdef char **data = <char **>malloc(self.count * sizeof(char *))
         if data == NULL:
             raise MemoryError()
         try:
             for s in range(self.count):
                 data[s] = PyArray_BYTES(<PyObject *>streams[s]) + problem.offsets[s]
+            if not self.reduced and self.outputs == 1:
+                return run_overlapping(self, problem, data, streams, overlaps)
+            code = self.decide_problem(problem)
+            if code is None:
+                return 0
             self.run(code, problem, data)
+            return 1
         finally:
             free(data)
-        return True
+
+    cdef Nest _nest(self, Code code, Problem problem) noexcept:
+        """What the walk needs to know; the streams' data are left to set."""
+        cdef Nest nest
+        nest.function = get_function(code.function)
+        nest.scratch = NULL
+        nest.tape = NULL
+        if nest.function != NULL:
+            nest.scratch = code.scratch
+        else:
+            nest.tape, nest.run = code.tape.tape, code.tape.run
+        nest.inner = code.rank
+        nest.tile = code.tile
+        nest.tiled = code.tiled
+        nest.rank = problem.rank
+        nest.count = self.count
+        nest.whole = problem.whole
+        nest.shape = problem.shape
+        nest.strides = problem.strides
+        nest.data = NULL
+        return nest
 
     cdef int run(self, Code code, Problem problem, char **data) except -1:
-        """Call the code on every block of its rank; `data` is consumed."""
-        cdef int n = self.count, s, status = 0
-        cdef Array few[16]
-        cdef Array *arrays = &few[0]
-        if n > 16:
-            arrays = <Array *>malloc(n * sizeof(Array))
-        if arrays == NULL:
-            raise MemoryError()
-        cdef int first = AXES - code.rank
-        for s in range(n):
-            arrays[s].data = data[s]
-            arrays[s].shape = problem.shape + first
-            arrays[s].strides = problem.strides + s * AXES + first
-        cdef int threads = self.threads
-        if threads > 1 and (_forked or problem.elements * self.itemsize[n - 1] < PARALLEL_BYTES):
-            threads = 1
+        """Call the code on all of the problem, in threads where that pays."""
+        cdef int status
+        if code.request is not None:
+            code.work(problem.elements)
+        cdef Nest nest = self._nest(code, problem)
+        nest.data = data
+        cdef int threads = 1
         if problem.elements < KEEP_GIL:
-            status = _walk(code, problem, arrays, threads)
+            status = sweep(&nest, 1)
         else:
+            if not problem.direction:
+                threads = self._threads(problem)
             with nogil:
-                status = _walk(code, problem, arrays, threads)
-        if arrays != &few[0]:
-            free(arrays)
-        if status != 0:
-            raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+                status = sweep(&nest, threads)
+        if status:
+            self._fail(status)
         return 0
 
+    cdef int _threads(self, Problem problem) noexcept:
+        """How many threads a call is worth.
 
-cdef int _walk(Code code, Problem problem, Array *arrays, int threads) noexcept nogil:
-    """The axes beyond the nest's rank, as an odometer around the kernel."""
-    cdef int rank = problem.rank, s, k, status = 0
-    cdef int last = AXES - code.rank - 1, first = AXES - rank
-    cdef kernel_function function = code.function
-    if first > last:
-        return function(arrays, NULL, threads)
-    cdef npy_intp counter[MAX_AXES]
-    for k in range(first, last + 1):
-        counter[k - first] = 0
-    while True:
-        status |= function(arrays, NULL, threads)
-        k = last
-        while k >= first:
-            counter[k - first] += 1
-            if counter[k - first] < problem.shape[k]:
-                for s in range(problem.count):
-                    arrays[s].data = <char *>arrays[s].data + problem.strides[s * AXES + k]
-                break
-            counter[k - first] = 0
-            for s in range(problem.count):
-                arrays[s].data = <char *>arrays[s].data - (problem.shape[k] - 1) * problem.strides[s * AXES + k]
-            k -= 1
-        if k < first:
-            return status
+        Waking one costs 2 us and at times 25, so that half of 50 us is the least that pays. Arithmetic and
+        memory take their time at once, so that the longer counts: 0.008 ns a byte in the second cache.
+        """
+        cdef int threads = self.threads if self.threads else pool.setting(), s
+        cdef npy_intp bytes = 0
+        cdef double each
+        if threads < 2:
+            return 1
+        for s in range(self.count):
+            if problem.high[s] - problem.low[s] > self.itemsize[s]:
+                bytes += self.itemsize[s]
+        each = max(self.work, 0.008 * bytes)
+        return threads if problem.elements * each >= SERIAL_NS else 1
+
+    def _fail(self, int status):
+        if status & NO_MEMORY:
+            raise MemoryError("no memory for the scratch of a kernel")
+        raise ValueError(self.raises if status == 1 else f"kernel failed with code {status}")
+
+
+include "overlap.pxi"
 
 
 def allocate_like(list inputs not None, tuple shape, dtype):
@@ -638,7 +765,7 @@ cdef class Recipe:
         cdef npy_intp length
         cdef PyObject *target
         cdef object result = None
-        if given != m or n > 16 or m >= 16 or (out != NULL and self.operands == m):
+        if given != m or n > 16 or m >= 16 or (out != NULL and self.operands == m) or self.operands > m + 1:
             return None
         for k in range(m):
             if not self.take(args[k], k, &taken[k]):
@@ -688,7 +815,7 @@ cdef class Recipe:
             if PyArray_CheckExact(target):
                 memcpy(entry.layouts + k * 2 * MAX_AXES, PyArray_DIMS(target), self.ranks[k] * sizeof(npy_intp))
                 memcpy(entry.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(target), self.ranks[k] * sizeof(npy_intp))
-        entry.problem = _problem(self.region, arrays)
+        entry.problem = _problem(self.region, arrays, PyArray_NDIM(arrays[n - 1]), PyArray_DIMS(arrays[n - 1]))
         entry.finish()
         if entry.code is None:
             return None
@@ -696,11 +823,13 @@ cdef class Recipe:
         return entry.run(args, taken, out, result, found)
 
 
-cdef Problem _problem(Region region, PyObject **arrays):
-    """The problem of arrays that broadcast to the last one, the output; NULL stands for a number."""
-    cdef int n = region.count, s, k, own, rank = PyArray_NDIM(arrays[n - 1])
-    cdef Problem problem = Problem(n)
-    memcpy(problem.shape, PyArray_DIMS(arrays[n - 1]), rank * sizeof(npy_intp))
+cdef Problem _problem(Region region, PyObject **arrays, int rank, npy_intp *dims):
+    """The problem of arrays that broadcast to a shape; NULL stands for a number."""
+    cdef int n = region.count, s, k, own
+    cdef Problem problem = Problem(n, region.outputs)
+    memcpy(problem.shape, dims, rank * sizeof(npy_intp))
+    for axis in region.reduced:
+        problem.reduced[<int>axis] = True
     for s in range(n):
         if arrays[s] == NULL:
             continue
@@ -729,7 +858,7 @@ cdef class Entry:
         free(self.same)
 
     @staticmethod
-    def of(Recipe recipe not None, list arrays not None, list streams not None, bint allocates):
+    def of(Recipe recipe not None, list arrays not None, list streams not None, tuple shape, bint allocates):
         """The entry of a call of `resolve`: its operands, the result where there is one, and the streams on them."""
         cdef Entry self = Entry.__new__(Entry, recipe)
         cdef int s, k, n = recipe.region.count
@@ -739,9 +868,16 @@ cdef class Entry:
             array = <PyObject *>arrays[k]
             memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), recipe.ranks[k] * sizeof(npy_intp))
             memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), recipe.ranks[k] * sizeof(npy_intp))
-        self.problem = recipe.region.problem(streams)
+        self.problem = recipe.region.problem(streams, shape)
+        self.fixed = []
         for s in range(n):
-            self.starts[s] = PyArray_BYTES(<PyObject *>streams[s]) - PyArray_BYTES(<PyObject *>arrays[recipe.source[s]])
+            if recipe.source[s] < 0:
+                # A length: the same in every call of these layouts.
+                self.fixed.append(streams[s])
+                self.starts[s] = <npy_intp>PyArray_BYTES(<PyObject *>streams[s])
+            else:
+                self.starts[s] = (PyArray_BYTES(<PyObject *>streams[s])
+                                  - PyArray_BYTES(<PyObject *>arrays[recipe.source[s]]))
         self.finish()
         return self
 
@@ -777,6 +913,8 @@ cdef class Entry:
         cdef PyObject *target
         cdef object result = None
         cdef npy_intp *layout
+        if recipe.operands > m + 1:
+            return self.call_several(args, given, out, found)
         if given != m or m >= 16 or recipe.region.count > 16 or (out == NULL) != (self.allocates or recipe.operands == m):
             return None
         for k in range(m):
@@ -799,26 +937,79 @@ cdef class Entry:
                 return None
         return self.run(args, taken, out, result, found)
 
+    cdef object call_several(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
+        """`call` of a program with several results."""
+        cdef Recipe recipe = self.recipe
+        cdef Problem problem = self.problem
+        cdef int m = recipe.given, results = recipe.operands - m, n = recipe.region.count, k, s, t
+        cdef Argument taken[16]
+        cdef char *data[16]
+        cdef PyObject *array
+        cdef npy_intp *layout
+        if given != m or m + results > 16 or n > 16 or (out == NULL) != self.allocates:
+            return None
+        if out != NULL and (not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
+            return None
+        for k in range(m):
+            if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
+                return None
+        cdef list made = []
+        for k in range(m, m + results):
+            if self.allocates:
+                layout = self.layouts + k * 2 * MAX_AXES
+                array = <PyObject *>PyList_GET_ITEM(recipe.descrs, k)
+                Py_INCREF(<object>array)
+                made.append(PyArray_New(array, recipe.ranks[k], layout, layout + MAX_AXES if recipe.ranks[k] > 1 else NULL))
+                array = <PyObject *>PyList_GET_ITEM(made, k - m)
+            else:
+                array = PyTuple_GET_ITEM(out, k - m)
+                if not PyArray_CheckExact(array) or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE:
+                    return None
+                if not recipe.take(array, k, &taken[k]) or not self.fits(array, k):
+                    return None
+            taken[k].data = PyArray_BYTES(array)
+        for s in range(n):
+            k = recipe.source[s]
+            data[s] = (NULL if k < 0 else taken[k].data) + self.starts[s]
+        if not self.allocates:
+            for t in range(n - recipe.region.outputs, n):
+                for s in range(t):
+                    if (data[s] + problem.low[s] < data[t] + problem.high[t]
+                            and data[t] + problem.low[t] < data[s] + problem.high[s]):
+                        return None
+        found[0] = True
+        if problem.elements:
+            recipe.region.run(self.code, problem, &data[0])
+        if not self.allocates:
+            return <object>out
+        for k in range(results):
+            if recipe.ranks[m + k] == 0:
+                made[k] = made[k][()]
+        return tuple(made)
+
     cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found):
-        """Run, where no input partly overlaps the output."""
+        """Run, unless an input overlaps the output so that a whole operand has to be copied."""
         cdef Recipe recipe = self.recipe
         cdef Problem problem = self.problem
         cdef int n = recipe.region.count, m = recipe.given, s, k
         cdef char *data[16]
         cdef char *low
         cdef char *high
+        cdef bint overlaps = False
         for s in range(n):
             k = recipe.source[s]
-            data[s] = (PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
+            data[s] = (NULL if k < 0 else PyArray_BYTES(out) if k == m else taken[k].data) + self.starts[s]
         if not self.allocates:
             low = data[n - 1] + problem.low[n - 1]
             high = data[n - 1] + problem.high[n - 1]
             for s in range(n - 1):
                 if (data[s] + problem.low[s] < high and low < data[s] + problem.high[s]
                         and not (self.same[s] and data[s] == data[n - 1])):
-                    return None
+                    overlaps = problem.elements > 0
+        if overlaps and (problem.reduces or not run_overlapping(recipe.region, problem, &data[0], None, None)):
+            return None
         found[0] = True
-        if problem.elements:
+        if problem.elements and not overlaps:
             recipe.region.run(self.code, problem, &data[0])
         if self.allocates and recipe.ranks[m] == 0:
             Py_INCREF(result)
@@ -851,6 +1042,16 @@ cdef class Kernel:
         """Keep an entry for repeat calls; the one unused longest goes."""
         if entry.code is not None:
             self.entries = [entry, *self.entries[:MAX_ENTRIES - 1]]
+
+    def wait(self):
+        """Have compiled code for all that the kernel has been called with so far, before this returns.
+
+        Returns whether there is: not so without a compiler, or where it failed.
+        """
+        from .handover import wait
+
+        found = [self.compiled] if hasattr(self, "compiled") else list(self.traced.compiled.values())
+        return wait([code for compiled in found for code in compiled.codes()])
 
     def __repr__(self):
         return f"<arrayexpr kernel {self.__name__}>"

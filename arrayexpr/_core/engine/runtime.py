@@ -13,6 +13,7 @@ from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep
+from .reading import Source
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
 _OVERLAP_WORK = 10_000
@@ -28,7 +29,13 @@ class Runtime:
         self.limits = _limits(self.program)
         self.recipe = self._recipe()
         # Slots that are written before the last step: a later one may read what that overwrites.
-        self.early = {step.target.slot for step in plan.steps[:-1] if isinstance(step, RegionStep)}
+        regions = [step for step in plan.steps if isinstance(step, RegionStep)]
+        self.early = {
+            target.slot
+            for step in regions
+            if step is not plan.steps[-1] or len(step.targets) > 1
+            for target in step.targets
+        }
         if any(isinstance(step, InterpretStep) for step in plan.steps):
             self.early.update(operand.name for operand in self.program.declared)
 
@@ -50,7 +57,7 @@ class Runtime:
         for operand, array in zip(program.results, outs, strict=True):
             if array is not None:
                 slots[operand.name] = self._bound_output(operand, array, given, outs, restore)
-        if len(self.plan.steps) > 1 and (self.early & slots.keys()):
+        if self.early & slots.keys():
             self._check_shapes(slots)
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
@@ -132,14 +139,16 @@ class Runtime:
             return None
         operands = (*self.program.operands, *self.program.results)
         names = [operand.name for operand in operands]
-        sources = (*step.sources, step.target)
+        sources = (*step.sources, *step.targets)
         if not all(source.slot in names for source in sources):
+            return None
+        if len(step.targets) > 1 and {target.slot for target in step.targets} != {o.name for o in self.program.results}:
             return None
         return Recipe(
             step.region,
             [operand.type.element.dtype for operand in operands],
             [operand.type.rank for operand in operands],
-            [names.index(source.slot) for source in sources],
+            [names.index(source.slot) if source.length is None else -1 for source in sources],
             [self.limits[name] for name in names],
             len(self.program.operands),
         )
@@ -150,7 +159,8 @@ class Runtime:
         for step in self.plan.steps:
             if isinstance(step, RegionStep):
                 shape = _fitting(step, [source.array(known) for source in step.sources], known)
-                known.setdefault(step.target.slot, _stand_in(shape))
+                for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
+                    known.setdefault(target.slot, _stand_in(_target_shape(step, assign, kept, shape)))
             elif isinstance(step, ArrayStep):
                 arrays = [source.array(known) for source in step.sources]
                 if isinstance(step.node, Reduce) and arrays[0].size:
@@ -170,10 +180,18 @@ class Runtime:
         if self.recipe is None:
             return
         declared = (*self.program.operands, *self.program.results)
-        streams = [source.array(slots) for source in (*step.sources, step.target)]
+        sources = (*step.sources, *step.targets)
+        streams = [source.array(slots) for source in sources]
+        # An output may be longer than what is broadcast to it.
+        reduces = bool(step.region.reduced)
+        shape = _fitting(step, streams[: len(step.sources)], slots) if reduces else streams[-1].shape
         allocates = bool(self.program.results) and out is None
-        kernel.remember(Entry.of(self.recipe, [slots[o.name] for o in declared], streams, allocates))
-        if not any(source.views for source in (*step.sources, step.target)):
+        kernel.remember(Entry.of(self.recipe, [slots[o.name] for o in declared], streams, shape, allocates))
+        if (
+            not step.region.reduced
+            and len(step.targets) == 1
+            and not any(source.views or source.length is not None for source in sources)
+        ):
             kernel.add(self.recipe)
 
 
@@ -265,39 +283,91 @@ def _stand_in(shape: tuple[int, ...]) -> Any:
 
 
 def _fitting(step: RegionStep, streams: Sequence[Any], slots: dict[str, Any]) -> tuple[int, ...]:
-    """The shape that a region's sources broadcast to, once it is sure to fit the target's."""
+    """The shape that a region's sources broadcast to, once it is sure to fit the targets'."""
     shape = broadcast([(source.slot, array.shape) for source, array in zip(step.sources, streams, strict=True)])
-    target = step.target
-    if target.slot in slots:
-        out = target.array(slots).shape
-        lengths = zip(reversed(shape), reversed(out), strict=False)
-        if len(shape) > len(out) or any(n not in (1, m) for n, m in lengths):
-            raise ShapeMismatch(f"{target.slot} has shape {out}: expected {shape}")
-    elif target.views or len(shape) != step.assign.target.type.rank:
-        raise ShapeMismatch(f"the shape of {target.slot} is not known: expected it to be given as out")
+    # An axis that no source has is one that the value made, of length 1, or one that only the target has.
+    made = max(step.rank if step.region.reduced else assign.value.type.rank for assign in step.assigns)
+    shape = (1,) * (made - len(shape)) + shape
+    for target, assign, kept in zip(step.targets, step.assigns, step.kept, strict=True):
+        wanted = _kept_shape(step, shape) if kept else shape
+        if target.slot in slots:
+            out = _target_array(step, target, slots).shape
+            lengths = zip(reversed(wanted), reversed(out), strict=False)
+            if len(wanted) > len(out) or any(n not in (1, m) for n, m in lengths):
+                raise ShapeMismatch(
+                    f"{target.slot} has shape {slots[target.slot].shape}: "
+                    f"expected {_target_shape(step, assign, kept, shape)}"
+                )
+        elif len(shape) != step.rank or (target.views and not step.region.reduced):
+            raise ShapeMismatch(f"the shape of {target.slot} is not known: expected it to be given as out")
     return shape
+
+
+def _target_array(step: RegionStep, target: Source, slots: dict[str, Any]) -> Any:
+    """The array that a target is, with the first axes of the shape that its region reduces, of length 1."""
+    array = target.array(slots)
+    return array[(None,) * (step.rank - array.ndim)] if step.region.reduced else array
+
+
+def _kept_shape(step: RegionStep, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(1 if axis in step.region.reduced else n for axis, n in enumerate(shape))
+
+
+def _target_shape(step: RegionStep, assign: Assign, kept: bool, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of what a statement assigns, of the shape that its region walks."""
+    if assign.target.type.rank < len(shape):
+        return tuple(n for axis, n in enumerate(shape) if axis not in step.region.reduced)
+    return _kept_shape(step, shape) if kept else shape
 
 
 def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
     shape = _fitting(step, streams, slots)
-    target = step.target
-    if target.slot in slots:
-        out = target.array(slots)
-    else:
-        out = slots[target.slot] = allocate_like(streams, shape, step.assign.target.type.element.dtype)
-    copied = False
-    for k, array in enumerate(streams):
-        if _partly_overlaps(array, out):
+    outs: list[Any] = []
+    spread: list[tuple[Any, Any]] = []
+    for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
+        if target.slot not in slots:
+            slots[target.slot] = _allocated(step, streams, assign, kept, shape)
+        out = _target_array(step, target, slots)
+        if kept and out.shape != _kept_shape(step, shape):
+            # What the reductions give is assigned along more axes than they keep.
+            first = np.empty(_kept_shape(step, shape), out.dtype)
+            spread.append((out, first))
+            out = first
+        elif (step.region.reduced or len(step.targets) > 1) and not kept and out.shape != shape:
+            whole = np.empty(shape, out.dtype)
+            spread.append((out, whole))
+            out = whole
+        outs.append(out)
+    if not step.region.reduced:
+        shape = outs[0].shape
+    copied = bool(spread)
+    for k, array in enumerate(streams if step.region.reduced or len(outs) > 1 else ()):
+        if any(_partly_overlaps(array, out) for out in outs):
             streams[k] = array.copy(order="K")
             copied = True
-    if not step.region.execute([*streams, out]):
-        operands = [n for n in postorder((step.assign,)) if isinstance(n, Operand)]
-        region = Program("region", operands, [step.assign])
+    ran = step.region.execute([*streams, *outs], _partly_overlaps, shape)
+    if not ran:
+        operands = list(dict.fromkeys(n for n in postorder(step.assigns) if isinstance(n, Operand)))
+        region = Program("region", operands, step.assigns)
         interpret(region, {o.name: slots[o.name] for o in operands})
         return False
-    return not copied
+    for out, value in spread:
+        np.copyto(out, value)
+    return not copied and ran == 1
+
+
+def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: bool, shape: tuple[int, ...]) -> Any:
+    """A new array for a target, its axes in memory as the sources' are."""
+    dtype = assign.target.type.element.dtype
+    if not kept:
+        return allocate_like(list(streams), shape, dtype)
+    reduced = step.region.reduced
+    items = [slice(0, 1) if axis in reduced else slice(None) for axis in range(step.rank)]
+    first = [array[tuple(items[step.rank - array.ndim :])] for array in streams if array.ndim]
+    array = allocate_like(first, _kept_shape(step, shape), dtype)
+    return array if assign.target.type.rank == len(shape) else array.squeeze(axis=reduced)
 
 
 def _partly_overlaps(array: Any, out: Any) -> bool:

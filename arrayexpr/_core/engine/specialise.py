@@ -2,70 +2,117 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Node, Operand, transform
+from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
 from ..passes.lower import lower
 from ..passes.pack import pack
-from ..passes.parallelize import parallelize
+from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
-from ..types import BROADCAST, STRIDED, UNIT
-from .compiler import CompileFailed, load, warn_interpreted
+from ..types import BROADCAST, FALLING, STRIDED, UNIT
 from .dispatch import Code
+from .handover import Mode, make
 
 #: What a stream's code in a key says of it along the innermost axis.
-_CLASSES = (UNIT, BROADCAST, STRIDED, STRIDED)
+_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING, STRIDED)
 #: The code of a stream whose tiles are packed: nothing more need be known of it.
-_PACKED = 3
+_PACKED = 4
 
 
-def stream_program(value: Node, streams: list[Operand], output: Operand, key: bytes, target: Target) -> Program:
+def stream_program(
+    values: Sequence[Node],
+    streams: Sequence[Operand],
+    outputs: Sequence[Operand],
+    varies: Sequence[tuple[bool, bool]],
+    key: bytes,
+    target: Target,
+) -> Program:
     """The program of one region for a signature: streams of the nest's rank, typed by their stride classes.
 
-    `value` is over the scalar operands `streams`; `key` is a `Problem`'s: the rank, how many of the last axes are
-    tiled, and a code per stream.
+    `values` are over the scalar operands `streams`, one for each of `outputs`. `varies` says of streams and
+    outputs whether they have more than one element along the axes that are kept, and along those that are
+    reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, how many of
+    the last axes are tiled, a code per stream, a bit for each of the nest's axes that is reduced.
     """
     rank, tiled = key[0], key[1]
-    codes = dict(zip([*streams, output], key[2:], strict=True))
+    count = len(streams) + len(outputs)
+    bits = key[2 + count] if len(key) > 2 + count else 0
+    reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
     new: dict[Node, Node] = {}
-    for stream, code in codes.items():
+    for place, (stream, code) in enumerate(zip([*streams, *outputs], key[2:], strict=False)):
+        layout = [STRIDED] * (rank - 1) + [_CLASSES[code]]
+        for axis in range(rank):
+            if not varies[place][axis in reduced]:
+                layout[axis] = BROADCAST
         # A stream that walks in no known way has nothing but its rank.
-        new[stream] = Operand(stream.name, stream.type.element.array(rank, (STRIDED,) * (rank - 1) + (_CLASSES[code],)))
-    mapped = transform((value,), new.get)[value]
+        new[stream] = Operand(stream.name, stream.type.element.array(rank, tuple(layout)))
+
+    mapped = _mapped(values, new, reduced)
+    assigns = []
+    for value, output, (_, whole) in zip(values, outputs, varies[len(streams) :], strict=True):
+        goal = new[output]
+        if not whole and reduced:
+            goal = View(goal, tuple(Slice(0, 1) if axis in reduced else Slice() for axis in range(rank)))
+        assigns.append(Assign(goal, mapped[value]))
     program = Program(
         "kernel",
         [_operand(new[s]) for s in streams],
-        [Assign(new[output], mapped)],
-        [_operand(new[output])],
+        assigns,
+        [_operand(new[o]) for o in outputs],
         target=target,
     )
-    scheduled = lower(program)
+    any_strides = all(_CLASSES[code] == STRIDED for code in key[2 : 2 + count])
+    packed = {stream.name for stream, code in zip(streams, key[2:], strict=False) if code == _PACKED}
+    if any(isinstance(node, Reduce) for node in program.nodes()):
+        # The first result of a kernel without reductions does not pay for the import.
+        from ..passes.sweep import sweep
+
+        program = sweep(program, together=True)
+    scheduled = lower(program, together=len(outputs) > 1)
     if tiled:
         # The signature says which conflict, whatever their classes here tell.
-        scheduled = block(scheduled, axes=range(rank - tiled, rank))
-        scheduled = pack(scheduled, operands={stream.name for stream, code in codes.items() if code == _PACKED})
+        scheduled = pack(block(scheduled, axes=range(rank - tiled, rank)), operands=packed)
     # The generic signature stands for any strides: it tests for unit ones.
-    any_strides = all(_CLASSES[code] == STRIDED for code in codes.values())
-    return parallelize(vectorize(scheduled, versions=any_strides))
+    return vectorize(strip(scheduled), versions=any_strides)
+
+
+def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
+    """The values over other streams; reductions, over no axes as a region has them, over those that are reduced."""
+    if not any(isinstance(node, Reduce) for node in postorder(values)):
+        return transform(values, new.get)
+    mapped: dict[Node, Node] = {}
+    for node in postorder(values):
+        args = tuple(mapped[child] for child in node.args)
+        match node:
+            case Operand():
+                mapped[node] = new[node]
+            case Reduce(op, _) if reduced:
+                mapped[node] = Reduce(op, args[0], reduced, True)
+            case Reduce():
+                element = node.type.element
+                mapped[node] = args[0] if args[0].type.element is element else Cast(args[0], element)
+            case _:
+                mapped[node] = rebuild(node, args)
+    return mapped
 
 
 def builder(
-    value: Node, streams: list[Operand], output: Operand, target: Target, emit: Callable[[Program], str]
+    values: Sequence[Node],
+    streams: Sequence[Operand],
+    outputs: Sequence[Operand],
+    varies: Sequence[tuple[bool, bool]],
+    target: Target,
+    emit: Callable[[Program], str],
+    mode: Mode = Mode(),
 ) -> Callable[[bytes], Code | None]:
-    """The function that a `Region` asks for the code of a signature; it answers None where nothing compiles."""
+    """The function that a `Region` asks for the code of a signature; None where only the interpreter runs it."""
 
     def build(key: bytes) -> Code | None:
-        program = stream_program(value, streams, output, key, target)
-        source = emit(program)
-        try:
-            address, library = load(source, program.name, openmp=target.cores > 1)
-        except CompileFailed as error:
-            warn_interpreted(error)
-            return None
-        return Code(address, key[0], key[1], library, program, source)
+        program = stream_program(values, streams, outputs, varies, key, target)
+        return make(program, key[0], key[1], emit, mode)
 
     return build
 

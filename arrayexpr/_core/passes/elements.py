@@ -8,6 +8,7 @@ from typing import Any
 from ..affine import greatest, integer, least, minus, plus, quotient, times
 from ..errors import UnsupportedError
 from ..nodes import Apply, Cast, Constant, Extent, Load, Node, Operand, Slice, View, substitute, transform
+from ..types import BROADCAST
 
 #: What is computed element by element.
 ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent)
@@ -137,7 +138,8 @@ def element(
 
         def leaf(node: Node, at: tuple[Node, ...] = at, wanted: list[Any] = wanted) -> Node | None:
             if isinstance(node, Operand):
-                return Load(node, at[len(at) - node.type.rank :])
+                places = zip(at[len(at) - node.type.rank :], node.type.layout, strict=True)
+                return Load(node, tuple(integer(0) if mark == BROADCAST else place for place, mark in places))
             if isinstance(node, Extent):
                 return node
             if isinstance(node, View):

@@ -7,10 +7,28 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..affine import coefficients, depends, injective
-from ..nodes import Apply, Constant, Extent, For, Guard, Index, Load, Loop, Node, Operand, Scratch, Store, Stride, postorder
+from ..nodes import (
+    EFFECTS,
+    Apply,
+    Cast,
+    Constant,
+    Extent,
+    For,
+    Guard,
+    Index,
+    Load,
+    Loop,
+    Node,
+    Opaque,
+    Operand,
+    Scratch,
+    Store,
+    Stride,
+    postorder,
+)
 from ..ops import operator
 from ..program import Program
-from ..types import BROADCAST, UNIT
+from ..types import BROADCAST, FALLING, UNIT
 
 _EQUAL = operator("equal")
 _AND = operator("logical_and")
@@ -62,10 +80,10 @@ def shared_out(loop: Loop) -> bool:
     varying = [inner.index for inner in loops]
     # The indices that are another one in every iteration: the loop's own, and one that runs over its block.
     own = [loop.index, *(inner.index for inner in loops if inner.start is loop.index)]
+    private = {s.operand for s in enclosed(loop.body) if isinstance(s, Scratch)}
     accesses: dict[Operand, list[Load | Store]] = {}
-    inside = {node.operand for node in postorder(loop.body) if isinstance(node, Scratch)}
     for node in postorder(loop.body):
-        if isinstance(node, Load | Store) and node.operand not in inside:
+        if isinstance(node, Load | Store) and node.operand not in private:
             accesses.setdefault(node.operand, []).append(node)
     for operand, nodes in accesses.items():
         if not any(isinstance(node, Store) for node in nodes):
@@ -74,6 +92,28 @@ def shared_out(loop: Loop) -> bool:
         if not any(_only(nodes[0].subscripts[k], index, varying) for k in axes for index in own):
             return False
     return True
+
+
+def refusal(loop: Loop) -> str | None:
+    """Why the iterations of an innermost loop may not run side by side; None where they may."""
+    stored: dict[Operand, tuple[Node, ...]] = {}
+    nodes = postorder(loop.body)
+    for node in nodes:
+        if isinstance(node, EFFECTS):
+            return f"{type(node).__name__} pins its order"
+        if isinstance(node, Opaque):
+            return f"the host's function {node.name} has no vector form"
+        if isinstance(node, Cast) and node.type.element.kind == "V":
+            return f"{node.type.element} is the host's type"
+        if isinstance(node, Store):
+            if stored.setdefault(node.operand, node.subscripts) != node.subscripts:
+                return f"{node.operand.name} is stored at two places"
+            if not any(injective(subscript, loop.index) for subscript in node.subscripts):
+                return f"iterations may store the same element of {node.operand.name}"
+    for node in nodes:
+        if isinstance(node, Load) and stored.get(node.operand, node.subscripts) != node.subscripts:
+            return f"{node.operand.name} is stored and loaded at different elements"
+    return None
 
 
 def _only(subscript: Node, index: Index, indices: Sequence[Index]) -> bool:
@@ -139,7 +179,15 @@ def byte_strides(operand: Operand, program: Program) -> tuple[int | None, ...]:
     if layout is not None:
         return tuple(0 if n == 1 else s for n, s in zip(layout.shape, layout.strides, strict=True))
     size = operand.type.element.itemsize
-    return tuple(size if a == UNIT else 0 if a == BROADCAST else None for a in operand.type.layout)
+    return tuple({UNIT: size, FALLING: -size, BROADCAST: 0}.get(fact) for fact in operand.type.layout)
+
+
+def memory_order(operand: Operand) -> list[int]:
+    """The axes of scratch from the outermost in memory to the innermost: as they are, the one of its type's last."""
+    axes = list(range(operand.type.rank))
+    if UNIT in operand.type.layout:
+        axes.append(axes.pop(operand.type.layout.index(UNIT)))
+    return axes
 
 
 def movement(access: Load | Store, index: Index, program: Program, known: Mapping[Node, int]) -> int | None:
@@ -165,7 +213,7 @@ def unit_condition(accesses: Sequence[Load | Store], index: Index, program: Prog
     tests: dict[Node, None] = {}
     for access in accesses:
         strides = byte_strides(access.operand, program)
-        if UNIT in access.operand.type.layout:
+        if UNIT in access.operand.type.layout or FALLING in access.operand.type.layout:
             # It is contiguous along another axis, and so not along this one but where that has length 1.
             continue
         for axis, subscript in enumerate(access.subscripts):
@@ -176,6 +224,11 @@ def unit_condition(accesses: Sequence[Load | Store], index: Index, program: Prog
     for test in tests:
         condition = test if condition is None else Apply(_AND, (condition, test))
     return condition
+
+
+def is_constant(scratch: Scratch) -> bool:
+    """Whether scratch is of constant extents: inside a loop it is then each iteration's own."""
+    return all(isinstance(extent, Constant) for extent in scratch.extents)
 
 
 def enclosed(statements: Sequence[Node]) -> Iterator[Node]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..affine import integer, least, plus
-from ..nodes import EFFECTS, Constant, For, Guard, Index, Loop, Node, Opaque, Scratch, postorder
+from ..nodes import EFFECTS, For, Guard, Index, Loop, Node, Opaque, Scratch, postorder
 from ..program import Program
-from .nests import enclosed, shared_out, untaken
+from .nests import enclosed, is_constant, shared_out, untaken
 
 #: Elements that one thread takes at a time of a loop over contiguous memory: half a megabyte of doubles, some
 #: 50 us of work, beside which handing it out costs nothing.
@@ -63,12 +63,10 @@ def parallelize(program: Program, *, cores: int | None = None) -> Program:
 
 
 def _pinned(loop: Loop) -> bool:
-    return any(isinstance(n, (*EFFECTS, Opaque)) or _one_for_all(n) for n in postorder((loop,)))
-
-
-def _one_for_all(node: Node) -> bool:
-    """Whether it is scratch that the caller gives. That of constant extents is each thread's own."""
-    return isinstance(node, Scratch) and not all(isinstance(extent, Constant) for extent in node.extents)
+    """Whether a loop has an effect, or scratch that its iterations share: of constant extents each has its own."""
+    return any(
+        isinstance(n, (*EFFECTS, Opaque)) or (isinstance(n, Scratch) and not is_constant(n)) for n in postorder((loop,))
+    )
 
 
 def _chunked(loop: Loop, taken: set[str]) -> Loop:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..affine import injective
-from ..nodes import EFFECTS, Cast, Guard, Load, Loop, Node, Opaque, Operand, Store, postorder
+from ..nodes import Guard, Load, Loop, Node, Store, postorder
 from ..program import Program
-from .nests import enclosed, unit_condition
+from .nests import enclosed, refusal, unit_condition
 
 
 def vectorize(program: Program, *, versions: bool = True) -> Program:
@@ -40,7 +39,7 @@ def vectorize(program: Program, *, versions: bool = True) -> Program:
             return (changed,)
         if statement.role != "serial":
             return (statement,)
-        reason = _refusal(statement)
+        reason = refusal(statement)
         if reason is not None:
             remarks.append(f"loop {statement.index.name} is no vector loop: {reason}")
             return (statement,)
@@ -53,8 +52,11 @@ def vectorize(program: Program, *, versions: bool = True) -> Program:
         loops = [s for s in enclosed((statement,)) if type(s) is Loop and s.role == "vector"]
         if not loops or isinstance(statement, Guard):
             return statement
-        accesses = [n for n in postorder(loops[0].body) if isinstance(n, Load | Store)]
-        condition = unit_condition(accesses, loops[0].index, program)
+        # Loops over one strip share their index.
+        index = loops[0].index
+        bodies = [s for loop in loops if loop.index is index for s in loop.body]
+        accesses = [n for n in postorder(bodies) if isinstance(n, Load | Store)]
+        condition = unit_condition(accesses, index, program)
         return statement if condition is None else Guard(condition, (statement,), (statement,))
 
     statements = []
@@ -66,24 +68,3 @@ def vectorize(program: Program, *, versions: bool = True) -> Program:
             statements.append(guarded)
     changed = program.rewritten(statements, new)
     return changed.remarked(remarks)
-
-
-def _refusal(loop: Loop) -> str | None:
-    stored: dict[Operand, tuple[Node, ...]] = {}
-    nodes = postorder(loop.body)
-    for node in nodes:
-        if isinstance(node, EFFECTS):
-            return f"{type(node).__name__} pins its order"
-        if isinstance(node, Opaque):
-            return f"the host's function {node.name} has no vector form"
-        if isinstance(node, Cast) and node.type.element.kind == "V":
-            return f"{node.type.element} is the host's type"
-        if isinstance(node, Store):
-            if stored.setdefault(node.operand, node.subscripts) != node.subscripts:
-                return f"{node.operand.name} is stored at two places"
-            if not any(injective(subscript, loop.index) for subscript in node.subscripts):
-                return f"iterations may store the same element of {node.operand.name}"
-    for node in nodes:
-        if isinstance(node, Load) and stored.get(node.operand, node.subscripts) != node.subscripts:
-            return f"{node.operand.name} is stored and loaded at different elements"
-    return None

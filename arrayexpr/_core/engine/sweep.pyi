@@ -1,0 +1,3 @@
+"""Types of the walk for users of mypy and of editors; the meaning is in sweep.pyx."""
+
+def pieces(shape: list[int], threads: int, tile: int = ..., whole: list[int] = ...) -> tuple[int, int, list[int]]: ...

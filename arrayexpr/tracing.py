@@ -1,0 +1,346 @@
+"""Tracing: a function written for NumPy, run on symbolic arrays, as the program of what it did."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import keyword
+import operator as python_operator
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import Token
+from typing import Any, Final, Self
+
+import numpy as np
+
+from ._core.errors import ArrayExprError, TypeMismatch
+from ._core.nodes import Assign, Extent, Node, Operand, View, postorder, rebuild, transform
+from ._core.program import Program
+from ._core.types import ArrayType, element
+from .promotion import Weak
+from .symbolic import RECORDER, Recorder, SymbolicArray, as_symbolic, computed, in_memory, rebase, strong, tick
+
+_LOCAL: Final = "_arrayexpr_local_"
+_local_numbers: Final = itertools.count()
+
+
+class Trace:
+    """Records assignments to symbolic arrays, in order, while it is entered.
+
+    Values computed before an assignment keep what they had: one that is used after an operand it reads
+    was assigned to is stored in a local of the program, just before that assignment.
+
+    >>> from arrayexpr.build import array
+    >>> a, b = array("a", "float64", 1), array("b", "float64", 1)
+    >>> with Trace() as recording:
+    ...     total = a + 1
+    ...     a[...] = 0
+    ...     b[...] = total
+    >>> [s.target.name for s in recording.program().statements]
+    ['t0', 'a', 'b']
+    """
+
+    def __init__(self) -> None:
+        # In step: a statement, and the count of assignments at which it was recorded. A local that is
+        # filled before a statement has that one's count too.
+        self._statements: list[Node] = []
+        self._stamps: list[int] = []
+        self._writes: dict[Operand, list[int]] = {}
+        self._reads: dict[Node, frozenset[Operand]] = {}
+        self._locals: list[Operand] = []
+        self._kept: dict[Any, Operand] = {}
+        self._token: Token[Recorder | None] | None = None
+
+    def __enter__(self) -> Self:
+        if self._token is not None:
+            raise ArrayExprError("this trace is entered already")
+        self._token = RECORDER.set(self)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        assert self._token is not None
+        RECORDER.reset(self._token)
+        self._token = None
+
+    @property
+    def statements(self) -> tuple[Node, ...]:
+        """The assignments so far, in order."""
+        return tuple(self._statements)
+
+    @property
+    def locals(self) -> tuple[Operand, ...]:
+        """The operands that the program needs to keep values in."""
+        return tuple(self._locals)
+
+    def record(self, target: Any, value: Node) -> None:
+        """Append `target = value`; target is an operand or a view of one, value of its element type."""
+        base = target
+        while isinstance(base, View):
+            base = base.arg
+        statement = Assign(target, value)
+        stamp = tick()
+        self._statements.append(statement)
+        self._stamps.append(stamp)
+        self._writes.setdefault(base, []).append(stamp)
+
+    def program(self, *results: Any, name: str = "kernel") -> Program:
+        """The program of what was recorded, and then of the results."""
+        token = RECORDER.set(self)
+        try:
+            # Settling a result may add a local before statements that are here already.
+            values = [as_symbolic(result, "result").node for result in results]
+        finally:
+            RECORDER.reset(token)
+        return assemble(name, self._statements, values, None, self._locals)
+
+    def _local(self, t: ArrayType) -> Operand:
+        # Programs call it otherwise; here it must be no operand of the same name and type.
+        local = Operand(f"{_LOCAL}{next(_local_numbers)}", t.plain)
+        self._locals.append(local)
+        return local
+
+    def _settle(self, x: SymbolicArray) -> None:
+        overtaken = 0
+        for operand in self._read(x._node):
+            stamps = self._writes.get(operand)
+            if stamps is not None:
+                k = bisect_right(stamps, x._time)
+                if k < len(stamps) and (not overtaken or stamps[k] < overtaken):
+                    overtaken = stamps[k]
+        if not overtaken:
+            return
+        key = (x._node, overtaken)
+        local = self._kept.get(key)
+        if local is None:
+            local = self._kept[key] = self._local(x._node.type)
+            place = bisect_right(self._stamps, overtaken) - 1
+            self._statements.insert(place, Assign(local, x._node))
+            self._stamps.insert(place, overtaken)
+        rebase(x, local)
+
+    def _read(self, node: Node) -> frozenset[Operand]:
+        """The operands whose elements a node reads."""
+        known = self._reads.get(node)
+        if known is not None:
+            return known
+        reads = self._reads
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            if top in reads:
+                stack.pop()
+                continue
+            if isinstance(top, Operand):
+                reads[top] = frozenset((top,))
+                continue
+            if isinstance(top, Extent):
+                reads[top] = frozenset()
+                continue
+            missing = [child for child in top.args if child not in reads]
+            if missing:
+                stack.extend(missing)
+                continue
+            union: frozenset[Operand] = frozenset()
+            for child in top.args:
+                own = reads[child]
+                if not own <= union:
+                    union = own if union <= own else union | own
+            reads[top] = union
+        return reads[node]
+
+
+def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) -> Program:
+    """Run a function written for NumPy on symbolic arrays, and give the program of what it did.
+
+    Its parameters become operands of their names, what it returns (None, one value, or a tuple) the
+    results `r`, or `r0`, `r1`, ...; assignments into parameters are recorded in order. A spec is
+
+    - `(dtype, rank)`, an `ArrayType`, or its text `"float64[:, :]"`: an array;
+    - a dtype, its name or an `ElementType`: a scalar, which promotes as NumPy's scalars do;
+    - `Weak(float)` or `"weak float"`: a Python number;
+    - a SymbolicArray: as that one.
+
+    Parameters with defaults need no spec. Raises UnsupportedError, TypeMismatch, ShapeMismatch or
+    TypeError for what cannot be traced, naming it.
+
+    >>> def step(u, rate):
+    ...     u[1:-1] += rate * (u[2:] - 2 * u[1:-1] + u[:-2])
+    >>> program = trace(step, ("float32", 1), Weak(float))
+    >>> program.name, len(program.statements), program.results
+    ('step', 1, ())
+    """
+    called = str(name or getattr(function, "__name__", "kernel"))
+    if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
+        called = "kernel"
+    parameters = _parameters(function, called, specs)
+    with Trace() as recording:
+        returned = function(*[x for _, x, kind in parameters if kind != "keyword"],
+                            **{n: x for n, x, kind in parameters if kind == "keyword"})  # fmt: skip
+        if returned is None:
+            results: list[Any] = []
+        elif isinstance(returned, (tuple, list)):
+            results = list(returned)
+        else:
+            results = [returned]
+        values = []
+        for k, result in enumerate(results):
+            try:
+                values.append(as_symbolic(result, "result").node)
+            except TypeMismatch:
+                place = f" as result {k}" if isinstance(returned, (tuple, list)) else ""
+                got = type(result).__name__
+                raise TypeMismatch(f"{called} returns {got}{place}: expected arrays, numbers or None") from None
+    operands: list[Any] = [x._node for _, x, _ in parameters]
+    return assemble(called, recording._statements, values, operands, recording._locals)
+
+
+def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[str, SymbolicArray, str]]:
+    try:
+        declared = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        declared = []
+    if isinstance(function, np.ufunc) or not declared:
+        return [(f"x{k}", symbol(f"x{k}", spec), "positional") for k, spec in enumerate(specs)]
+    made: list[tuple[str, SymbolicArray, str]] = []
+    given = list(specs)
+    for parameter in declared:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            made += [
+                (f"{parameter.name}{k}", symbol(f"{parameter.name}{k}", spec), "positional")
+                for k, spec in enumerate(given)
+            ]
+            given = []
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            continue
+        elif given:
+            kind = "keyword" if parameter.kind is parameter.KEYWORD_ONLY else "positional"
+            made.append((parameter.name, symbol(parameter.name, given.pop(0)), kind))
+        elif parameter.default is parameter.empty:
+            raise TypeMismatch(f"{called} has no spec for its parameter {parameter.name!r}: got {len(specs)}")
+    if given:
+        raise TypeMismatch(f"{called} takes {len(made)} parameters: got {len(specs)} specs")
+    return made
+
+
+# -- Parameters and their specs -------------------------------------------------------------------
+
+_TEXT_TYPE: Final = re.compile(r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[01]?:?[01]?(?:\s*,\s*::?[01]?)*)\s*\])?")
+
+
+def symbol(name: str, spec: Any) -> SymbolicArray:
+    """The symbolic array of a name and a spec: see `trace`."""
+    if isinstance(spec, SymbolicArray):
+        made = computed(Operand(name, spec.type), spec._kind)
+        made._alias = spec._alias or spec.ndim > 0
+        return made
+    if isinstance(spec, str) and spec.startswith("weak "):
+        spec = Weak(spec)
+    if isinstance(spec, Weak):
+        return computed(Operand(name, spec.element), spec)
+    if isinstance(spec, str) and "[" in spec:
+        spec = _parsed_type(spec)
+    if isinstance(spec, tuple) and len(spec) == 2:
+        spec = element(spec[0]).array(python_operator.index(spec[1]))
+    if isinstance(spec, ArrayType):
+        return in_memory(Operand(name, spec))
+    return strong(Operand(name, element(spec)))
+
+
+def _parsed_type(text: str) -> ArrayType:
+    match = _TEXT_TYPE.fullmatch(text.strip())
+    if match is None or match[3] is None:
+        raise TypeMismatch(f"type {text!r}: expected e.g. 'float64[:, ::1]'")
+    marks = {":": "strided", "::": "strided", "::1": "unit", "::0": "broadcast", "::-1": "falling"}
+    axes = [axis.strip() for axis in match[3].split(",")]
+    if any(axis not in marks for axis in axes):
+        raise TypeMismatch(f"type {text!r}: expected ':', '::1', '::-1' or '::0' for each axis")
+    order = match[2]
+    return element(match[1]).array(len(axes), None if order else tuple(marks[axis] for axis in axes), order)
+
+
+def spec_of(value: Any) -> Any:
+    """The spec of an argument, for `trace`: what NumPy's promotion sees of it.
+
+    >>> spec_of(2.5), spec_of(np.float32(1)), spec_of(np.zeros((2, 3), "int16"))
+    (Weak(float), float32, int16[:, :])
+    """
+    t = type(value)
+    if t is bool or isinstance(value, np.generic):
+        return element(np.dtype(bool) if t is bool else value.dtype)
+    if isinstance(value, np.ndarray):
+        return element(value.dtype).array(value.ndim)
+    for python in (int, float, complex):
+        if isinstance(value, python):
+            return Weak(python)
+    if isinstance(value, SymbolicArray):
+        return value
+    raise TypeMismatch(f"argument of type {t.__name__}: expected an array or a number")
+
+
+# -- Programs -------------------------------------------------------------------------------------
+
+
+def assemble(
+    name: str,
+    items: Iterable[Any],
+    values: Sequence[Node],
+    operands: Sequence[Operand] | None,
+    locals: Sequence[Operand],
+) -> Program:
+    """A program of statements and results; a result among the items is a tuple of its node."""
+    order: list[Any] = [*items, *((value,) for value in values)]
+    roots = [node for item in order for node in (item if isinstance(item, tuple) else _read_first(item))]
+    met: dict[str, Operand] = {}
+    own = set(locals)
+    for node in postorder(roots):
+        if isinstance(node, Operand) and node not in own:
+            if node.name.startswith(_LOCAL):
+                raise TypeMismatch(
+                    f"{name} reads a value that was computed in another trace: expected it to be passed on"
+                )
+            before = met.setdefault(node.name, node)
+            if before is not node:
+                raise TypeMismatch(f"{name} has two operands named {node.name!r}, {before.type} and {node.type}")
+    if operands is None:
+        operands = list(met.values())
+    else:
+        declared = {operand.name: operand for operand in operands}
+        for operand in met.values():
+            if declared.get(operand.name) is not operand:
+                raise TypeMismatch(
+                    f"{name} reads {operand.name} of type {operand.type}, which is none of its parameters: "
+                    "expected it to be passed as an argument"
+                )
+    taken = {operand.name for operand in operands}
+    kept = [Operand(_fresh(f"t{k}", taken), local.type) for k, local in enumerate(locals)]
+    if kept:
+        names: dict[Node, Node] = dict(zip(locals, kept, strict=True))
+        new = transform(roots, lambda node: names.get(node))
+        for k, item in enumerate(order):
+            order[k] = (new[item[0]],) if isinstance(item, tuple) else rebuild(item, tuple(new[x] for x in item.args))
+    count = sum(isinstance(item, tuple) for item in order)
+    results: list[Operand] = []
+    statements: list[Node] = []
+    for item in order:
+        if not isinstance(item, tuple):
+            statements.append(item)
+            continue
+        value = item[0]
+        result = Operand(_fresh("r" if count == 1 else f"r{len(results)}", taken), value.type.plain)
+        results.append(result)
+        statements.append(Assign(result, value))
+    return Program(name, operands, statements, results, locals=kept)
+
+
+def _read_first(statement: Node) -> tuple[Node, ...]:
+    """The children of a statement, what is read before what is assigned: operands are declared in that order."""
+    return (statement.value, statement.target) if isinstance(statement, Assign) else statement.args
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    fresh, k = name, 0
+    while fresh in taken:
+        fresh, k = f"{name}_{k}", k + 1
+    taken.add(fresh)
+    return fresh
