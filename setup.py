@@ -23,6 +23,7 @@ MODULES = [
     "_core/passes/order_axes.py",
     "_core/passes/collapse.py",
     "_core/passes/block.py",
+    "_core/passes/pack.py",
     "_core/passes/strip.py",
     "_core/passes/vectorize.py",
     "_core/passes/parallelize.py",
@@ -40,7 +41,7 @@ INCLUDED = {
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
     "_core/engine/block.pyx": [
         *(f"_core/engine/{name}.h" for name in ("block", "loops")),
-        *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "vector_math", "vector_math_table")),
+        *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "pack", "vector_math", "vector_math_table")),
     ],
 }
 

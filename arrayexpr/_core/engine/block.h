@@ -44,6 +44,7 @@ static int fuses(void) {
 
 /* The folds of primitives/fold.h, as functions of one type each. */
 #include "fold.h"
+#include "pack.h"
 #define ARRAYEXPR_FOLD_OF(OP, ELEMENT, T, V, IDENTITY, COMBINE)                                                        \
     ARRAYEXPR_FOLD(OP##_##ELEMENT, T, V, IDENTITY, COMBINE)                                                            \
     static void start_##OP##_##ELEMENT(void *f) { arrayexpr_fold_##OP##_##ELEMENT##_start(f); }                        \
@@ -160,16 +161,24 @@ static void copy_strip(char *to, intptr_t to_stride, const char *from, intptr_t 
     }
 }
 
-static void pack_window(const PackPlan *plan, const intptr_t *r, char *to, const char *from, int axis) {
-    const intptr_t n = r[plan->extents[axis]], ts = r[plan->targets[axis]], fs = r[plan->sources[axis]];
-    if (axis < plan->rank - 1) {
-        for (intptr_t k = 0; k < n; ++k) pack_window(plan, r, to + k * ts, from + k * fs, axis + 1);
-        return;
+ARRAYEXPR_PACK(1)
+ARRAYEXPR_PACK(2)
+ARRAYEXPR_PACK(4)
+ARRAYEXPR_PACK(8)
+ARRAYEXPR_PACK(16)
+
+static void pack_window(const PackPlan *plan, const intptr_t *r) {
+    ptrdiff_t extents[32], targets[32], sources[32];
+    char *to = (char *)r[plan->target];
+    const char *from = (const char *)r[plan->source];
+    for (int k = 0; k < plan->rank; ++k) {
+        extents[k] = r[plan->extents[k]];
+        targets[k] = r[plan->targets[k]];
+        sources[k] = r[plan->sources[k]];
     }
     switch (plan->size) {
-#define ARRAYEXPR_SIZE(S) case S: for (intptr_t k = 0; k < n; ++k) memcpy(to + k * ts, from + k * fs, S); return;
+#define ARRAYEXPR_SIZE(S) case S: arrayexpr_pack##S(to, targets, from, sources, extents, plan->rank, NULL, NULL); return;
         ARRAYEXPR_SIZE(1) ARRAYEXPR_SIZE(2) ARRAYEXPR_SIZE(4) ARRAYEXPR_SIZE(8) ARRAYEXPR_SIZE(16)
-        default: for (intptr_t k = 0; k < n; ++k) memcpy(to + k * ts, from + k * fs, plan->size);
     }
 }
 
@@ -279,7 +288,7 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
             if (plan->rank == 0)
                 memcpy((char *)r[plan->target], (const char *)r[plan->source], plan->size);
             else
-                pack_window(plan, r, (char *)r[plan->target], (const char *)r[plan->source], 0);
+                pack_window(plan, r);
             break;
         }
         case OP_SCRATCH: {

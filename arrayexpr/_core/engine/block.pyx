@@ -23,7 +23,8 @@ import numpy as np
 
 from ..errors import UnsupportedError
 from ..nodes import Barrier
-from ..passes.nests import enclosed
+from ..passes.nests import enclosed, memory_order
+from ..passes.pack import SIZES
 from ..types import BOOL, INT64, element
 from ..vector_math import function_of
 
@@ -380,7 +381,8 @@ cdef class _Compiler:
         extents = self.extents.get(operand)
         if extents is not None:
             reg = self.number(size)
-            for k in range(len(extents) - 1, axis, -1):
+            order = memory_order(operand)
+            for k in reversed(order[order.index(axis) + 1:]):
                 reg = self.integer(OP_MUL, reg, extents[k])
             return reg
         fact = operand.type.layout[axis]
@@ -512,6 +514,8 @@ cdef class _Compiler:
         cdef Operand target = statement.target, source = statement.source
         cdef int rank = len(statement.extents), axis
         cdef int address = self.address(source, statement.starts)
+        if target.type.element.itemsize not in SIZES:
+            raise UnsupportedError(f"Pack of elements of {target.type.element.itemsize} bytes has no form in the block engine")
         plan = (
             rank, target.type.element.itemsize, self.base(target), address,
             [self.int_or_value(extent) for extent in statement.extents],

@@ -12,7 +12,7 @@ MAX_CODES: int
 
 class Code:
     rank: int
-    tiled: bool
+    tiled: int
     tape: Tape | None
     library: Any
     program: Program
@@ -22,7 +22,7 @@ class Code:
     def __init__(
         self,
         rank: int,
-        tiled: bool,
+        tiled: int,
         program: Program,
         emit: Callable[[Program], str],
         tape: Tape | None = None,

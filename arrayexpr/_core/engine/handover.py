@@ -49,7 +49,7 @@ def mode(engine: str | None = None, wait: bool | None = None) -> Mode:
     return Mode(engine, wait)
 
 
-def make(program: Program, rank: int, tiled: bool, emit: Callable[[Program], str], mode: Mode) -> Code | None:
+def make(program: Program, rank: int, tiled: int, emit: Callable[[Program], str], mode: Mode) -> Code | None:
     """The code of a scheduled program: something that runs at once; None where nothing but the interpreter can."""
 
     def code(with_tape: bool) -> Code:

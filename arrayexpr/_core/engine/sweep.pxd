@@ -12,7 +12,8 @@ cdef struct Nest:
     int inner                       # axes that the function walks
     int rank                        # axes of the problem
     int count                       # streams
-    int tile                        # cuts of the last two axes are at multiples of this; 0 where it is not tiled
+    int tiled                       # how many of the last axes are tiled
+    int tile                        # their cuts are at multiples of this; 0 where none is
     unsigned long long whole        # bit k: axis k of the right-aligned axes is not to be cut
     const npy_intp *shape           # AXES, right-aligned
     const npy_intp *strides         # count * AXES, right-aligned

@@ -75,7 +75,7 @@ cdef npy_intp _cut(const Nest *nest, int threads, Cut *cut) noexcept nogil:
         if nest.whole >> k & 1:
             continue
         grain = 1
-        if nest.tile and k >= AXES - 2:
+        if nest.tile and k >= AXES - nest.tiled:
             grain = nest.tile
         elif k == AXES - 1:
             grain = STRIP
@@ -93,7 +93,7 @@ cdef npy_intp _cut(const Nest *nest, int threads, Cut *cut) noexcept nogil:
 
 cdef inline npy_intp _step(const Nest *nest, int k) noexcept nogil:
     """How much of an axis outside of the one that is cut goes into one chunk."""
-    return nest.tile if nest.tile and k >= AXES - 2 else 1
+    return nest.tile if nest.tile and k >= AXES - nest.tiled else 1
 
 
 cdef void _chunk(void *context, npy_intp chunk, int worker) noexcept nogil:
@@ -192,6 +192,7 @@ def pieces(list shape not None, int threads, int tile=0, list whole=[]):
         lengths[AXES - rank + k] = shape[k]
     nest.rank = rank
     nest.tile = tile
+    nest.tiled = 2
     nest.shape = lengths
     nest.whole = 0
     for k in whole:
