@@ -37,6 +37,7 @@ cdef class Problem:
     cdef bint reduces
     cdef int canonicalise(self, int rank, const int *itemsize, npy_intp tile_bytes) except -1
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
+    cdef bint _all_reduced(self) noexcept
     cdef int _reduced_within(self) except -1
     cdef bint fits_nest(self) noexcept
     cdef int _near_axis(self, int s) noexcept

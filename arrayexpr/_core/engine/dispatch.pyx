@@ -259,7 +259,7 @@ cdef class Problem:
                 else:
                     self.high[s] += step
         self.tile = False
-        if reduces:
+        if reduces and not self._all_reduced():
             self._reduced_within()
         else:
             self._find_tile(itemsize, tile_bytes)
@@ -268,6 +268,13 @@ cdef class Problem:
             if self.reduced[k]:
                 self.whole |= 1ULL << k
         return 0
+
+    cdef bint _all_reduced(self) noexcept:
+        cdef int k
+        for k in range(AXES - self.rank, AXES):
+            if not self.reduced[k]:
+                return False
+        return True
 
     cdef int _reduced_within(self) except -1:
         """Bring the reduced axes into the nest, which the axes around it are walked for."""
