@@ -33,7 +33,7 @@ cdef class Problem:
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
     cdef int _reduced_within(self) except -1
     cdef bint fits_nest(self) noexcept
-    cdef bytes key(self, const int *itemsize)
+    cdef bytes key(self, const int *itemsize, const char *hoisted)
 
 cdef class Region:
     cdef readonly int count
@@ -42,6 +42,7 @@ cdef class Region:
     cdef readonly dict codes
     cdef readonly object expression
     cdef int *itemsize
+    cdef bytes hoisted              # per input: whether something costly is computed from it and not from all of them
     cdef npy_intp tile_bytes
     cdef int threads                # 0 for the process's setting
     cdef double work                # nanoseconds of arithmetic for an element

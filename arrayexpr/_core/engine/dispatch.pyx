@@ -270,8 +270,12 @@ cdef class Problem:
                 self.strides[s * AXES + k + 1] = step
         return 0
 
-    cdef bytes key(self, const int *itemsize):
-        """The signature: rank of the nest, whether it is tiled, the class of each stream; last, a bit per reduced axis."""
+    cdef bytes key(self, const int *itemsize, const char *hoisted):
+        """The signature: rank of the nest, whether it is tiled, the class of each stream; last, a bit per reduced axis.
+
+        Of a stream with something to hoist, and where elements may come in any order, the class has a bit for each
+        axis of the nest that the stream is broadcast along.
+        """
         cdef int s, axis
         cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count + self.reduces)
         cdef char *text = PyBytes_AS_STRING(result)
@@ -284,6 +288,10 @@ cdef class Problem:
             for axis in range(AXES - 2 if self.tile else AXES - 1, AXES):
                 step = self.strides[s * AXES + axis]
                 code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2))
+            if not self.direction and s < self.count - self.outputs and hoisted[s]:
+                for axis in range(AXES - text[0], AXES):
+                    if self.strides[s * AXES + axis] == 0:
+                        code |= <char>(1 << (4 + AXES - 1 - axis))
             text[2 + s] = code
         if self.reduces:
             code = 0
@@ -300,10 +308,11 @@ cdef class Region:
     """
 
     def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, double work=0,
-                 str raises="", int outputs=1, tuple reduced=()):
+                 str raises="", int outputs=1, tuple reduced=(), bytes hoisted=b""):
         self.count = len(itemsizes)
         self.outputs = outputs
         self.reduced = reduced
+        self.hoisted = hoisted or bytes(self.count)
         self.expression = expression
         self.codes = {}
         self.build = build
@@ -350,7 +359,7 @@ cdef class Region:
                 return None
         if not problem.fits_nest():
             return None
-        cdef bytes key = problem.key(self.itemsize)
+        cdef bytes key = problem.key(self.itemsize, self.hoisted)
         code = self.codes.get(key)
         if code is not None:
             return <Code>code

@@ -23,6 +23,7 @@ from ..nodes import (
     postorder,
     substitute,
 )
+from ..passes.hoist import broadcast_matters
 from ..program import Program
 from .dispatch import Region
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
@@ -240,6 +241,7 @@ class _Cutter:
             raises=next((n.op.raises for n in applied if n.op.may_raise), ""),
             outputs=len(outputs),
             reduced=reduced,
+            hoisted=bytes(broadcast_matters(values, inputs, [s for s, v in zip(inputs, varies, strict=True) if any(v)])),
         )
         self.plan.steps.append(
             RegionStep(region, tuple(sources[node] for node in ordered), tuple(targets), tuple(statements), kept, rank)

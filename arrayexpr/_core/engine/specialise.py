@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from ...target import Target
 from ..nodes import Assign, Cast, Node, Operand, Reduce, Scratch, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
+from ..passes.hoist import hoist
 from ..passes.lower import lower
 from ..passes.strip import strip
 from ..passes.sweep import sweep
@@ -32,7 +33,8 @@ def stream_program(
     `values` are over the scalar operands `streams`, one for each of `outputs`. `varies` says of streams and
     outputs whether they have more than one element along the axes that are kept, and along those that are
     reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, whether
-    the last two axes are tiled, a class per stream and axis, a bit for each of the nest's axes that is reduced.
+    the last two axes are tiled, a byte per stream, a bit for each of the nest's axes that is reduced. The low four
+    bits of a stream's byte are its classes along the last axes, the others say which axes it is broadcast along.
     """
     rank, tiled = key[0], bool(key[1])
     count = len(streams) + len(outputs)
@@ -40,10 +42,10 @@ def stream_program(
     reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
     new: dict[Node, Node] = {}
     for place, (stream, code) in enumerate(zip([*streams, *outputs], key[2:], strict=False)):
-        classes = [_CLASSES[code >> 2], _CLASSES[code & 3]] if tiled else [_CLASSES[code]]
+        classes = [_CLASSES[code >> 2 & 3], _CLASSES[code & 3]] if tiled else [_CLASSES[code & 3]]
         layout = [STRIDED] * (rank - len(classes)) + classes
         for axis in range(rank):
-            if not varies[place][axis in reduced]:
+            if not varies[place][axis in reduced] or code >> (4 + rank - 1 - axis) & 1:
                 layout[axis] = BROADCAST
         # A stream that walks in no known way has nothing but its rank.
         new[stream] = Operand(stream.name, stream.type.element.array(rank, tuple(layout)))
@@ -63,7 +65,8 @@ def stream_program(
         target=target,
     )
     any_strides = all(code in (2, 10) for code in key[2 : 2 + count])
-    scheduled = lower(sweep(program, together=True))
+    # Tiles want a perfect nest: what is hoisted stands before it.
+    scheduled = hoist(lower(sweep(program, together=True)), strips=not tiled)
     if tiled:
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
@@ -109,7 +112,7 @@ def builder(
         except CompileFailed as error:
             warn_interpreted(error)
             return None
-        wants = any(isinstance(statement, Scratch) for statement in program.statements)
+        wants = any(isinstance(s, Scratch) and s.extents for s in program.statements)
         scratch = symbol(library, f"{program.name}_scratch") if wants else 0
         return Code(address, key[0], bool(key[1]), library, program, source, scratch=scratch)
 
