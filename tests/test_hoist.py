@@ -126,7 +126,8 @@ def test_functions_stand_in_the_loops_that_they_vary_along(strips: bool) -> None
 
 def test_a_row_is_hoisted_out_of_a_reduction() -> None:
     program = lowered(
-        "def f(a: float64[:, ::1], row: float64[::1], *, r: float64[::1]):\n    r[...] = reduce(add, a * exp(row), (1,))\n"
+        "def f(a: float64[:, ::1], row: float64[::1], *, r: float64[::1]):\n"
+        "    r[...] = reduce(add, a * exp(row), (1,))\n"
     )
     assert depths(program, "exp") == [["i0", "i1"]]
     assert depths(hoist(program, strips=True), "exp") == [["i1"]]
@@ -145,9 +146,7 @@ def test_an_axis_of_length_one_is_no_reason() -> None:
 
 
 def test_what_has_effects_stays() -> None:
-    program = lower(
-        parse("def f(a: int64[:, :], row: int64[:], *, r: int64[:, :]):\n    r[...] = a + row ** row\n")
-    )
+    program = lower(parse("def f(a: int64[:, :], row: int64[:], *, r: int64[:, :]):\n    r[...] = a + row ** row\n"))
     assert hoist(program, strips=True) is program
 
 

@@ -47,6 +47,7 @@ class Region:
         raises: str = "",
         outputs: int = 1,
         reduced: tuple[int, ...] = (),
+        hoisted: bytes = b"",
     ) -> None: ...
     def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
     def execute(

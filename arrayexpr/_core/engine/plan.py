@@ -231,6 +231,7 @@ class _Cutter:
             at = tuple(range(rank)) if s.target.type.rank == rank else reading.kept
             targets.append(source_of(placed(s.target, at, rank)))
         outputs = [Operand(t.slot, s.target.type.element) for t, s in zip(targets, statements, strict=True)]
+        spread = [s for s, v in zip(inputs, varies, strict=True) if any(v)]
         applied = [n for n in postorder(values) if isinstance(n, Apply)]
         region = Region(
             tuple(values),
@@ -242,7 +243,7 @@ class _Cutter:
             raises=next((n.op.raises for n in applied if n.op.may_raise), ""),
             outputs=len(outputs),
             reduced=reduced,
-            hoisted=bytes(broadcast_matters(values, inputs, [s for s, v in zip(inputs, varies, strict=True) if any(v)])),
+            hoisted=bytes(broadcast_matters(values, inputs, spread)),
         )
         self.plan.steps.append(
             RegionStep(region, tuple(sources[node] for node in ordered), tuple(targets), tuple(statements), kept, rank)

@@ -199,11 +199,12 @@ class _Hoisting:
             if all(user is not None and self.varies[user] == along for user in users[node]):
                 continue
             indices = tuple(loop.index for loop in axes if loop.index in along)
-            ranges = tuple(_range(loop, around) for loop in axes if loop.index in along)
+            found = [_range(loop, around) for loop in axes if loop.index in along]
+            ranges = tuple(stop for stop in found if stop is not None)
             if node in self.values and self.values[node].ranges != ranges:
                 # Loops of one index over other lengths.
                 self.refused.add(node)
-            if node in self.values or effects(node) != PURE or None in ranges:
+            if node in self.values or effects(node) != PURE or len(ranges) < len(found):
                 continue
             times = self._times([loop for loop in axes if loop.index not in along])
             if work[node] * (1 - 1 / times) <= LOAD + STORE / times:
@@ -250,10 +251,9 @@ class _Hoisting:
     def _say(self, value: _Value, order: Sequence[Index]) -> None:
         out = [i.name for i in order if i not in value.along and self.loops[i].role != "block"]
         once = f"once for each {', '.join(i.name for i in value.along)}" if value.along else "once"
-        operators = sorted({n.op.name for n in postorder((value.node,)) if _is_costly(n)})
-        self.remarks.append(
-            f"hoisted out of loop {', '.join(out)}: {value.scratch.name}, with {', '.join(operators)}, is computed {once}"
-        )
+        costly = {n.op.name for n in values_under((value.node,)) if isinstance(n, Apply) and _is_costly(n)}
+        what = f"{value.scratch.name}, with {', '.join(sorted(costly))}"
+        self.remarks.append(f"hoisted out of loop {', '.join(out)}: {what}, is computed {once}")
 
     # -- where it is computed --
 
@@ -347,12 +347,12 @@ class _Hoisting:
             # Values over strips that are open already come first: those of other strips may be computed from them.
             mine = [v for v in self.values.values() if len(v.along) == depth + 1]
             for index in [None, *opened[depth]][::-1]:
-                here = [
+                ready = [
                     v
                     for v in mine
                     if self.strip_of[v.node] is index or (index is None and self.strip_of[v.node] not in opened[depth])
                 ]
-                body = (*self._filled(here), *body)
+                body = (*self._filled(ready), *body)
                 if index is not None:
                     stop = self.loops[index].stop
                     body = (Loop(self.first[index], integer(0), stop, self.length, "block", body),)
