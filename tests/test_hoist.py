@@ -226,6 +226,16 @@ def test_an_operand_may_be_the_result() -> None:
         np.testing.assert_allclose(a, expected, rtol=1e-12)
 
 
+def test_what_is_hoisted_is_no_work_for_threads() -> None:
+    x, y = arrayexpr.array("x", "float64", 2), arrayexpr.array("y", "float64", 2)
+    kernel = arrayexpr.compile(arrayexpr.program(np.sin(x) + np.cos(y)))
+    kernel(np.ones((1, 50)), np.ones((40, 1)))
+    (broadcast,) = codes(kernel)
+    kernel(np.ones((40, 50)), np.ones((40, 50)))
+    (whole,) = (code for code in codes(kernel) if code is not broadcast)
+    assert whole.work > 10 * broadcast.work > 0
+
+
 def codes(kernel: Any) -> list[Any]:
     (step,) = kernel.compiled.plan.steps
     return list({id(code): code for code in step.region.codes.values()}.values())

@@ -10,6 +10,7 @@ cdef class Code:
     cdef readonly int tile          # the side of its tiles, 0 where it has none
     cdef readonly int rank          # of the loop nest
     cdef readonly bint tiled
+    cdef readonly double work       # nanoseconds of arithmetic for an element, at the most
     cdef readonly object library    # keeps the code loaded
     cdef readonly object program    # scheduled
     cdef readonly str source
@@ -52,7 +53,7 @@ cdef class Region:
     cdef Code decide_problem(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
     cdef Nest _nest(self, Code code, Problem problem) noexcept
-    cdef int _threads(self, Problem problem) noexcept
+    cdef int _threads(self, Code code, Problem problem) noexcept
 
 # One argument: where its data are, and room for them where it is a Python number.
 cdef struct Argument:

@@ -16,6 +16,7 @@ class Code:
     program: Program
     source: str
     tile: int
+    work: float
     def __init__(
         self,
         address: int,
@@ -27,6 +28,7 @@ class Code:
         *,
         scratch: int = 0,
         tile: int = 64,
+        work: float = ...,
     ) -> None: ...
 
 class Region:

@@ -12,6 +12,7 @@ cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
+from libc.math cimport INFINITY
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
@@ -76,12 +77,14 @@ cdef int MAX_ENTRIES = 8
 cdef class Code:
     """One compiled specialisation."""
 
-    def __init__(self, address, int rank, bint tiled, library, program, str source, *, scratch=0, int tile=64):
+    def __init__(self, address, int rank, bint tiled, library, program, str source, *, scratch=0, int tile=64,
+                 double work=INFINITY):
         self.function = <kernel_function><uintptr_t>address
         self.scratch = <scratch_function><uintptr_t>scratch
         self.tile = tile if tiled else 0
         self.rank = rank
         self.tiled = tiled
+        self.work = work
         self.library = library
         self.program = program
         self.source = source
@@ -447,14 +450,14 @@ cdef class Region:
             status = sweep(&nest, 1)
         else:
             if not problem.direction:
-                threads = self._threads(problem)
+                threads = self._threads(code, problem)
             with nogil:
                 status = sweep(&nest, threads)
         if status:
             self._fail(status)
         return 0
 
-    cdef int _threads(self, Problem problem) noexcept:
+    cdef int _threads(self, Code code, Problem problem) noexcept:
         """How many threads a call is worth.
 
         Waking one costs 2 us and at times 25, so that half of 50 us is the least that pays. Arithmetic and
@@ -468,7 +471,8 @@ cdef class Region:
         for s in range(self.count):
             if problem.high[s] - problem.low[s] > self.itemsize[s]:
                 bytes += self.itemsize[s]
-        each = max(self.work, 0.008 * bytes)
+        # What is hoisted is no work of an element.
+        each = max(min(self.work, code.work), 0.008 * bytes)
         return threads if problem.elements * each >= SERIAL_NS else 1
 
     def _fail(self, int status):

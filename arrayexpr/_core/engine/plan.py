@@ -27,13 +27,10 @@ from ..passes.hoist import broadcast_matters
 from ..program import Program
 from .dispatch import Region
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
-from .specialise import builder
+from .specialise import NS, builder
 
 #: What the steps know to run.
 _KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Assign, Call, Extent)
-#: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
-#: operations, takes 0.48 where functions are inline vectors. Of the C library's functions one element takes more.
-_NS = 0.012
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +236,7 @@ class _Cutter:
             builder(values, inputs, outputs, [*varies, *((True, not k) for k in kept)], self.target, self.emit),
             tile_bytes=self.target.l1,
             threads=self.threads,
-            work=_NS * total_operations(values),
+            work=NS * total_operations(values),
             raises=next((n.op.raises for n in applied if n.op.may_raise), ""),
             outputs=len(outputs),
             reduced=reduced,
