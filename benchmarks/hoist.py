@@ -77,6 +77,13 @@ WORKS = {
            }""",
         "kmn",
     ),
+    "exp(alpha)*x": Work(
+        lambda alpha, x, out=None: np.multiply(np.exp(alpha), x, out=out),
+        {"alpha": "", "x": "mn"},
+        f"{_EACH} r[i*n + j] = exp(*alpha)*x[i*n + j];",
+        f"""double once = exp(*alpha);
+            {_EACH} r[i*n + j] = once*x[i*n + j];""",
+    ),
     "sum(a*exp(row),axis=1)": Work(
         lambda a, row, out=None: np.sum(a * np.exp(row), axis=1, out=out),
         {"a": "mn", "row": "1n"},
@@ -114,8 +121,9 @@ def loops(folder: Path) -> dict[str, tuple[Any, Any]]:
     return {w: (getattr(loaded, f"naive{n}"), getattr(loaded, f"hoisted{n}")) for n, w in enumerate(WORKS)}
 
 
-def measure(name: str, shape: tuple[int, int], rounds: int, found: dict[str, tuple[Any, Any]]) -> tuple[float, str]:
-    """The time beside the loops hoisted by hand, or NumPy's where there are none, and a table."""
+def measure(name: str, shape: tuple[int, int], rounds: int, found: dict[str, tuple[Any, Any]]) -> tuple[float, float, str]:
+    """The time beside the loops hoisted by hand, or NumPy's where there are none, by medians and by lower quarters;
+    and a table."""
     work = WORKS[name]
     m, n = shape
     # Of three axes there are as many elements as of two.
@@ -125,7 +133,7 @@ def measure(name: str, shape: tuple[int, int], rounds: int, found: dict[str, tup
         m //= k
     lengths = {"k": k, "m": m, "n": n, "1": 1}
     rng = np.random.default_rng(0)
-    arrays = [rng.uniform(0.1, 3, tuple(lengths[a] for a in axes)) for axes in work.operands.values()]
+    arrays = [np.asarray(rng.uniform(0.1, 3, tuple(lengths[a] for a in axes))) for axes in work.operands.values()]
     out = np.empty(tuple(lengths[a] for a in work.result))
     expected = work.function(*arrays)
     symbols = [arrayexpr.array(operand, "float64", len(axes)) for operand, axes in work.operands.items()]
@@ -148,8 +156,9 @@ def measure(name: str, shape: tuple[int, int], rounds: int, found: dict[str, tup
     against = "gcc, hoisted by hand" if found else "NumPy"
     ratio = timings["arrayexpr"].median / timings[against].median
     text = " x ".join(map(str, (k, m, n) if "k" in work.result else (m, n)))
-    verdict = f"{ratio:.2f} of {against}, bar {BAR}: {'held' if ratio <= BAR else 'MISSED'}"
-    return ratio, f"{name}, {text}\n{table(timings, 'arrayexpr')}\n  {verdict}"
+    low = timings["arrayexpr"].low / timings[against].low
+    verdict = f"{ratio:.2f} ({low:.2f} by lower quarters) of {against}, bar {BAR}: {'held' if ratio <= BAR else 'MISSED'}"
+    return ratio, low, f"{name}, {text}\n{table(timings, 'arrayexpr')}\n  {verdict}"
 
 
 def main() -> int:
@@ -165,13 +174,13 @@ def main() -> int:
         for text in options.shapes:
             m, n = map(int, text.split("x"))
             for name in options.only:
-                ratio, said = measure(name, (m, n), options.rounds, found)
+                ratio, low, said = measure(name, (m, n), options.rounds, found)
                 print(said, end="\n\n", flush=True)
-                results.append((ratio, name, text))
-    print("worst first:")
-    for ratio, name, text in sorted(results, reverse=True):
-        print(f"  {ratio:5.2f}  {name}, {text}")
-    return 0 if all(ratio <= BAR for ratio, _, _ in results) else 1
+                results.append((ratio, low, name, text))
+    print("worst first, by medians and by lower quarters:")
+    for ratio, low, name, text in sorted(results, reverse=True):
+        print(f"  {ratio:5.2f}  {low:5.2f}  {name}, {text}")
+    return 0 if all(ratio <= BAR for ratio, *_ in results) else 1
 
 
 if __name__ == "__main__":
