@@ -44,12 +44,12 @@ STRIP_BYTES = 256 * 1024
 def hoist(program: Program, *, strips: bool = False, length: int = STRIP) -> Program:
     """Compute costly values that do not vary along a loop before it, into scratch, which the nest loads.
 
-                                               t: float64[:] = scratch(a.shape[1])
-                                               for i1 in serial(0, a.shape[1], 1):
-                                                   t[i1] = exp(row[i1])
-        for i0 in serial(0, a.shape[0], 1):    for i0 in serial(0, a.shape[0], 1):
-            for i1 in serial(0, n, 1):      →      for i1 in serial(0, a.shape[1], 1):
-                r[i0, i1] = a[i0, i1] * exp(row[i1])       r[i0, i1] = a[i0, i1] * t[i1]
+                                                 h0 = scratch(float64['C', :], n)
+                                                 for j in serial(0, n, 1):
+                                                     h0[j] = exp(row[j])
+        for i in serial(0, m, 1):                for i in serial(0, m, 1):
+            for j in serial(0, n, 1):        →       for j in serial(0, n, 1):
+                r[i, j] = a[i, j] * exp(row[j])          r[i, j] = a[i, j] * h0[j]
 
     A value that varies along no loop goes to a single element of scratch. With `strips`, which takes a nest of
     independent iterations apart, scratch is of constant extent: the loop that a value varies along is cut into
