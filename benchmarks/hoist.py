@@ -121,7 +121,9 @@ def loops(folder: Path) -> dict[str, tuple[Any, Any]]:
     return {w: (getattr(loaded, f"naive{n}"), getattr(loaded, f"hoisted{n}")) for n, w in enumerate(WORKS)}
 
 
-def measure(name: str, shape: tuple[int, int], rounds: int, found: dict[str, tuple[Any, Any]]) -> tuple[float, float, str]:
+def measure(
+    name: str, shape: tuple[int, int], rounds: int, found: dict[str, tuple[Any, Any]]
+) -> tuple[float, float, str]:
     """The time beside the loops hoisted by hand, or NumPy's where there are none, by medians and by lower quarters;
     and a table."""
     work = WORKS[name]
@@ -157,7 +159,9 @@ def measure(name: str, shape: tuple[int, int], rounds: int, found: dict[str, tup
     ratio = timings["arrayexpr"].median / timings[against].median
     text = " x ".join(map(str, (k, m, n) if "k" in work.result else (m, n)))
     low = timings["arrayexpr"].low / timings[against].low
-    verdict = f"{ratio:.2f} ({low:.2f} by lower quarters) of {against}, bar {BAR}: {'held' if ratio <= BAR else 'MISSED'}"
+    verdict = (
+        f"{ratio:.2f} ({low:.2f} by lower quarters) of {against}, bar {BAR}: {'held' if ratio <= BAR else 'MISSED'}"
+    )
     return ratio, low, f"{name}, {text}\n{table(timings, 'arrayexpr')}\n  {verdict}"
 
 

@@ -2,18 +2,24 @@ from cpython.object cimport PyObject
 from numpy cimport npy_intp
 
 from .abi cimport AXES, MAX_AXES, SPARE, Array, kernel_function, scratch_function
+from .block cimport Tape
 from .sweep cimport Nest
 
 cdef class Code:
-    cdef kernel_function function
-    cdef scratch_function scratch   # NULL where it wants none
+    cdef kernel_function function   # of compiled C, set once; until then the tape runs
+    cdef scratch_function scratch   # of compiled C; NULL where it wants none
+    cdef readonly Tape tape         # None where there is none
     cdef readonly int tile          # the side of its tiles, 0 where it has none
     cdef readonly int rank          # of the loop nest
     cdef readonly bint tiled
-    cdef readonly double work       # nanoseconds of arithmetic for an element, at the most
+    cdef public double element_ns   # of arithmetic for an element, at the most
     cdef readonly object library    # keeps the code loaded
     cdef readonly object program    # scheduled
-    cdef readonly str source
+    cdef public object request      # asks for compiled code, once the tape has worked for it; None: there is none to ask
+    cdef readonly double worked     # ns, roughly, that the tape has run for
+    cdef double pace                # of them an element takes
+    cdef object emit
+    cdef int work(self, npy_intp elements) except -1
 
 cdef class Problem:
     cdef int count                  # streams: the inputs, then the outputs

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The call path: from arrays to the compiled kernel for their layouts.
+"""The call path: from arrays to the code for their layouts.
 
 A call first looks among the layouts seen last (`Entry`, compared number by number). Else the layouts
 are canonicalised (`Problem`): axes of length 1 dropped, falling axes flipped, axes ordered by the bytes
@@ -78,23 +78,73 @@ cdef npy_intp REPEATS = 8, FEW_REPEATS = 3, SMALL = 4096
 cdef int MAX_ENTRIES = 8
 
 
-cdef class Code:
-    """One compiled specialisation."""
+cdef extern from *:
+    """
+    #if defined __GNUC__
+    #define ARRAYEXPR_GET(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+    #define ARRAYEXPR_SET(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
+    #else
+    #define ARRAYEXPR_GET(place) (place)
+    #define ARRAYEXPR_SET(place, value) ((place) = (value))
+    #endif
+    """
+    kernel_function get_function "ARRAYEXPR_GET" (kernel_function) noexcept nogil
+    void set_function "ARRAYEXPR_SET" (kernel_function, kernel_function) noexcept nogil
 
-    def __init__(self, address, int rank, bint tiled, library, program, str source, *, scratch=0, int tile=64,
-                 double work=INFINITY):
-        self.function = <kernel_function><uintptr_t>address
-        self.scratch = <scratch_function><uintptr_t>scratch
+# What the block engine works before compiled code is asked for. A compiler takes some 100 ms of a core: a kernel that
+# is called once, or a few times on little, does not pay for it.
+cdef double PATIENCE_NS = 2e6
+CALL_NS = 300
+
+
+cdef class Code:
+    """One specialisation: a tape that runs at once, compiled code, or both, and then it is the compiled code that runs.
+
+    `emit(program)` gives the source; `cost` is what an element takes, in operations.
+    """
+
+    def __init__(self, int rank, bint tiled, program, emit, Tape tape=None, double cost=1, *, int tile=64):
+        self.function = NULL
+        self.scratch = NULL
+        self.tape = tape
         self.tile = tile if tiled else 0
         self.rank = rank
         self.tiled = tiled
-        self.work = work
-        self.library = library
+        self.element_ns = INFINITY
         self.program = program
-        self.source = source
+        self.emit = emit
+        # An addition takes some 0.3 ns of data in the first cache, and no less than that is the memory's.
+        self.pace = 0.3 * cost + 0.5
+
+    def adopt(self, address, library, scratch=0):
+        """Have every call from now on run compiled code; those that run go on with what they began with."""
+        self.library = library
+        self.request = None
+        self.scratch = <scratch_function><uintptr_t>scratch
+        # Last: who sees it has the rest.
+        set_function(self.function, <kernel_function><uintptr_t>address)
+
+    @property
+    def compiled(self):
+        """Whether calls run compiled code."""
+        return get_function(self.function) != NULL
+
+    @property
+    def source(self):
+        """The C of it."""
+        return self.emit(self.program)
 
     def __repr__(self):
         return f"<Code of rank {self.rank}{', tiled' if self.tiled else ''}>"
+
+    cdef int work(self, npy_intp elements) except -1:
+        """Take down a call of the tape, before it; asks for compiled code where there have been enough."""
+        # The thread that compiles may take it away meanwhile.
+        request = self.request
+        if self.worked >= PATIENCE_NS and request is not None:
+            request()
+        self.worked += CALL_NS + elements * self.pace
+        return 0
 
 
 cdef inline npy_intp _abs(npy_intp x) noexcept nogil:
@@ -432,8 +482,13 @@ cdef class Region:
     cdef Nest _nest(self, Code code, Problem problem) noexcept:
         """What the walk needs to know; the streams' data are left to set."""
         cdef Nest nest
-        nest.function = code.function
-        nest.scratch = code.scratch
+        nest.function = get_function(code.function)
+        nest.scratch = NULL
+        nest.tape = NULL
+        if nest.function != NULL:
+            nest.scratch = code.scratch
+        else:
+            nest.tape, nest.run = code.tape.tape, code.tape.run
         nest.inner = code.rank
         nest.tile = code.tile
         nest.rank = problem.rank
@@ -447,6 +502,8 @@ cdef class Region:
     cdef int run(self, Code code, Problem problem, char **data) except -1:
         """Call the code on all of the problem, in threads where that pays."""
         cdef int status
+        if code.request is not None:
+            code.work(problem.elements)
         cdef Nest nest = self._nest(code, problem)
         nest.data = data
         cdef int threads = 1
@@ -476,7 +533,7 @@ cdef class Region:
             if problem.high[s] - problem.low[s] > self.itemsize[s]:
                 bytes += self.itemsize[s]
         # What is hoisted is no work of an element.
-        each = max(min(self.work, code.work), 0.008 * bytes)
+        each = max(min(self.work, code.element_ns), 0.008 * bytes)
         return threads if problem.elements * each >= SERIAL_NS else 1
 
     def _fail(self, int status):
@@ -946,6 +1003,16 @@ cdef class Kernel:
         """Keep an entry for repeat calls; the one unused longest goes."""
         if entry.code is not None:
             self.entries = [entry, *self.entries[:MAX_ENTRIES - 1]]
+
+    def wait(self):
+        """Have compiled code for all that the kernel has been called with so far, before this returns.
+
+        Returns whether there is: not so without a compiler, or where it failed.
+        """
+        from .handover import wait
+
+        found = [self.compiled] if hasattr(self, "compiled") else list(self.traced.compiled.values())
+        return wait([code for compiled in found for code in compiled.codes()])
 
     def __repr__(self):
         return f"<arrayexpr kernel {self.__name__}>"

@@ -16,7 +16,6 @@ from ..nodes import (
     Node,
     Operand,
     Reduce,
-    Scratch,
     Slice,
     Store,
     View,
@@ -29,12 +28,11 @@ from ..passes.hoist import hoist
 from ..passes.lower import lower
 from ..passes.nests import enclosed, values_under
 from ..passes.strip import strip
-from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
-from .compiler import CompileFailed, load, symbol, warn_interpreted
 from .dispatch import Code
+from .handover import Mode, make
 
 #: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
 #: operations, takes 0.48 where functions are inline vectors. Of the C library's functions one element takes more.
@@ -88,8 +86,13 @@ def stream_program(
         target=target,
     )
     any_strides = all(code in (2, 10) for code in key[2 : 2 + count])
+    if any(isinstance(node, Reduce) for node in program.nodes()):
+        # The first result of a kernel without reductions does not pay for the import.
+        from ..passes.sweep import sweep
+
+        program = sweep(program, together=True)
     # Tiles want a perfect nest: what is hoisted stands before it.
-    scheduled = hoist(lower(sweep(program, together=True)), strips=not tiled)
+    scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
         # The signature says that these conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=(rank - 2, rank - 1))
@@ -124,21 +127,16 @@ def builder(
     varies: Sequence[tuple[bool, bool]],
     target: Target,
     emit: Callable[[Program], str],
+    mode: Mode = Mode(),
 ) -> Callable[[bytes], Code | None]:
-    """The function that a `Region` asks for the code of a signature; it answers None where nothing compiles."""
+    """The function that a `Region` asks for the code of a signature; None where only the interpreter runs it."""
 
     def build(key: bytes) -> Code | None:
         program = stream_program(values, streams, outputs, varies, key, target)
-        source = emit(program)
-        try:
-            address, library = load(source, program.name)
-        except CompileFailed as error:
-            warn_interpreted(error)
-            return None
-        wants = any(isinstance(s, Scratch) and s.extents for s in program.statements)
-        scratch = symbol(library, f"{program.name}_scratch") if wants else 0
-        work = NS * _operations(program)
-        return Code(address, key[0], bool(key[1]), library, program, source, scratch=scratch, work=work)
+        code = make(program, key[0], bool(key[1]), emit, mode)
+        if code is not None:
+            code.element_ns = NS * _operations(program)
+        return code
 
     return build
 

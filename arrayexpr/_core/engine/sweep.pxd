@@ -1,10 +1,13 @@
 from numpy cimport npy_intp
 
 from .abi cimport kernel_function, scratch_function
+from .block cimport tape_function
 
 # A nest to walk: what `Problem` and `Code` say, and where the streams start.
 cdef struct Nest:
-    kernel_function function
+    kernel_function function        # compiled; NULL: the block engine runs the tape
+    tape_function run
+    const void *tape
     scratch_function scratch        # NULL where it wants none
     int inner                       # axes that the function walks
     int rank                        # axes of the problem

@@ -132,6 +132,8 @@ class _Hoisting:
         self.stored = {s.operand for s in enclosed(loop.body) if isinstance(s, Store | Scratch)}
         self.varies: dict[Node, frozenset[Index] | None] = {}
         self.values: dict[Node, _Value] = {}
+        #: What the indices of a value run over, where it is used; those used over other ranges are refused.
+        self.ranges: dict[Node, dict[Index, Node | None]] = {}
         self.refused: set[Node] = set()
         self.remarks: list[str] = []
 
@@ -149,7 +151,7 @@ class _Hoisting:
         for store, around in _stores(self.loop):
             self._find(store, around)
         for node in self.refused:
-            del self.values[node]
+            self.values.pop(node, None)
         order = list(self.loops)
         kept = self._placed(order) if self.strips else {v.node: v for v in self.values.values() if len(v.along) < 2}
         self.values = kept
@@ -194,21 +196,21 @@ class _Hoisting:
                 users.setdefault(child, []).append(node)
         for node in order:
             along = self.varies[node]
-            if along is None or not along < full or node not in costly:
+            if along is None or node not in costly:
                 continue
-            if all(user is not None and self.varies[user] == along for user in users[node]):
-                continue
-            indices = tuple(loop.index for loop in axes if loop.index in along)
-            found = [_range(loop, around) for loop in axes if loop.index in along]
-            ranges = tuple(stop for stop in found if stop is not None)
-            if node in self.values and self.values[node].ranges != ranges:
+            found = {loop.index: _range(loop, around) for loop in axes if loop.index in along}
+            if self.ranges.setdefault(node, found) != found:
                 # Loops of one index over other lengths.
                 self.refused.add(node)
-            if node in self.values or effects(node) != PURE or len(ranges) < len(found):
+            if not along < full or node in self.values or effects(node) != PURE or None in found.values():
+                continue
+            if all(user is not None and self.varies[user] == along for user in users[node]):
                 continue
             times = self._times([loop for loop in axes if loop.index not in along])
             if work[node] * (1 - 1 / times) <= LOAD + STORE / times:
                 continue
+            indices = tuple(found)
+            ranges = tuple(stop for stop in found.values() if stop is not None)
             name = untaken(f"h{len(self.values)}", self.taken)
             self.taken.add(name)
             element = node.type.element
