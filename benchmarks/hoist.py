@@ -139,7 +139,7 @@ def measure(
     out = np.empty(tuple(lengths[a] for a in work.result))
     expected = work.function(*arrays)
     symbols = [arrayexpr.array(operand, "float64", len(axes)) for operand, axes in work.operands.items()]
-    kernel = arrayexpr.compile(arrayexpr.program(work.function(*symbols)))
+    kernel = arrayexpr.compile(arrayexpr.program(work.function(*symbols)), wait=True)
     calls: dict[str, Callable[[], object]] = {
         "arrayexpr": lambda: kernel(*arrays, out=out),
         "NumPy": lambda: work.function(*arrays, out=out),

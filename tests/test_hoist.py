@@ -163,6 +163,17 @@ EXPRESSIONS = {
 }
 
 
+def test_both_engines_give_the_same_bits() -> None:
+    rng = np.random.default_rng(0)
+    a, x, y = (arrayexpr.array(name, "float64", 2) for name in "axy")
+    s = arrayexpr.array("s", "float64", 0)
+    program = arrayexpr.program(a * np.exp(x) / np.cos(y) * np.sin(s), np.sum(a * np.exp(x) + np.sin(y), axis=1))
+    for m, n in SHAPES:
+        arrays = [rng.uniform(0.1, 2, shape) for shape in ((m, n), (1, n), (m, 1), ())]
+        found = [arrayexpr.compile(program, engine=engine)(*arrays) for engine in ("block", "c")]
+        assert same(found[0][0], found[1][0]) and same(found[0][1], found[1][1])
+
+
 @pytest.mark.parametrize("name", EXPRESSIONS)
 def test_kernels(name: str) -> None:
     function = EXPRESSIONS[name]
