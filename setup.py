@@ -22,6 +22,7 @@ MODULES = [
     "_core/passes/sweep.py",
     "_core/passes/order_axes.py",
     "_core/passes/collapse.py",
+    "_core/passes/hoist.py",
     "_core/passes/block.py",
     "_core/passes/pack.py",
     "_core/passes/strip.py",

@@ -294,8 +294,11 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     """NAME_scratch: the bytes of scratch that a call needs."""
     sizes = []
     declared: set[str] = set()
-    for statement in enclosed(program.statements):
-        if isinstance(statement, Scratch) and statement.operand not in writer.automatic:
+    wanted = [s for s in enclosed(program.statements) if isinstance(s, Scratch) and s.operand not in writer.automatic]
+    if wanted:
+        # One that has given no names to bounds, which are the kernel's own.
+        writer = Writer(program, C, reserved=(program.name, f"{program.name}_scratch"))
+        for statement in wanted:
             extents = [writer.integer(e, 10) for e in statement.extents]
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")

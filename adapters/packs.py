@@ -33,8 +33,10 @@ class Packs:
         copied = {pack.target for pack in packs}
         left: dict[Operand, tuple[Node, ...]] = {}
         for access in nest.accesses:
-            if isinstance(access, Load) and access.operand not in copied and any(
-                n in starts for n in postorder(access.subscripts)
+            if (
+                isinstance(access, Load)
+                and access.operand not in copied
+                and any(n in starts for n in postorder(access.subscripts))
             ):
                 left.setdefault(access.operand, tuple(substitute(access.subscripts, starts.get)))
         for pack in packs:

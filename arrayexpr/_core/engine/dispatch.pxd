@@ -12,6 +12,7 @@ cdef class Code:
     cdef readonly int tile          # the side of its tiles, 0 where it has none
     cdef readonly int rank          # of the loop nest
     cdef readonly int tiled         # axes of a tile, or 0
+    cdef public double element_ns   # of arithmetic for an element, at the most
     cdef readonly object library    # keeps the code loaded
     cdef readonly object program    # scheduled
     cdef public object request      # asks for compiled code, once the tape has worked for it; None: there is none to ask
@@ -43,7 +44,7 @@ cdef class Problem:
     cdef int _near_axis(self, int s) noexcept
     cdef int _move_axis(self, int start, int stop, npy_intp *values) noexcept
     cdef bint _packed(self, int s) noexcept
-    cdef bytes key(self, const int *itemsize)
+    cdef bytes key(self, const int *itemsize, const char *hoisted)
 
 cdef class Region:
     cdef readonly int count
@@ -52,6 +53,7 @@ cdef class Region:
     cdef readonly dict codes
     cdef readonly object expression
     cdef int *itemsize
+    cdef bytes hoisted              # per input: whether something costly is computed from it and not from all of them
     cdef npy_intp tile_bytes
     cdef int threads                # 0 for the process's setting
     cdef double work                # nanoseconds of arithmetic for an element
@@ -61,7 +63,7 @@ cdef class Region:
     cdef Code decide_problem(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
     cdef Nest _nest(self, Code code, Problem problem) noexcept
-    cdef int _threads(self, Problem problem) noexcept
+    cdef int _threads(self, Code code, Problem problem) noexcept
 
 # One argument: where its data are, and room for them where it is a Python number.
 cdef struct Argument:

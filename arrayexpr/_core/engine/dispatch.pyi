@@ -19,6 +19,7 @@ class Code:
     request: Any
     worked: float
     tile: int
+    element_ns: float
     def __init__(
         self,
         rank: int,
@@ -54,6 +55,7 @@ class Region:
         raises: str = "",
         outputs: int = 1,
         reduced: tuple[int, ...] = (),
+        hoisted: bytes = b"",
     ) -> None: ...
     def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
     def execute(

@@ -12,6 +12,7 @@ cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
+from libc.math cimport INFINITY
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
@@ -72,6 +73,10 @@ cdef npy_intp KEEP_GIL = 2048
 # Below so many nanoseconds of estimated work a call stays in its thread: see `_threads`.
 cdef double SERIAL_NS = 50000
 
+# What is broadcast along an axis is hoisted where the axis has so many elements, of a problem of so many: over memory
+# of 2 rows of 2,000,000, a * exp(row) took 1.33 times as long hoisted, 0.93 of 8 rows; of 3 of 200, 0.72.
+cdef npy_intp REPEATS = 8, FEW_REPEATS = 3, SMALL = 4096
+
 # Layouts remembered number by number, for repeat calls.
 cdef int MAX_ENTRIES = 8
 
@@ -108,6 +113,7 @@ cdef class Code:
         self.tile = tile if tiled else 0
         self.rank = rank
         self.tiled = tiled
+        self.element_ns = INFINITY
         self.program = program
         self.emit = emit
         # An addition takes some 0.3 ns of data in the first cache, and no less than that is the memory's.
@@ -373,24 +379,31 @@ cdef class Problem:
                     self.strides[s * AXES + k + 1], self.strides[s * AXES + k])
         return 0
 
-    cdef bytes key(self, const int *itemsize):
+    cdef bytes key(self, const int *itemsize, const char *hoisted):
         """The signature: rank of the nest, how many axes are tiled, a code for each stream; last, a bit per reduced axis.
 
         A code tells of the innermost axis: 0 contiguous, 1 broadcast, 2 strided, 3 contiguous backwards; 4 is for a
-        stream that is packed tile by tile, whatever its strides.
+        stream that is packed tile by tile, whatever its strides. Of a stream with something to hoist, and where
+        elements may come in any order, it has a bit beyond those for each axis of the nest that the stream is
+        broadcast along, unless the axis is short.
         """
         cdef int s, axis
         cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count + self.reduces)
         cdef char *text = PyBytes_AS_STRING(result)
-        cdef npy_intp step
+        cdef npy_intp step, least = FEW_REPEATS if self.elements <= SMALL else REPEATS
         cdef char code
         text[0] = max(1, min(self.rank, NEST))
         text[1] = self.tile
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
-            text[2 + s] = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
+            code = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
             if self.tile and s < self.count - self.outputs and self._packed(s):
-                text[2 + s] = 4
+                code = 4
+            if not self.direction and s < self.count - self.outputs and hoisted[s]:
+                for axis in range(AXES - text[0], AXES):
+                    if self.strides[s * AXES + axis] == 0 and self.shape[axis] >= least:
+                        code |= <char>(1 << (4 + AXES - 1 - axis))
+            text[2 + s] = code
         if self.reduces:
             code = 0
             for axis in range(AXES - NEST, AXES):
@@ -410,10 +423,11 @@ cdef class Region:
     """
 
     def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, double work=0,
-                 str raises="", int outputs=1, tuple reduced=()):
+                 str raises="", int outputs=1, tuple reduced=(), bytes hoisted=b""):
         self.count = len(itemsizes)
         self.outputs = outputs
         self.reduced = reduced
+        self.hoisted = hoisted or bytes(self.count)
         self.expression = expression
         self.codes = {}
         self.build = build
@@ -460,7 +474,7 @@ cdef class Region:
                 return None
         if not problem.fits_nest():
             return None
-        cdef bytes key = problem.key(self.itemsize)
+        cdef bytes key = problem.key(self.itemsize, self.hoisted)
         code = self.codes.get(key)
         if code is not None:
             return <Code>code
@@ -558,14 +572,14 @@ cdef class Region:
             status = sweep(&nest, 1)
         else:
             if not problem.direction:
-                threads = self._threads(problem)
+                threads = self._threads(code, problem)
             with nogil:
                 status = sweep(&nest, threads)
         if status:
             self._fail(status)
         return 0
 
-    cdef int _threads(self, Problem problem) noexcept:
+    cdef int _threads(self, Code code, Problem problem) noexcept:
         """How many threads a call is worth.
 
         Waking one costs 2 us and at times 25, so that half of 50 us is the least that pays. Arithmetic and
@@ -579,7 +593,8 @@ cdef class Region:
         for s in range(self.count):
             if problem.high[s] - problem.low[s] > self.itemsize[s]:
                 bytes += self.itemsize[s]
-        each = max(self.work, 0.008 * bytes)
+        # What is hoisted is no work of an element.
+        each = max(min(self.work, code.element_ns), 0.008 * bytes)
         return threads if problem.elements * each >= SERIAL_NS else 1
 
     def _fail(self, int status):

@@ -120,7 +120,7 @@ class Handover:
 
     def adopt(self, address: int, library: ctypes.CDLL) -> None:
         program = self.code.program
-        wants = any(isinstance(statement, Scratch) for statement in program.statements)
+        wants = any(isinstance(s, Scratch) and s.extents for s in program.statements)
         self.code.adopt(address, library, compiler.symbol(library, f"{program.name}_scratch") if wants else 0)
 
     def compile(self, background: bool = False) -> None:

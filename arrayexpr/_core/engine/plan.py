@@ -24,17 +24,15 @@ from ..nodes import (
     postorder,
     substitute,
 )
+from ..passes.hoist import broadcast_matters
 from ..program import Program
 from .dispatch import Code, Region
 from .handover import Mode
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
-from .specialise import builder
+from .specialise import NS, builder
 
 #: What the steps know to run.
 _KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Assign, Call, Extent)
-#: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
-#: operations, takes 0.48 where functions are inline vectors. Of the C library's functions one element takes more.
-_NS = 0.012
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +250,7 @@ class _Cutter:
             at = tuple(range(rank)) if s.target.type.rank == rank else reading.kept
             targets.append(source_of(placed(s.target, at, rank)))
         outputs = [Operand(t.slot, s.target.type.element) for t, s in zip(targets, statements, strict=True)]
+        spread = [s for s, v in zip(inputs, varies, strict=True) if any(v)]
         applied = [n for n in postorder(values) if isinstance(n, Apply)]
         region = Region(
             tuple(values),
@@ -261,10 +260,11 @@ class _Cutter:
             ),
             tile_bytes=self.target.l1,
             threads=self.threads,
-            work=_NS * total_operations(values),
+            work=NS * total_operations(values),
             raises=next((n.op.raises for n in applied if n.op.may_raise), ""),
             outputs=len(outputs),
             reduced=reduced,
+            hoisted=bytes(broadcast_matters(values, inputs, spread)),
         )
         self.plan.steps.append(
             RegionStep(region, tuple(sources[node] for node in ordered), tuple(targets), tuple(statements), kept, rank)

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
+from ..infer import cost
+from ..nodes import (
+    Apply,
+    Assign,
+    Cast,
+    Guard,
+    Loop,
+    Node,
+    Operand,
+    Reduce,
+    Slice,
+    Store,
+    View,
+    postorder,
+    rebuild,
+    transform,
+)
 from ..passes.block import block
+from ..passes.hoist import hoist
 from ..passes.lower import lower
+from ..passes.nests import enclosed, values_under
 from ..passes.pack import pack
 from ..passes.strip import strip
 from ..passes.vectorize import vectorize
@@ -16,10 +35,16 @@ from ..types import BROADCAST, FALLING, STRIDED, UNIT
 from .dispatch import Code
 from .handover import Mode, make
 
+#: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
+#: operations, takes 0.48 where functions are inline vectors. Of the C library's functions one element takes more.
+NS = 0.012
+
 #: What a stream's code in a key says of it along the innermost axis.
 _CLASSES = (UNIT, BROADCAST, STRIDED, FALLING, STRIDED)
 #: The code of a stream whose tiles are packed: nothing more need be known of it.
 _PACKED = 4
+#: The bits of a code beyond which are those of the axes that the stream is broadcast along.
+_CLASS = 15
 
 
 def stream_program(
@@ -35,7 +60,8 @@ def stream_program(
     `values` are over the scalar operands `streams`, one for each of `outputs`. `varies` says of streams and
     outputs whether they have more than one element along the axes that are kept, and along those that are
     reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, how many of
-    the last axes are tiled, a code per stream, a bit for each of the nest's axes that is reduced.
+    the last axes are tiled, a code per stream, a bit for each of the nest's axes that is reduced. The low four bits
+    of a code are the stream's class, the others say which axes it is broadcast along.
     """
     rank, tiled = key[0], key[1]
     count = len(streams) + len(outputs)
@@ -43,9 +69,9 @@ def stream_program(
     reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
     new: dict[Node, Node] = {}
     for place, (stream, code) in enumerate(zip([*streams, *outputs], key[2:], strict=False)):
-        layout = [STRIDED] * (rank - 1) + [_CLASSES[code]]
+        layout = [STRIDED] * (rank - 1) + [_CLASSES[code & _CLASS]]
         for axis in range(rank):
-            if not varies[place][axis in reduced]:
+            if not varies[place][axis in reduced] or code >> (4 + rank - 1 - axis) & 1:
                 layout[axis] = BROADCAST
         # A stream that walks in no known way has nothing but its rank.
         new[stream] = Operand(stream.name, stream.type.element.array(rank, tuple(layout)))
@@ -64,14 +90,15 @@ def stream_program(
         [_operand(new[o]) for o in outputs],
         target=target,
     )
-    any_strides = all(_CLASSES[code] == STRIDED for code in key[2 : 2 + count])
-    packed = {stream.name for stream, code in zip(streams, key[2:], strict=False) if code == _PACKED}
+    any_strides = all(_CLASSES[code & _CLASS] == STRIDED for code in key[2 : 2 + count])
+    packed = {stream.name for stream, code in zip(streams, key[2:], strict=False) if code & _CLASS == _PACKED}
     if any(isinstance(node, Reduce) for node in program.nodes()):
         # The first result of a kernel without reductions does not pay for the import.
         from ..passes.sweep import sweep
 
         program = sweep(program, together=True)
-    scheduled = lower(program, together=len(outputs) > 1)
+    # Tiles want a perfect nest: what is hoisted stands before it.
+    scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
         # The signature says which conflict, whatever their classes here tell.
         scheduled = pack(block(scheduled, axes=range(rank - tiled, rank)), operands=packed)
@@ -112,9 +139,31 @@ def builder(
 
     def build(key: bytes) -> Code | None:
         program = stream_program(values, streams, outputs, varies, key, target)
-        return make(program, key[0], key[1], emit, mode)
+        code = make(program, key[0], key[1], emit, mode)
+        if code is not None:
+            code.element_ns = NS * _operations(program)
+        return code
 
     return build
+
+
+def _operations(program: Program) -> float:
+    """Operations for each element: those within all of the nest's loops."""
+    starts = {loop.start for loop in enclosed(program.statements) if isinstance(loop, Loop)}
+    within: dict[frozenset[Node], dict[Node, None]] = {}
+    stack: list[tuple[Node, frozenset[Node]]] = [(statement, frozenset()) for statement in program.statements]
+    while stack:
+        statement, around = stack.pop()
+        if isinstance(statement, Loop):
+            # A loop over blocks or strips is no axis of its own.
+            inner = around if statement.index in starts else around | {statement.index}
+            stack.extend((each, inner) for each in statement.body)
+        elif isinstance(statement, Guard):
+            stack.extend((each, around) for each in (*statement.then, *statement.otherwise))
+        elif isinstance(statement, Store):
+            within.setdefault(around, {}).update(dict.fromkeys(values_under((statement.value,))))
+    found = within[max(within, key=len)] if within else ()
+    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast))
 
 
 def _operand(node: Node) -> Operand:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..affine import coefficients, depends, injective
@@ -224,6 +224,25 @@ def unit_condition(accesses: Sequence[Load | Store], index: Index, program: Prog
     for test in tests:
         condition = test if condition is None else Apply(_AND, (condition, test))
     return condition
+
+
+def parts(node: Node) -> tuple[Node, ...]:
+    """The values that a value is computed from."""
+    return node.args if isinstance(node, Apply | Cast) else ()
+
+
+def values_under(roots: Iterable[Node]) -> list[Node]:
+    """Every value under roots once, parts before what is made of them; what stands in subscripts is none."""
+    order: dict[Node, None] = {}
+    stack = list(roots)[::-1]
+    while stack:
+        node = stack[-1]
+        wanted = [part for part in parts(node) if part not in order]
+        if wanted and node not in order:
+            stack.extend(reversed(wanted))
+        else:
+            order[stack.pop()] = None
+    return list(order)
 
 
 def is_constant(scratch: Scratch) -> bool:

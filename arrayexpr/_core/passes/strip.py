@@ -29,7 +29,7 @@ from ..ops import operator
 from ..program import Program
 from ..types import INT64, ArrayType, element
 from ..vector_math import function_of, is_vector_math
-from .nests import enclosed, extents_known, movement, refusal, untaken
+from .nests import enclosed, extents_known, movement, parts, refusal, untaken, values_under
 
 _ADD = operator("add")
 _SUBTRACT = operator("subtract")
@@ -235,25 +235,6 @@ def _accumulates(store: Store) -> bool:
     return value.args[0] is own and own not in postorder((value.args[1],))
 
 
-def _parts(node: Node) -> tuple[Node, ...]:
-    """The values that a value is computed from."""
-    return node.args if isinstance(node, Apply | Cast) else ()
-
-
-def _values(roots: Iterable[Node]) -> list[Node]:
-    """Every value under roots once, parts before what is made of them; what stands in subscripts is none."""
-    order: dict[Node, None] = {}
-    stack = list(roots)[::-1]
-    while stack:
-        node = stack[-1]
-        wanted = [part for part in _parts(node) if part not in order]
-        if wanted and node not in order:
-            stack.extend(reversed(wanted))
-        else:
-            order[stack.pop()] = None
-    return list(order)
-
-
 class _Stages:
     """Stores of one loop whose values are computed together, divided into the loops over a strip.
 
@@ -267,7 +248,7 @@ class _Stages:
         self.stores = stores
         self.reduces = strips.loop.role == "reduce"
         self.roots = [store.value.args[1] if self.reduces else store.value for store in stores]
-        self.order = _values(self.roots)
+        self.order = values_under(self.roots)
         self.varying = self._varying()
         functions = {n for n in self.order if strips.vector_math and is_vector_math(n)}
         self.function = functions & self.varying
@@ -292,7 +273,7 @@ class _Stages:
                     found.add(node)
                 elif any(depends(s, index) for s in node.subscripts) and self._movement(node) != 0:
                     found.add(node)
-            elif node is index or any(part in found for part in _parts(node)):
+            elif node is index or any(part in found for part in parts(node)):
                 found.add(node)
         return found
 
@@ -310,7 +291,7 @@ class _Stages:
                 for depth in range(1, len(mine) + 1):
                     cost[mine[:depth]] = cost.get(mine[:depth], 0.0) + float(node.op.cost)
             choice = isinstance(node, Apply) and node.op is _WHERE and node.args[0] in self.varying
-            for place, part in enumerate(_parts(node)):
+            for place, part in enumerate(parts(node)):
                 inner = (*mine, (node, place)) if choice and place in _BRANCHES else mine
                 uses.setdefault(part, []).append(inner)
         lazy = {branch for branch, total in cost.items() if total >= COSTLY}
@@ -365,7 +346,7 @@ class _Stages:
         for node in self.order:
             mine = self.region[node]
             level = 0
-            for place, part in enumerate(_parts(node)):
+            for place, part in enumerate(parts(node)):
                 branch = self._branch(node, place) if isinstance(node, Apply) else None
                 if branch is not None:
                     mask = node.args[0]
@@ -390,17 +371,17 @@ class _Stages:
         price: dict[Node, float] = {}
         for node in self.order:
             own = float(node.op.cost) if isinstance(node, Apply) else 0.0
-            price[node] = 0.0 if node in keep else own + sum(price[part] for part in _parts(node))
+            price[node] = 0.0 if node in keep else own + sum(price[part] for part in parts(node))
         for node in reversed(self.order):
             within = loops.get(node, set())
             if node in keep and node not in self.function:
                 within = {(self.region[node], self.level[node])}
             elif node in self.function:
                 continue
-            elif len(within) > 1 and price[node] > CHEAP and node in self.varying and _parts(node):
+            elif len(within) > 1 and price[node] > CHEAP and node in self.varying and parts(node):
                 yield node
                 within = {(self.region[node], self.level[node])}
-            for part in _parts(node):
+            for part in parts(node):
                 loops.setdefault(part, set()).update(within)
 
     # -- the loops --
