@@ -181,6 +181,8 @@ class Writer:
         for statement in statements:
             self.statement(statement)
         self._drop_unused()
+        # What is written of lengths elsewhere cannot read the locals of these lines.
+        self._scopes = [_Scope()]
         return self.lines
 
     def _drop_unused(self) -> None:

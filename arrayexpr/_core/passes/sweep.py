@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..affine import integer, least, minus, plus
+from ..errors import UnsupportedError
 from ..nodes import (
     Apply,
     Assign,
@@ -27,8 +28,9 @@ from ..ops import Operator, operator
 from ..primitives import fold, identity
 from ..program import Program
 from ..types import ElementType
-from .elements import ELEMENTWISE, base_of, element, extents_of, subscripts_of
+from .elements import ELEMENTWISE, base_of, element, extents_of, reads_otherwise, subscripts_of
 from .nests import byte_strides, untaken
+from .requirements import requirements
 
 #: Elements of a strip of accumulators: what a sweep down the columns keeps in the first cache.
 STRIP = 512
@@ -36,7 +38,9 @@ STRIP = 512
 #: about as much as four additions.
 COSTLY = 4.0
 
-_EQUAL, _WHERE = operator("equal"), operator("where")
+_EQUAL, _LESS, _WHERE = operator("equal"), operator("less"), operator("where")
+#: Of no elements these have no value.
+_EXTREMES = ("minimum", "maximum", "fmin", "fmax")
 
 
 def sweep(program: Program, *, together: bool = False) -> Program:
@@ -51,31 +55,106 @@ def sweep(program: Program, *, together: bool = False) -> Program:
                r[i0] = s[()]
 
     Where the last axis is kept, the accumulators are a strip along it, and rows are added to the strip.
-    All reductions of a statement are over the same axes of values of one shape; other statements are left
-    as they are. `together` says that all statements are over one shape and that none reads what another
-    one assigns: they share their sweeps.
+    Reductions that cannot share the sweeps of their statement, such as those over other axes, are assigned to
+    scratch first, and so is a value that reads what is assigned through another view. Statements without
+    reductions, or with one that has no fold, are left as they are. `together` says that all statements are over
+    one shape and that none reads what another one assigns: they share their sweeps.
 
     Keeps: s == sum of what the loop adds, in any grouping.
-    Requires: operands overlap only where they are the same view; shapes fit.
+    Requires: operands overlap only where they are the same view; shapes fit: `Program.requires` says so in
+    numbers, but for statements that are swept together.
     """
     taken = {operand.name for operand in program.declared}
-    statements: list[Node] = []
     new: dict[Node, Node] = {}
-    groups: list[list[Assign]] = []
-    for statement in program.statements:
-        if together and groups and groups[0]:
-            groups[0].append(statement)
-        else:
-            groups.append([statement])
-    for group in groups:
-        axes = _axes(group)
+    if together:
+        axes = _axes(program.statements)
         if axes is None:
-            statements.extend(group)
+            return program
+        statements = _Sweeps(program, program.statements, axes, taken, together).statements()  # type: ignore[arg-type]
+        new.update(dict.fromkeys(program.statements, statements[-1]))
+        return program.rewritten(statements, new)
+    statements = []
+    requires = dict.fromkeys(program.requires)
+    for statement in program.statements:
+        if not isinstance(statement, Assign) or not _reduces(statement.value):
+            statements.append(statement)
             continue
-        nests = _Sweeps(program, group, axes, taken).statements()
-        statements.extend(nests)
-        new.update(dict.fromkeys(group, nests[-1]))
-    return program.rewritten(statements, new)
+        swept = _apart(program, statement, taken, requires)
+        new[statement] = swept[-1]
+        statements.extend(swept)
+    return program.rewritten(statements, new).replace(requires=tuple(requires))
+
+
+class _Apart(Exception):
+    """A statement has reductions that do not share its loops."""
+
+
+def _reduces(value: Node) -> bool:
+    """Whether a value has reductions, all of which have a fold."""
+    found = [node for node in postorder((value,)) if isinstance(node, Reduce)]
+    return bool(found) and all(node.axes and fold(node.op, node.type.element) is not None for node in found)
+
+
+def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[Node, None]) -> list[Node]:
+    """The sweeps of one statement; what does not share them is assigned to scratch before."""
+    if reads_otherwise(statement):
+        whole = _scratch_of(statement.target.type.element, extents_of(statement.target), taken)
+        first = _apart(program, Assign(whole.operand, statement.value), taken, requires)
+        return [whole, *first, Assign(statement.target, whole.operand)]
+    axes = _axes((statement,))
+    if axes is not None:
+        try:
+            sweeps = _Sweeps(program, (statement,), axes, set(taken), False)
+            made = sweeps.statements()
+        except (_Apart, UnsupportedError):
+            pass
+        else:
+            taken |= sweeps.taken
+            requires.update(dict.fromkeys(sweeps.requirements()))
+            return made
+    if isinstance(statement.value, Reduce) and not any(
+        isinstance(n, Reduce) for n in postorder((statement.value.arg,))
+    ):
+        return [statement]
+    nodes = postorder((statement.value,))
+    holding: set[Node] = set()
+    inner: dict[Node, Operand] = {}
+    before: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Reduce) and not any(child in holding for child in node.args):
+            scratch = _scratch_of(node.type.element, _lengths(node), taken)
+            before += [scratch, *_apart(program, Assign(scratch.operand, node), taken, requires)]
+            inner[node] = scratch.operand
+        if isinstance(node, Reduce) or any(child in holding for child in node.args):
+            holding.add(node)
+    value = substitute((statement.value,), inner.get)[0]
+    rest = Assign(statement.target, value)
+    return [*before, *(_apart(program, rest, taken, requires) if _reduces(value) else [rest])]
+
+
+def _scratch_of(t: ElementType, extents: tuple[Node, ...], taken: set[str]) -> Scratch:
+    name = untaken("t", taken)
+    taken.add(name)
+    return Scratch(Operand(name, t.array(len(extents), order="C") if extents else t), extents)
+
+
+def _lengths(node: Reduce) -> tuple[Node, ...]:
+    """The length of each axis of a reduction."""
+    axes = range(node.arg.type.rank)
+    if node.keepdims:
+        return tuple(integer(1) if k in node.axes else _longest(_extents(node.arg, k)) for k in axes)
+    return tuple(_longest(_extents(node.arg, k)) for k in axes if k not in node.axes)
+
+
+def _longest(extents: Sequence[Node]) -> Node:
+    """Of lengths that broadcast together, the one that is not stretched."""
+    result: Node | None = None
+    for extent in extents:
+        if result is None or result is integer(1):
+            result = extent
+        elif extent is not integer(1) and extent is not result:
+            result = Apply(_WHERE, (Apply(_EQUAL, (result, integer(1))), extent, result))
+    return result or integer(1)
 
 
 def _axes(group: Sequence[Node]) -> tuple[int, tuple[int, ...]] | None:
@@ -91,6 +170,9 @@ def _axes(group: Sequence[Node]) -> tuple[int, tuple[int, ...]] | None:
                 found.add((node.arg.type.rank, tuple(sorted(node.axes))))
             elif not isinstance(node, (*ELEMENTWISE, View)):
                 return None
+            elif isinstance(node, View) and not isinstance(base_of(node), Operand):
+                if node.subscripts is not None and any(isinstance(item, int) for item in node.subscripts):
+                    return None
     return found.pop() if len(found) == 1 else None
 
 
@@ -111,7 +193,12 @@ class _Sweeps:
     """The loops for statements whose reductions are all over `reduced` of `rank` axes."""
 
     def __init__(
-        self, program: Program, group: Sequence[Assign], axes: tuple[int, tuple[int, ...]], taken: set[str]
+        self,
+        program: Program,
+        group: Sequence[Assign],
+        axes: tuple[int, tuple[int, ...]],
+        taken: set[str],
+        together: bool,
     ) -> None:
         self.program = program
         self.group = group
@@ -119,6 +206,9 @@ class _Sweeps:
         self.kept = tuple(k for k in range(self.rank) if k not in self.reduced)
         self.taken = taken
         self.indices = tuple(Index(untaken(f"i{k}", taken)) for k in range(self.rank))
+        self.together = together
+        if not together and group[0].target.type.rank not in (self.rank, len(self.kept)):
+            raise _Apart
         self.extents = [self._extent(k) for k in range(self.rank)]
         order = self._order()
         inner = order[-1]
@@ -134,21 +224,33 @@ class _Sweeps:
         self.rows: list[Node] = []
 
     def _extent(self, axis: int) -> Node:
-        """The length of an axis: of the operands that are read along it, the one that is not stretched."""
-        known: dict[Node, None] = {}
-        for statement in self.group:
-            for node in postorder((statement.value,)):
-                if isinstance(node, Reduce):
-                    for extent in _extents(node.arg, axis):
-                        known[extent] = None
-        result: Node | None = None
-        for extent in known:
-            if result is None:
-                result = extent
-            elif extent is not integer(1):
-                alone = Apply(_EQUAL, (result, integer(1)))
-                result = extent if result is integer(1) else Apply(_WHERE, (alone, extent, result))
-        return result or integer(1)
+        """The length of an axis: what is assigned along it, or of what is reduced along it the one not stretched."""
+        if not self.together and axis not in self.reduced:
+            lengths = extents_of(self.group[0].target)
+            return lengths[axis if len(lengths) == self.rank else self.kept.index(axis)]
+        reduces = [n for s in self.group for n in postorder((s.value,)) if isinstance(n, Reduce)]
+        known = [_extents(node.arg, axis) for node in reduces]
+        if not self.together and not set.intersection(*map(set, known)):
+            raise _Apart
+        return _longest(list(dict.fromkeys(extent for extents in known for extent in extents)))
+
+    def requirements(self) -> list[Node]:
+        """That operands have the lengths that the loops run over; no extreme is taken of nothing."""
+
+        def swept(node: Reduce, wanted: tuple[Node, ...]) -> tuple[Node, ...]:
+            return tuple(self.extents)
+
+        (statement,) = self.group
+        found = dict.fromkeys(requirements(statement, swept))
+        for node in postorder((statement.value,)):
+            if isinstance(node, Reduce):
+                for axis in self.reduced:
+                    own = _longest(_extents(node.arg, axis))
+                    if own is not self.extents[axis]:
+                        found[Apply(_EQUAL, (own, self.extents[axis]))] = None
+                    if node.op.name in _EXTREMES:
+                        found[Apply(_LESS, (integer(0), self.extents[axis]))] = None
+        return list(found)
 
     def _order(self) -> list[int]:
         """The axes, outermost first: by the bytes that they move where layouts tell, else as they are."""
@@ -187,7 +289,8 @@ class _Sweeps:
         """The element of a reduction: a load of its accumulator, filled by a stage of its own or a shared one."""
         assert isinstance(node, Reduce)
         wanted = [at[k] for k in self.kept] if node.keepdims else list(at)
-        assert wanted == [self.indices[k] for k in self.kept], "kept axes are walked alike"
+        if wanted != [self.indices[k] for k in self.kept]:
+            raise _Apart
         if node not in self.places:
             value = element(node.arg, self.indices, None, self._reduction)
             waits = [s for s, place in self.places.values() if place in postorder((value,))]
@@ -337,7 +440,7 @@ class _Sweeps:
             lengths = extents_of(statement.target)
             # What only the kept axes decide is assigned along the others as far as the target goes.
             along = tuple(lengths[k] for k in self.inner) if full else ()
-            if full and self._varies(value):
+            if full and self.together and self._varies(value):
                 along = tuple(self.extents[k] for k in self.inner)
             store = Store(operand, subscripts_of(statement.target, at), value)
             stores.setdefault(along, []).append(store)
