@@ -32,7 +32,17 @@ from .verify import verify
 #: The passes on arrays as a whole, in order.
 ARRAY_PASSES: Final = ("inline", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
-SCHEDULE_PASSES: Final = ("sweep", "lower", "order_axes", "collapse", "block", "strip", "vectorize", "parallelize")
+SCHEDULE_PASSES: Final = (
+    "sweep",
+    "lower",
+    "versions",
+    "order_axes",
+    "collapse",
+    "block",
+    "strip",
+    "vectorize",
+    "parallelize",
+)
 
 Pass = Callable[..., Program]
 

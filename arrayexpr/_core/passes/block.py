@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..affine import integer, least, plus
-from ..nodes import Apply, Index, Loop, Node, Stride, postorder
+from ..nodes import Apply, Index, Load, Loop, Node, Store, Stride, postorder
 from ..ops import operator
 from ..program import Program
-from .nests import Nest, extents_known, independent, map_nests, movement, untaken
+from .nests import Nest, either_unit, extents_known, independent, map_nests, movement, untaken
 
 _EQUAL = operator("equal")
 _REMAINDER = operator("remainder")
@@ -28,10 +28,11 @@ def block(program: Program, *, size: int | None = None, axes: tuple[int, int] | 
     Keeps: i0 + (i - i0) == i; each (i, j) is visited once.
     Requires: operand types or layouts that tell unit axes; runs after `order_axes`.
     """
-    known = extents_known(program)
+    extents = extents_known(program)
     taken = {operand.name for operand in program.declared}
 
     def change(nest: Nest) -> Node:
+        known = {**extents, **nest.facts}
         unchanged = nest.rebuilt(range(len(nest.loops)))
         if len(nest.loops) < 2 or any(loop.role != "serial" for loop in nest.loops) or not independent(nest):
             return unchanged
@@ -67,9 +68,17 @@ def _conflict(nest: Nest, program: Program, known: dict[Node, int]) -> Loop | No
         if movement(access, inner.index, program, known) in (0, size, -size):
             continue
         for loop in nest.loops[:-1]:
-            if movement(access, loop.index, program, known) in (size, -size):
+            if movement(access, loop.index, program, known) in (size, -size) or _either(
+                access, inner.index, loop.index, known
+            ):
                 votes[loop] = votes.get(loop, 0) + size
     return max(votes, key=lambda loop: votes[loop], default=None)
+
+
+def _either(access: Load | Store, inner: Index, other: Index, known: dict[Node, int]) -> bool:
+    """Whether a guard tells that an access is contiguous along one of two loops."""
+    test = either_unit(access, inner, other)
+    return test is not None and test in known
 
 
 #: Bytes along one side of a tile. Measured on `a + b.T`, 4000 x 4000 doubles, in ms: sides of 16, 32, 64, 128 and
@@ -88,7 +97,8 @@ def tile_side(nest: Nest, inner: Index, other: Index, program: Program, known: d
     for access in nest.accesses:
         size = access.operand.type.element.itemsize
         along = movement(access, inner, program, known)
-        if along in (0, size, -size) or movement(access, other, program, known) not in (size, -size):
+        across = movement(access, other, program, known)
+        if along in (0, size, -size) or (across not in (size, -size) and not _either(access, inner, other, known)):
             continue
         if along is not None:
             if along % ALIASING_BYTES == 0:

@@ -12,6 +12,7 @@ from ..nodes import (
     Assign,
     Cast,
     Constant,
+    Guard,
     Index,
     Load,
     Loop,
@@ -20,6 +21,7 @@ from ..nodes import (
     Reduce,
     Scratch,
     Store,
+    Stride,
     View,
     postorder,
     substitute,
@@ -27,7 +29,7 @@ from ..nodes import (
 from ..ops import Operator, operator
 from ..primitives import fold, identity
 from ..program import Program
-from ..types import ElementType
+from ..types import FALLING, UNIT, ElementType
 from .elements import ELEMENTWISE, base_of, element, extents_of, reads_otherwise, subscripts_of
 from .nests import byte_strides, untaken
 from .requirements import requirements
@@ -38,6 +40,7 @@ STRIP = 512
 #: about as much as four additions.
 COSTLY = 4.0
 
+_ABSOLUTE = operator("absolute")
 _EQUAL, _LESS, _WHERE = operator("equal"), operator("less"), operator("where")
 #: Of no elements these have no value.
 _EXTREMES = ("minimum", "maximum", "fmin", "fmax")
@@ -70,7 +73,9 @@ def sweep(program: Program, *, together: bool = False) -> Program:
         axes = _axes(program.statements)
         if axes is None:
             return program
-        statements = _Sweeps(program, program.statements, axes, taken, together).statements()  # type: ignore[arg-type]
+        sweeps = _Sweeps(program, program.statements, axes, taken, together)  # type: ignore[arg-type]
+        nest = sweeps.statements()
+        statements = [*sweeps.rows, *nest]
         new.update(dict.fromkeys(program.statements, statements[-1]))
         return program.rewritten(statements, new)
     statements = []
@@ -109,9 +114,18 @@ def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[
         except (_Apart, UnsupportedError):
             pass
         else:
-            taken |= sweeps.taken
             requires.update(dict.fromkeys(sweeps.requirements()))
-            return made
+            across = sweeps.turns()
+            rows = sweeps.rows
+            if across is None:
+                taken |= sweeps.taken
+                return [*rows, *made]
+            # Names within one version are free in the other, but for the scratch of both.
+            taken |= {row.operand.name for row in rows}
+            turned = _Sweeps(program, (statement,), axes, set(taken), False, turned=True)
+            other = turned.statements()
+            taken |= sweeps.taken | turned.taken
+            return [*rows, *turned.rows, Guard(across, tuple(other), tuple(made))]
     if isinstance(statement.value, Reduce) and not any(
         isinstance(n, Reduce) for n in postorder((statement.value.arg,))
     ):
@@ -199,6 +213,7 @@ class _Sweeps:
         axes: tuple[int, tuple[int, ...]],
         taken: set[str],
         together: bool,
+        turned: bool = False,
     ) -> None:
         self.program = program
         self.group = group
@@ -210,7 +225,7 @@ class _Sweeps:
         if not together and group[0].target.type.rank not in (self.rank, len(self.kept)):
             raise _Apart
         self.extents = [self._extent(k) for k in range(self.rank)]
-        order = self._order()
+        order = self._order(turned)
         inner = order[-1]
         #: The axis along which accumulators lie in a strip; None where the innermost axis is reduced.
         self.along = inner if inner not in self.reduced else None
@@ -218,10 +233,12 @@ class _Sweeps:
         self.inner = [k for k in order if k in self.reduced]
         self.first = Index(untaken(f"i{self.along}_0", taken)) if self.along is not None else None
         self.stages: list[_Stage] = []
+        #: What reductions read.
+        self.read: list[Load] = []
         #: What the sweep that assigns needs.
         self.last = _Stage()
         self.places: dict[Reduce, tuple[int, Load]] = {}
-        self.rows: list[Node] = []
+        self.rows: list[Scratch] = []
 
     def _extent(self, axis: int) -> Node:
         """The length of an axis: what is assigned along it, or of what is reduced along it the one not stretched."""
@@ -252,20 +269,39 @@ class _Sweeps:
                         found[Apply(_LESS, (integer(0), self.extents[axis]))] = None
         return list(found)
 
-    def _order(self) -> list[int]:
-        """The axes, outermost first: by the bytes that they move where layouts tell, else as they are."""
+    def _order(self, turned: bool) -> list[int]:
+        """The axes, outermost first: by the bytes that they move where layouts tell, else as they are, or turned."""
         weights = [0] * self.rank
         for statement in self.group:
             for node in postorder((statement.value,)):
                 if isinstance(node, Operand) and node.type.rank == self.rank and node.name in self.program.layouts:
                     for k, stride in enumerate(byte_strides(node, self.program)):
                         weights[k] += abs(stride or 0)
-        return sorted(range(self.rank), key=lambda k: -weights[k])
+        order = sorted(range(self.rank), key=lambda k: -weights[k])
+        return order[::-1] if turned else order
+
+    def turns(self) -> Node | None:
+        """The test that the first axis moves less far than the last, by the first operand that has both.
+
+        None where layouts or types tell, or no operand does.
+        """
+        if self.rank < 2 or any(operand.name in self.program.layouts for operand in self.program.declared):
+            return None
+        first, last = self.indices[0], self.indices[-1]
+        for access in self.read:
+            places = [[k for k, s in enumerate(access.subscripts) if i in postorder((s,))] for i in (first, last)]
+            if [len(found) for found in places] != [1, 1]:
+                continue
+            if UNIT in access.operand.type.layout or FALLING in access.operand.type.layout:
+                return None
+            near, far = (Apply(_ABSOLUTE, (Stride(access.operand, found[0]),)) for found in places)
+            return Apply(_LESS, (near, far))
+        return None
 
     # -- what each sweep computes --
 
     def statements(self) -> list[Node]:
-        """The scratch that lasts, then the one nest."""
+        """The one nest; `rows` is then the scratch that lasts, to be declared before."""
         finals = []
         for statement in self.group:
             target = statement.target
@@ -283,7 +319,7 @@ class _Sweeps:
             nest = (Loop(self.first, integer(0), self.extents[self.along], integer(STRIP), "block", tuple(nest)),)
         for k in reversed(self.outer):
             nest = (Loop(self.indices[k], integer(0), self.extents[k], integer(1), "serial", tuple(nest)),)
-        return [*self.rows, *nest]
+        return list(nest)
 
     def _reduction(self, node: Node, at: tuple[Node, ...]) -> Node:
         """The element of a reduction: a load of its accumulator, filled by a stage of its own or a shared one."""
@@ -293,6 +329,7 @@ class _Sweeps:
             raise _Apart
         if node not in self.places:
             value = element(node.arg, self.indices, None, self._reduction)
+            self.read += [n for n in postorder((value,)) if isinstance(n, Load)]
             waits = [s for s, place in self.places.values() if place in postorder((value,))]
             number = max(waits, default=-1) + 1
             while len(self.stages) <= number:
