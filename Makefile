@@ -36,6 +36,7 @@ docs:  ## write the generated pages of docs/ anew
 
 bench:  ## run the benchmarks: ours against peers, in one run
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@echo "== benchmarks.field"; $(BIN)/python -m benchmarks.field
 
 wheel: $(BIN)/python  ## build a wheel into dist/
 	$(BIN)/pip wheel -q --no-deps -w dist .

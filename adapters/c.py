@@ -146,6 +146,7 @@ def emit(program: Program, *, checked: bool = True) -> str:
         raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
     lines = list(writer.body(program.statements))
+    writer.leave()
     prologue = _prologue(program, writer, checked)
     used = "\n".join([*prologue, *lines, *writer.helpers])
     text = [_HEAD]

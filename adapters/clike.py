@@ -187,9 +187,11 @@ class Writer:
         for statement in statements:
             self.statement(statement)
         self._drop_unused()
-        # What is written of lengths elsewhere cannot read the locals of these lines.
-        self._scopes = [_Scope()]
         return self.lines
+
+    def leave(self) -> None:
+        """Forget the names of values that the lines so far declare: what follows is another function's."""
+        self._scopes[:] = [_Scope()]
 
     def _drop_unused(self) -> None:
         """Leave out the constants that turned out not to be needed."""
@@ -254,9 +256,9 @@ class Writer:
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
-        opened = isinstance(loop, Loop) and self.folds.outermost(loop)
+        opened = loop if isinstance(loop, Loop) and self.folds.outermost(loop) else None
         if opened:
-            self.folds.start(loop)
+            self.folds.start(opened)
         start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
         self._scopes.append(_Scope(self._scopes[-1]))
         if innermost and self._walks(loop):
@@ -265,7 +267,7 @@ class Writer:
             self.depth += 1
             if role != "reduce":
                 self._name_rows(loop)
-        if role == "reduce" and innermost:
+        if isinstance(loop, Loop) and role == "reduce" and innermost:
             self.folds.strip(loop, start, stop)
         else:
             self._walk(loop, role, start, stop, step, compare)
@@ -274,7 +276,7 @@ class Writer:
             self.line("}")
         self._scopes.pop()
         if opened:
-            self.folds.end(loop)
+            self.folds.end(opened)
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
@@ -374,7 +376,7 @@ class Writer:
         self._scratch.add(operand)
         if operand in self.automatic:
             memory = self.local("m")
-            count = math.prod(extent.value for extent in statement.extents)
+            count = math.prod(extent.value for extent in statement.extents if isinstance(extent, Constant))
             self.line(f"{self.type(operand.type.element)} {memory}[{count}] {self.dialect.aligned};")
             self.line(f"char *const {name} = (char *){memory};")
             self._declare_strides(statement)

@@ -6,7 +6,8 @@ Every result is checked against NumPy's before anything is measured. What is com
     python benchmarks/vector_math.py
     python benchmarks/vector_math.py --sizes 40000 --only softplus
 
-The bars: `exp(-x*x)*sin(y)` takes 1/1.7 of the best of the others, `where` 1/5 of NumPy, the others as much as the best.
+The bars: `exp(-x*x)*sin(y)` takes 1/1.7 of the time of the best of the others, `where` 1/5 of NumPy's, the rest no more
+than the best.
 """
 
 from __future__ import annotations
@@ -152,7 +153,8 @@ def _binary(ufunc: Any, swapped: bool = False) -> Any:
     return lambda a, b: a._do(ufunc, (b, a) if swapped else (a, b))
 
 
-for _name, _ufunc in (("add", np.add), ("sub", np.subtract), ("mul", np.multiply), ("truediv", np.divide), ("pow", np.power)):  # fmt: skip
+_UFUNCS = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.divide, "pow": np.power}
+for _name, _ufunc in _UFUNCS.items():
     setattr(_Recorded, f"__{_name}__", _binary(_ufunc))
     setattr(_Recorded, f"__r{_name}__", _binary(_ufunc, True))
 _Recorded.__gt__ = _binary(np.greater)  # type: ignore[method-assign]

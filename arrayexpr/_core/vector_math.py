@@ -10,10 +10,10 @@ from .nodes import Apply, Node
 from .ops import Operator
 from .types import ElementType
 
-#: Functions of C's library that strips use, with the largest error seen, in ulp, of float64 and of float32: over
-#: glibc 2.36's libmvec for AVX-512, AVX2 and SSE2, all values of float32, and for float64 a billion of them, random
-#: bits, subnormals, values near zero, one and multiples of pi/2. All give the scalar library's special values,
-#: and an element's bits depend on no other. A function that fails any of this has no place here.
+#: Functions of C's library that strips use, with a bound on the largest error seen, in ulp, of float64 and of float32:
+#: over glibc 2.36's libmvec for AVX-512, AVX2 and SSE2, millions of values a function: random bits, subnormals, values
+#: near zero, near one and near multiples of pi/2; for AVX-512 every value of float32. All give the scalar library's
+#: special values, and an element's bits depend on no other. A function that fails any of this has no place here.
 MEASURED_ULP: Final[dict[str, tuple[float, float]]] = {
     "acos": (2.2, 2.2),
     "acosh": (3.0, 2.2),

@@ -85,6 +85,7 @@ cdef class Entry:
     cdef int finish(self) except -1
     cdef bint fits(self, PyObject *array, int k) noexcept
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
+    cdef object call_several(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
     cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found)
 
 cdef class Kernel:

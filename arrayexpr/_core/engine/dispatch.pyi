@@ -31,6 +31,8 @@ class Code:
 
 class Region:
     count: int
+    outputs: int
+    reduced: tuple[int, ...]
     codes: dict[bytes, Code | None]
     expression: Any
     def __init__(
@@ -43,6 +45,8 @@ class Region:
         threads: int,
         work: float = 0,
         raises: str = "",
+        outputs: int = 1,
+        reduced: tuple[int, ...] = (),
     ) -> None: ...
     def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
     def execute(

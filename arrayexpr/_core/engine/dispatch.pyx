@@ -652,7 +652,7 @@ cdef class Recipe:
         cdef npy_intp length
         cdef PyObject *target
         cdef object result = None
-        if given != m or n > 16 or m >= 16 or (out != NULL and self.operands == m):
+        if given != m or n > 16 or m >= 16 or (out != NULL and self.operands == m) or self.operands > m + 1:
             return None
         for k in range(m):
             if not self.take(args[k], k, &taken[k]):
@@ -800,6 +800,8 @@ cdef class Entry:
         cdef PyObject *target
         cdef object result = None
         cdef npy_intp *layout
+        if recipe.operands > m + 1:
+            return self.call_several(args, given, out, found)
         if given != m or m >= 16 or recipe.region.count > 16 or (out == NULL) != (self.allocates or recipe.operands == m):
             return None
         for k in range(m):
@@ -821,6 +823,56 @@ cdef class Entry:
             if not PyArray_CheckExact(target) or not PyArray_FLAGS(target) & cnp.NPY_ARRAY_WRITEABLE:
                 return None
         return self.run(args, taken, out, result, found)
+
+    cdef object call_several(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
+        """`call` of a program with several results."""
+        cdef Recipe recipe = self.recipe
+        cdef Problem problem = self.problem
+        cdef int m = recipe.given, results = recipe.operands - m, n = recipe.region.count, k, s, t
+        cdef Argument taken[16]
+        cdef char *data[16]
+        cdef PyObject *array
+        cdef npy_intp *layout
+        if given != m or m + results > 16 or n > 16 or (out == NULL) != self.allocates:
+            return None
+        if out != NULL and (not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
+            return None
+        for k in range(m):
+            if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
+                return None
+        cdef list made = []
+        for k in range(m, m + results):
+            if self.allocates:
+                layout = self.layouts + k * 2 * MAX_AXES
+                array = <PyObject *>PyList_GET_ITEM(recipe.descrs, k)
+                Py_INCREF(<object>array)
+                made.append(PyArray_New(array, recipe.ranks[k], layout, layout + MAX_AXES if recipe.ranks[k] > 1 else NULL))
+                array = <PyObject *>PyList_GET_ITEM(made, k - m)
+            else:
+                array = PyTuple_GET_ITEM(out, k - m)
+                if not PyArray_CheckExact(array) or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE:
+                    return None
+                if not recipe.take(array, k, &taken[k]) or not self.fits(array, k):
+                    return None
+            taken[k].data = PyArray_BYTES(array)
+        for s in range(n):
+            k = recipe.source[s]
+            data[s] = (NULL if k < 0 else taken[k].data) + self.starts[s]
+        if not self.allocates:
+            for t in range(n - recipe.region.outputs, n):
+                for s in range(t):
+                    if (data[s] + problem.low[s] < data[t] + problem.high[t]
+                            and data[t] + problem.low[t] < data[s] + problem.high[s]):
+                        return None
+        found[0] = True
+        if problem.elements:
+            recipe.region.run(self.code, problem, &data[0])
+        if not self.allocates:
+            return <object>out
+        for k in range(results):
+            if recipe.ranks[m + k] == 0:
+                made[k] = made[k][()]
+        return tuple(made)
 
     cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found):
         """Run, unless an input overlaps the output so that a whole operand has to be copied."""

@@ -414,8 +414,8 @@ cdef int _by_tiles(Region region, Problem problem, char **data, char *clash, npy
         else:
             side = inside if k == rank - 1 else 1
         p = (shape[k] + side - 1) // side
-        # An odd number of pieces: see `bound`.
-        tiles.pieces[k] = p if p % 2 else p + 1
+        # Of equal pieces, or an odd number: see `bound`.
+        tiles.pieces[k] = p if p % 2 or shape[k] % p == 0 or not moves[k] else p + 1
         tiles.longest[k] = 0
         for p in range(tiles.pieces[k]):
             tiles.longest[k] = max(

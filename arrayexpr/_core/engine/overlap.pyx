@@ -132,7 +132,7 @@ cdef bint mirrored(int rank, const npy_intp *shape, const npy_intp *input, const
 
 
 cdef npy_intp bound(npy_intp length, npy_intp pieces, npy_intp k) noexcept nogil:
-    """Where piece k begins of an odd number of them, so that the pieces are the same from either end."""
+    """Where piece k begins. The pieces are the same from either end, if all are equal or their number is odd."""
     return k * length // pieces if 2 * k < pieces else length - (pieces - k) * length // pieces
 
 
@@ -237,6 +237,9 @@ cdef void _row(npy_intp n, char *target, npy_intp t, const char *source, npy_int
     elif size == 1:
         for i in range(n):
             target[i * t] = source[i * f]
+    elif size == 2:
+        for i in range(n):
+            (<short *>(target + i * t))[0] = (<const short *>(source + i * f))[0]
     elif size == 16:
         for i in range(n):
             memcpy(target + i * t, source + i * f, 16)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,7 +68,7 @@ def placed(node: Node, at: tuple[int, ...], rank: int) -> Node:
 class Cut(Exception):
     """Nodes that no region computes in the midst of others: they are to be computed before it."""
 
-    def __init__(self, nodes: list[Node]):
+    def __init__(self, nodes: Sequence[Node]):
         self.nodes = nodes
 
 

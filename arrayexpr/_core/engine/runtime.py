@@ -13,6 +13,7 @@ from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep
+from .reading import Source
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
 _OVERLAP_WORK = 10_000
@@ -141,6 +142,8 @@ class Runtime:
         sources = (*step.sources, *step.targets)
         if not all(source.slot in names for source in sources):
             return None
+        if len(step.targets) > 1 and {target.slot for target in step.targets} != {o.name for o in self.program.results}:
+            return None
         return Recipe(
             step.region,
             [operand.type.element.dtype for operand in operands],
@@ -179,10 +182,16 @@ class Runtime:
         declared = (*self.program.operands, *self.program.results)
         sources = (*step.sources, *step.targets)
         streams = [source.array(slots) for source in sources]
-        shape = _fitting(step, streams[: len(step.sources)], slots)
+        # An output may be longer than what is broadcast to it.
+        reduces = bool(step.region.reduced)
+        shape = _fitting(step, streams[: len(step.sources)], slots) if reduces else streams[-1].shape
         allocates = bool(self.program.results) and out is None
         kernel.remember(Entry.of(self.recipe, [slots[o.name] for o in declared], streams, shape, allocates))
-        if not step.region.reduced and not any(source.views or source.length is not None for source in sources):
+        if (
+            not step.region.reduced
+            and len(step.targets) == 1
+            and not any(source.views or source.length is not None for source in sources)
+        ):
             kernel.add(self.recipe)
 
 
@@ -276,12 +285,13 @@ def _stand_in(shape: tuple[int, ...]) -> Any:
 def _fitting(step: RegionStep, streams: Sequence[Any], slots: dict[str, Any]) -> tuple[int, ...]:
     """The shape that a region's sources broadcast to, once it is sure to fit the targets'."""
     shape = broadcast([(source.slot, array.shape) for source, array in zip(step.sources, streams, strict=True)])
-    # Of a region that reduces, targets may be all that has the first axes.
-    shape = (1,) * (step.rank - len(shape) if step.region.reduced else 0) + shape
+    # An axis that no source has is one that the value made, of length 1, or one that only the target has.
+    made = max(step.rank if step.region.reduced else assign.value.type.rank for assign in step.assigns)
+    shape = (1,) * (made - len(shape)) + shape
     for target, assign, kept in zip(step.targets, step.assigns, step.kept, strict=True):
         wanted = _kept_shape(step, shape) if kept else shape
         if target.slot in slots:
-            out = target.array(slots).shape
+            out = _target_array(step, target, slots).shape
             lengths = zip(reversed(wanted), reversed(out), strict=False)
             if len(wanted) > len(out) or any(n not in (1, m) for n, m in lengths):
                 raise ShapeMismatch(
@@ -291,6 +301,12 @@ def _fitting(step: RegionStep, streams: Sequence[Any], slots: dict[str, Any]) ->
         elif len(shape) != step.rank or (target.views and not step.region.reduced):
             raise ShapeMismatch(f"the shape of {target.slot} is not known: expected it to be given as out")
     return shape
+
+
+def _target_array(step: RegionStep, target: Source, slots: dict[str, Any]) -> Any:
+    """The array that a target is, with the first axes of the shape that its region reduces, of length 1."""
+    array = target.array(slots)
+    return array[(None,) * (step.rank - array.ndim)] if step.region.reduced else array
 
 
 def _kept_shape(step: RegionStep, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -313,7 +329,7 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
         if target.slot not in slots:
             slots[target.slot] = _allocated(step, streams, assign, kept, shape)
-        out = target.array(slots)
+        out = _target_array(step, target, slots)
         if kept and out.shape != _kept_shape(step, shape):
             # What the reductions give is assigned along more axes than they keep.
             first = np.empty(_kept_shape(step, shape), out.dtype)

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Calls a serial kernel on all of a problem: the axes beyond its own walked around it, chunks of them in threads.
 
-A chunk is a slice of one axis, for fixed coordinates of the axes outside of it. The kernel does not know:
+A chunk is a slice of one axis, for fixed coordinates, or one row of tiles, of the axes outside of it. The kernel does not know:
 it gets a shorter shape and data that start further on. An axis that is marked as whole, such as a reduced one,
 goes through every chunk from end to end, so that what is combined, and in which order, is the same in any number
 of threads.
@@ -87,8 +87,13 @@ cdef npy_intp _cut(const Nest *nest, int threads, Cut *cut) noexcept nogil:
             best = around * cut.pieces
         if best >= wanted:
             break
-        around *= nest.shape[k]
+        around *= grains
     return best
+
+
+cdef inline npy_intp _step(const Nest *nest, int k) noexcept nogil:
+    """How much of an axis outside of the one that is cut goes into one chunk."""
+    return nest.tile if nest.tile and k >= AXES - 2 else 1
 
 
 cdef void _chunk(void *context, npy_intp chunk, int worker) noexcept nogil:
@@ -114,9 +119,10 @@ cdef void _chunk(void *context, npy_intp chunk, int worker) noexcept nogil:
         start[k] = 0
         if nest.whole >> k & 1:
             continue
-        start[k] = outer % shape[k]
-        outer //= shape[k]
-        shape[k] = 1
+        grains = (shape[k] + _step(nest, k) - 1) // _step(nest, k)
+        start[k] = outer % grains * _step(nest, k)
+        outer //= grains
+        shape[k] = min(_step(nest, k), shape[k] - start[k])
     for s in range(nest.count):
         data = nest.data[s]
         for k in range(AXES - nest.rank, axis + 1):

@@ -11,7 +11,7 @@ def strip(str name, to, *args, bint vector_math=True):
     >>> import numpy as np
     >>> a = np.array([0.0, 1.0])
     >>> strip("exp", a, a)
-    >>> a[0]
+    >>> float(a[0])
     1.0
     """
     cdef arrayexpr_strip_function found

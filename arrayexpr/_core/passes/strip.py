@@ -22,6 +22,7 @@ from ..nodes import (
     Scratch,
     Store,
     postorder,
+    rebuild,
     substitute,
 )
 from ..ops import operator
@@ -36,6 +37,9 @@ _MINIMUM = operator("minimum")
 _LESS = operator("less")
 _GREATER = operator("greater")
 _WHERE = operator("where")
+_EQUAL, _MULTIPLY, _NEGATIVE, _ABSOLUTE = map(operator, ("equal", "multiply", "negative", "absolute"))
+_EXP, _EXP2, _LOG1P, _LOGADDEXP, _LOGADDEXP2 = map(operator, ("exp", "exp2", "log1p", "logaddexp", "logaddexp2"))
+_LOG2_E = 1.4426950408889634
 
 #: Elements of a strip. Measured: see benchmarks/vector_math.py.
 SIZE = 512
@@ -103,7 +107,50 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
     def block(statements: Iterable[Node], known: Mapping[Node, int]) -> tuple[Node, ...]:
         return tuple(s for statement in statements for s in visit(statement, known))
 
-    return program.rewritten(block(program.statements, extents_known(program)), new)
+    statements = _in_vector_functions(program.statements) if vector_math else program.statements
+    new.update((old, s) for old, s in zip(program.statements, statements, strict=True) if old is not s)
+    return program.rewritten(block(statements, extents_known(program)), new)
+
+
+def _in_vector_functions(statements: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Functions that the vector library lacks, written in those that it has.
+
+    Wherever they stand, in a strip or not: the bits of a value depend on its operands alone.
+    """
+    done: dict[Node, Node] = {}
+    for node in postorder(statements):
+        args = tuple(done[part] for part in node.args)
+        done[node] = _in_vector_function(node if args == node.args else rebuild(node, args))
+    return tuple(done[statement] for statement in statements)
+
+
+def _in_vector_function(node: Node) -> Node:
+    if not isinstance(node, Apply) or node.type.element.kind != "f":
+        return node
+    op, t = node.op, node.type.element
+    if t is _FLOAT16 and (_is_softplus(node) or function_of(op, _FLOAT32) is not None):
+        # As C computes half precision: in single.
+        return Cast(_in_vector_function(Apply(op, tuple(Cast(part, _FLOAT32) for part in node.args))), t)
+    if _is_softplus(node) and t.bits <= 64:
+        # d = 0 where x and y are equal, infinite too, else x - y; where(d > 0, x, y) + log1p(exp(-abs(d)))
+        x, y = node.args
+        zero = Constant(0.0, t)
+        apart = Apply(_WHERE, (Apply(_EQUAL, (x, y)), zero, Apply(_SUBTRACT, (x, y))))
+        larger = Apply(_WHERE, (Apply(_GREATER, (apart, zero)), x, y))
+        below = Apply(_NEGATIVE, (Apply(_ABSOLUTE, (apart,)),))
+        rest: Node = Apply(_LOG1P, (Apply(_EXP if op is _LOGADDEXP else _EXP2, (below,)),))
+        if op is _LOGADDEXP2:
+            rest = Apply(_MULTIPLY, (rest, Constant(_LOG2_E, t)))
+        return Apply(_ADD, (larger, rest))
+    return node
+
+
+def _is_softplus(node: Apply) -> bool:
+    """Whether a node is a logaddexp of a number from 0 on: a sum of what is not negative, which loses no places."""
+    if node.op not in (_LOGADDEXP, _LOGADDEXP2):
+        return False
+    numbers = (x.arg if isinstance(x, Cast) else x for x in node.args)
+    return any(isinstance(x, Constant) and x.value >= 0 for x in numbers)
 
 
 class _Strips:
@@ -219,7 +266,7 @@ class _Stages:
         self.strips = strips
         self.stores = stores
         self.reduces = strips.loop.role == "reduce"
-        self.roots = [_widened(store.value.args[1] if self.reduces else store.value) for store in stores]
+        self.roots = [store.value.args[1] if self.reduces else store.value for store in stores]
         self.order = _values(self.roots)
         self.varying = self._varying()
         functions = {n for n in self.order if strips.vector_math and is_vector_math(n)}
@@ -373,7 +420,8 @@ class _Stages:
             return
         values = self._computed(self.roots)
         if self.reduces:
-            values = [Apply(s.value.op, (s.value.args[0], v)) for s, v in zip(self.stores, values, strict=True)]
+            sums = [store.value for store in self.stores]
+            values = [Apply(s.op, (s.args[0], v)) for s, v in zip(sums, values, strict=True) if isinstance(s, Apply)]
         stores = [Store(s.operand, s.subscripts, v) for s, v in zip(self.stores, values, strict=True)]
         yield self.strips.over(stores, self.strips.loop.role)
 
@@ -451,23 +499,6 @@ class _Stages:
             at = substitute(node.subscripts, lambda n: self.strips.first if n is index else None)
             return Load(node.operand, tuple(at))
         return self.ready.get(node)
-
-
-def _widened(value: Node) -> Node:
-    """Functions of half precision computed in single, as C computes them: there the vector library has them."""
-
-    def leaf(node: Node) -> Node | None:
-        if isinstance(node, Apply) and node.type.element is _FLOAT16:
-            if function_of(node.op, _FLOAT32) is not None:
-                return Cast(Apply(node.op, tuple(Cast(part, _FLOAT32) for part in node.args)), _FLOAT16)
-        return None
-
-    # Its operands are looked into by the next round.
-    while True:
-        (found,) = substitute((value,), leaf)
-        if found is value:
-            return value
-        value = found
 
 
 def _common(regions: Sequence[_Region]) -> _Region:

@@ -1,0 +1,266 @@
+"""Reductions in regions: against NumPy over layouts, axes and element types; their error, and what decides it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import arrayexpr
+from arrayexpr._core.engine.plan import RegionStep
+from arrayexpr._core.interpret import interpret
+from arrayexpr._core.nodes import Loop, postorder
+from arrayexpr._core.passes.sweep import ROWS, STRIP, sweep
+from arrayexpr.tracing import trace
+
+SHAPE = (5, 7, 6, 4)
+
+LAYOUTS: dict[str, Callable[[Any], Any]] = {
+    "C": lambda x: x,
+    "F": np.asfortranarray,
+    "permuted": lambda x: np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 0, -1)), -1, 0),
+    "reversed": lambda x: x[::-1],
+    "stepped": lambda x: np.repeat(x, 2, axis=-1)[..., ::2],
+    "broadcast": lambda x: np.broadcast_to(x[..., :1], x.shape),
+}
+
+EXPRESSIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "sum": lambda a, b, axis: (a * b).sum(axis=axis),
+    "keepdims": lambda a, b, axis: np.maximum(a, b).max(axis=axis, keepdims=True),
+    "mean": lambda a, b, axis: (a - b).mean(axis=axis),
+    "var": lambda a, b, axis: (a + b).var(axis=axis),
+    "std": lambda a, b, axis: np.std(a, axis=axis, ddof=1) + b.min(axis=axis),
+    "prod": lambda a, b, axis: (1 + a * b / 9).prod(axis=axis),
+    "fmin": lambda a, b, axis: np.fmin.reduce(a * b, axis=axis),
+    "any": lambda a, b, axis: (a > b + 1).any(axis=axis),
+    "all": lambda a, b, axis: (a < b + 1).all(axis=axis),
+    "count": lambda a, b, axis: np.count_nonzero(a > b, axis=axis),
+    "softmax": lambda a, b, axis: _softmax(a - b, axis),
+    "norm": lambda a, b, axis: (a - a.mean(axis=axis, keepdims=True)) / np.sqrt(a.var(axis=axis, keepdims=True)) * b,
+    "two results": lambda a, b, axis: (a.mean(axis=axis), a.var(axis=axis), (a * b).max(axis=axis)),
+    "used again": lambda a, b, axis: a - a.sum(axis=axis, keepdims=True) * b,
+}
+
+
+def _softmax(x: Any, axis: Any) -> Any:
+    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def same(got: Any, want: Any, rtol: float = 1e-11) -> None:
+    for g, w in zip(*(x if isinstance(x, tuple) else (x,) for x in (got, want)), strict=True):
+        assert np.shape(g) == np.shape(w)
+        assert np.asarray(g).dtype == np.asarray(w).dtype
+        np.testing.assert_allclose(g, w, rtol=rtol, atol=rtol)
+
+
+def axes_of(rank: int) -> list[Any]:
+    pairs = [axes for axes in itertools.combinations(range(rank), 2)]
+    return [None, *range(rank), *pairs]
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+@pytest.mark.parametrize("rank", [1, 2, 3, 4])
+def test_over_layouts_and_axes(name: str, rank: int) -> None:
+    rng = np.random.default_rng(rank)
+    for axis in axes_of(rank):
+        kernel = _made(name, axis)
+        for first, second in (("C", "C"), ("F", "C"), ("permuted", "F"), ("reversed", "stepped"), ("C", "broadcast")):
+            a, b = (LAYOUTS[layout](rng.standard_normal(SHAPE[:rank])) for layout in (first, second))
+            same(kernel(a, b), EXPRESSIONS[name](a, b, axis))
+
+
+def _made(name: str, axis: Any) -> Any:
+    def traced(a: Any, b: Any) -> Any:
+        return EXPRESSIONS[name](a, b, axis)
+
+    return arrayexpr.kernel(traced)
+
+
+@pytest.mark.parametrize("name", ["sum", "var", "softmax", "any", "two results"])
+@pytest.mark.parametrize("shape", [(3, 3 * STRIP + 5), (3 * ROWS + 5, 9), (2, 1), (1, 700), (700, 1)])
+def test_beyond_strips(name: str, shape: tuple[int, int]) -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.standard_normal((2, *shape))
+    for axis in (0, 1, None):
+        with np.errstate(all="ignore"):
+            same(_made(name, axis)(a, b), EXPRESSIONS[name](a, b, axis))
+
+
+ELEMENTS = [
+    *("bool", "int8", "uint8", "int16", "int32", "int64", "uint64"),
+    *("float16", "float32", "float64", "complex64", "complex128"),
+]
+NAMES = ["sum", "prod", "min", "max", "any", "all", "mean", "count_nonzero", "argmin", "argmax"]
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+@pytest.mark.parametrize("name", NAMES)
+def test_element_types(element: str, name: str) -> None:
+    rng = np.random.default_rng(2)
+    # Of ones and their like, so that no product leaves the range.
+    low = -1 if name == "prod" else -9
+    x = (rng.integers(low, -low + 1, (37, 65)) * (1 + (1j if element.startswith("c") else 0))).astype(element)
+    for axis in (0, 1, None):
+        for view in (lambda x: x, lambda x: x.T, lambda x: x[::-2, ::3]):
+            y = view(x)
+
+            def reduced(a: Any, axis: Any = axis) -> Any:
+                return getattr(np, name)(a, axis=axis)
+
+            made = arrayexpr.kernel(_of_one(reduced))
+            tolerance = {"float16": 2e-2, "float32": 1e-4, "complex64": 1e-4}.get(element, 1e-11)
+            with np.errstate(all="ignore"):
+                same(made(y), reduced(y), tolerance)
+
+
+def _of_one(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    def traced(a: Any) -> Any:
+        return function(a)
+
+    return traced
+
+
+@pytest.mark.parametrize("name", ["minimum", "maximum", "fmin", "fmax"])
+@pytest.mark.parametrize("element", ["float32", "float64"])
+def test_both_rules_for_nan(name: str, element: str) -> None:
+    ufunc = getattr(np, name)
+    x = np.random.default_rng(3).standard_normal((70, 45)).astype(element)
+    for places in ([], [(0, 0)], [(69, 44)], [(3, 7), (3, 8), (68, 1)]):
+        y = x.copy()
+        for place in places:
+            y[place] = np.nan
+        y[5] = np.nan
+        for axis in (0, 1, None):
+            made = arrayexpr.kernel(_of_one(lambda a, axis=axis: ufunc.reduce(a, axis=axis)))
+            np.testing.assert_array_equal(made(y), ufunc.reduce(y, axis=axis))
+
+
+def test_of_no_elements() -> None:
+    for shape in ((0, 3), (3, 0), (0, 0)):
+        x = np.zeros(shape)
+        for axis in (0, 1, None):
+            same(_made("sum", axis)(x, x), x.sum(axis=axis))
+            same(_made("any", axis)(x, x), x.any(axis=axis))
+    with pytest.raises(arrayexpr.ShapeMismatch, match="zero-size"):
+        arrayexpr.kernel(lambda a: a.max(axis=0))(np.zeros((0, 3)))
+
+
+@given(st.integers(1, 6000), st.integers(0, 2**32 - 1))
+def test_the_error_of_a_sum_is_within_that_of_pairwise_sums(count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(count) * 10.0 ** rng.integers(-8, 9, count)
+    got = float(arrayexpr.evaluate("sum(x)", x=x))
+    exact = sum(map(Fraction, x.tolist()))
+    # Pairwise over blocks of 128 in 8 lanes: 16 + 3 + log2(n / 128) roundings of sums of magnitudes.
+    roundings = 19 + max(0.0, np.log2(count / 128))
+    bound = roundings * 2.0**-53 * sum(abs(Fraction(v)) for v in x.tolist())
+    assert abs(Fraction(got) - exact) <= bound
+
+
+def test_a_long_sum_keeps_its_digits() -> None:
+    x = np.full(10_000_019, 0.1, np.float32)
+    got = arrayexpr.evaluate("sum(x)", x=x)
+    assert abs(float(got) / 1_000_001.9 - 1) <= abs(float(x.sum()) / 1_000_001.9 - 1) + 1e-7
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_any_number_of_threads_gives_the_same_bits(threads: int) -> None:
+    rng = np.random.default_rng(4)
+    for shape in ((700, 900), (3, 200_000), (200_000, 3), (40, 50, 300)):
+        a, b = rng.standard_normal((2, *shape))
+        for axis in (None, *range(len(shape))):
+            for name in ("sum", "var", "softmax"):
+
+                def traced(a: Any, b: Any, name: str = name, axis: Any = axis) -> Any:
+                    return EXPRESSIONS[name](a, b, axis)
+
+                for x, y in ((a, b), (a, b.copy(order="F"))):
+                    one, many = (arrayexpr.kernel(_of_two(traced), threads=n)(x, y) for n in (1, threads))
+                    np.testing.assert_array_equal(one, many)
+
+
+def _of_two(function: Callable[..., Any]) -> Callable[[Any, Any], Any]:
+    def traced(a: Any, b: Any) -> Any:
+        return function(a, b)
+
+    return traced
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e8, -1e12])
+def test_variance_of_values_far_from_zero(offset: float) -> None:
+    x = np.random.default_rng(5).random((1001, 40)) + offset
+    exact = np.asarray(x.astype(np.longdouble).var(axis=0), float)
+    for axis, y in ((0, x), (1, x.T), (0, np.asfortranarray(x))):
+        got = _made("var", axis)(y, 0 * y)
+        numpy_error = np.abs(y.var(axis=axis) / exact - 1).max()
+        assert np.abs(got / exact - 1).max() <= 4 * numpy_error + 1e-13
+
+
+def test_results_into_given_arrays() -> None:
+    a, b = np.random.default_rng(6).standard_normal((2, 30, 40))
+    for axis in (0, 1):
+        want = EXPRESSIONS["two results"](a, b, axis)
+        made = _made("two results", axis)
+        for _ in range(3):
+            out = tuple(np.full(w.shape, np.nan) for w in want)
+            assert made(a, b, out=out) == out
+            same(out, want)
+        # One result over an operand, and two over one another's memory.
+        memory = a.copy()
+        out = (memory[0, : want[0].size] if axis == 0 else memory[:, 0], np.empty_like(want[1]), np.empty_like(want[2]))
+        same(made(memory, b, out=out), want)
+    softmax = _made("softmax", 1)
+    inplace = a.copy()
+    for _ in range(2):
+        inplace[...] = a
+        same(softmax(inplace, b, out=inplace), EXPRESSIONS["softmax"](a, b, 1))
+    with pytest.raises(arrayexpr.ShapeMismatch, match="expected"):
+        _made("sum", 0)(a, b, out=np.empty(30))
+
+
+def test_a_reduction_into_more_axes_than_it_keeps() -> None:
+    a = np.arange(12.0).reshape(3, 4)
+    made = arrayexpr.kernel(lambda x: x.sum(axis=1, keepdims=True))
+    out = np.empty((3, 4))
+    made(a, out=out)
+    np.testing.assert_array_equal(out, np.broadcast_to(a.sum(axis=1, keepdims=True), (3, 4)))
+
+
+def test_reductions_over_one_set_of_axes_are_one_region() -> None:
+    for name in ("mean", "var", "softmax", "norm"):
+        made = _made(name, 1)
+        made(np.ones((4, 5)), np.ones((4, 5)))
+        (compiled,) = made.traced.compiled.values()
+        assert [type(step) for step in compiled.plan.steps] == [RegionStep], name
+
+
+def test_sums_over_the_same_array_share_a_sweep() -> None:
+    made = arrayexpr.kernel(lambda x: (x.sum(), (x * x).sum(), x.max()))
+    made(np.ones((300, 7)))
+    (compiled,) = made.traced.compiled.values()
+    (step,) = compiled.plan.steps
+    assert len(step.targets) == 3
+
+
+@pytest.mark.parametrize("axis", [0, 1, None])
+@pytest.mark.parametrize("name", ["sum", "var", "softmax", "norm", "any"])
+def test_the_loops_mean_what_the_statement_means(name: str, axis: Any) -> None:
+    program = trace(lambda a, b: EXPRESSIONS[name](a, b, axis), ("float64", 2), ("float64", 2))
+    loops = sweep(program)
+    rng = np.random.default_rng(7)
+    a, b = rng.standard_normal((2, ROWS + 3, 33))
+    (result,) = program.results
+    want = np.asarray(EXPRESSIONS[name](a, b, axis))
+    if loops is program:
+        assert axis is None and name in ("var", "softmax", "norm")
+        return
+    assert any(isinstance(n, Loop) for n in postorder(loops.statements))
+    arrays = {"a": a, "b": b, result.name: np.full(want.shape, want.dtype.type(0))}
+    np.testing.assert_allclose(interpret(loops, arrays)[result.name], want, rtol=1e-11, atol=1e-13)
