@@ -247,7 +247,7 @@ def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
         if isinstance(length, Extent) and not _stretches(length.operand, length.axis, stored):
             return _denied(same, writer, stored)
         return " && ".join(_denied(part, writer, stored) for part in condition.args)
-    x, y = (writer.integer(part) for part in condition.args)
+    x, y = (writer.integer(part, 9) for part in condition.args)
     return f"{x} {'!=' if condition.op.name == 'equal' else '>='} {y}"
 
 

@@ -41,7 +41,8 @@ def _accesses(value: Node, extents: tuple[Node, ...], swept: Swept | None) -> It
     nodes = postorder((value,))
     views = [node for node in nodes if isinstance(node, View)]
     if swept is None and all(isinstance(base_of(view), Operand) for view in views):
-        beneath = {view.arg for view in views}
+        # A length is read of an operand of whatever shape.
+        beneath = {view.arg for view in views} | {node.operand for node in nodes if isinstance(node, Extent)}
         read = {child for node in nodes if isinstance(node, _COMPUTED) for child in node.args} if beneath else set()
         for node in nodes:
             if isinstance(node, _READ) and (node not in beneath or node in read or node is value):
@@ -58,6 +59,8 @@ def _accesses(value: Node, extents: tuple[Node, ...], swept: Swept | None) -> It
         seen.add((node, wanted))
         if isinstance(base_of(node), Operand):
             yield node, wanted
+        elif isinstance(node, Extent):
+            continue
         elif isinstance(node, View):
             stack.append((node.arg, _beneath(node, wanted)))
         elif isinstance(node, Reduce):

@@ -20,6 +20,7 @@ from ..nodes import (
     Operand,
     Reduce,
     Scratch,
+    Slice,
     Store,
     Stride,
     View,
@@ -139,13 +140,17 @@ def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[
         return [statement]
     nodes = postorder((statement.value,))
     holding: set[Node] = set()
-    inner: dict[Node, Operand] = {}
+    inner: dict[Node, Node] = {}
     before: list[Node] = []
     for node in nodes:
         if isinstance(node, Reduce) and not any(child in holding for child in node.args):
             scratch = _scratch_of(node.type.element, _lengths(node), taken)
-            before += [scratch, *_apart(program, Assign(scratch.operand, node), taken, requires)]
+            alone = Reduce(node.op, node.arg, node.axes)
+            before += [scratch, *_apart(program, Assign(scratch.operand, alone), taken, requires)]
             inner[node] = scratch.operand
+            if node.keepdims:
+                axes = range(node.arg.type.rank)
+                inner[node] = View(scratch.operand, tuple(None if k in node.axes else Slice() for k in axes))
         if isinstance(node, Reduce) or any(child in holding for child in node.args):
             holding.add(node)
     value = substitute((statement.value,), inner.get)[0]
@@ -160,11 +165,8 @@ def _scratch_of(t: ElementType, extents: tuple[Node, ...], taken: set[str]) -> S
 
 
 def _lengths(node: Reduce) -> tuple[Node, ...]:
-    """The length of each axis of a reduction."""
-    axes = range(node.arg.type.rank)
-    if node.keepdims:
-        return tuple(integer(1) if k in node.axes else _longest(_extents(node.arg, k)) for k in axes)
-    return tuple(_longest(_extents(node.arg, k)) for k in axes if k not in node.axes)
+    """The length of each axis that a reduction keeps."""
+    return tuple(_longest(_extents(node.arg, k)) for k in range(node.arg.type.rank) if k not in node.axes)
 
 
 def _longest(extents: Sequence[Node]) -> Node:
