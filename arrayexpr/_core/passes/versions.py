@@ -22,7 +22,7 @@ from .nests import (
     unit_condition,
 )
 
-_ABSOLUTE, _AND = operator("absolute"), operator("logical_and")
+_ABSOLUTE, _AND, _OR = operator("absolute"), operator("logical_and"), operator("logical_or")
 _EQUAL, _LESS, _WHERE = operator("equal"), operator("less"), operator("where")
 
 #: Nodes that the versions of all nests of a program may have together. Of a node gcc 12 made some 90 bytes of code
@@ -116,7 +116,8 @@ def _leaves(nest: Nest, program: Program, known: Mapping[Node, int], outermost: 
             if unit is not None:
                 leaves.append(version(turned, unit))
         mixed = _mixed(nest, program, known)
-        if mixed is not None:
+        # Of one operand the versions before have both answers.
+        if mixed is not None and (len(leaves) < 2 or mixed.op is not _OR):
             leaves.append((mixed, nest.rebuilt(straight)))
         falling = _falling(nest, program, known)
         if falling is not None:
@@ -138,7 +139,7 @@ def _known_strides(access: Load | Store, program: Program) -> list[int]:
     return [stride for stride in byte_strides(access.operand, program) if stride is not None]
 
 
-def _mixed(nest: Nest, program: Program, known: Mapping[Node, int]) -> Node | None:
+def _mixed(nest: Nest, program: Program, known: Mapping[Node, int]) -> Apply | None:
     """That every operand is contiguous along the last loop or along another, where strides leave that open."""
     last, first = nest.loops[-1].index, _crossing(nest)
     tests: dict[Node, None] = {}
@@ -241,5 +242,6 @@ def _goes_on(outer: Loop, inner: Loop, nest: Nest, program: Program, known: Mapp
             continue
         if isinstance(row, Constant) and isinstance(step, Constant) and not isinstance(inner.stop, Constant):
             return None
-        tests[Apply(_EQUAL, (row, times(inner.stop, step)))] = None
+        # What stands still along one does along the other.
+        tests[Apply(_EQUAL, (step, row) if row is integer(0) else (row, times(inner.stop, step)))] = None
     return conjunction(tests)
