@@ -310,8 +310,9 @@ class Writer:
         known = self._scopes[-1].bounds
         for node in postorder((expression,)):
             # A choice of bounds: the test is written once.
-            if isinstance(node, Apply) and node.op.name == "where" and node.args[0].op.name == "logical_and":
-                self.bound(node.args[0])
+            match node:
+                case Apply(op, (Apply(test) as condition, _, _)) if (op.name, test.name) == ("where", "logical_and"):
+                    self.bound(condition)
         text = self.integer(expression)
         if re.fullmatch(r"-?\w+", text):
             return text

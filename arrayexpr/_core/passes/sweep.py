@@ -149,8 +149,8 @@ def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[
             before += [scratch, *_apart(program, Assign(scratch.operand, alone), taken, requires)]
             inner[node] = scratch.operand
             if node.keepdims:
-                axes = range(node.arg.type.rank)
-                inner[node] = View(scratch.operand, tuple(None if k in node.axes else Slice() for k in axes))
+                places = range(node.arg.type.rank)
+                inner[node] = View(scratch.operand, tuple(None if k in node.axes else Slice() for k in places))
         if isinstance(node, Reduce) or any(child in holding for child in node.args):
             holding.add(node)
     value = substitute((statement.value,), inner.get)[0]
