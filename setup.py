@@ -25,9 +25,11 @@ MODULES = [
     "_core/passes/order_axes.py",
     "_core/passes/collapse.py",
     "_core/passes/block.py",
+    "_core/passes/pack.py",
     "_core/passes/strip.py",
     "_core/passes/vectorize.py",
     "_core/passes/parallelize.py",
+    "_core/engine/block.pyx",
     "_core/engine/pool.pyx",
     "_core/engine/overlap.pyx",
     "_core/engine/sweep.pyx",
@@ -39,7 +41,17 @@ MODULES = [
 INCLUDED = {
     "_core/engine/pool.pyx": ["_core/engine/pool.h"],
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
+    "_core/engine/block.pyx": [
+        *(f"_core/engine/{name}.h" for name in ("block", "loops")),
+        *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "pack", "vector_math", "vector_math_table")),
+    ],
 }
+
+
+#: The loops of the block engine are worth the vectoriser; no product and sum is rounded as one, as in emitted kernels.
+FLAGS = {"_core/engine/block.pyx": ["-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]}
+
+LIBRARIES = {} if os.name == "nt" else {"_core/engine/block.pyx": ["m"]}
 
 
 def extension(path: str) -> Extension:
@@ -50,7 +62,8 @@ def extension(path: str) -> Extension:
         depends=[f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
         include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-        extra_compile_args=[] if os.name == "nt" else ["-O2", "-g0"],
+        libraries=LIBRARIES.get(path, []),
+        extra_compile_args=[] if os.name == "nt" else [*FLAGS.get(path, ["-O2"]), "-g0"],
     )
 
 

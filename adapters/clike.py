@@ -33,13 +33,14 @@ from arrayexpr._core.nodes import (
     postorder,
 )
 from arrayexpr._core.ops import Operator
-from arrayexpr._core.passes.nests import enclosed, is_constant
+from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
 from . import strips
 from .folds import Folds
+from .packs import Packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ class Writer:
         self._scopes = [_Scope()]
         self._count = 0
         self.folds = Folds(self)
+        self.packs = Packs(self)
 
     # -- statements --
 
@@ -220,7 +222,7 @@ class Writer:
         elif isinstance(statement, Scratch):
             self._declare_scratch(statement)
         elif isinstance(statement, Pack):
-            self._pack(statement)
+            self.packs.copy(statement)
         elif isinstance(statement, Barrier):
             self.line(self.dialect.barrier)
         else:
@@ -228,6 +230,7 @@ class Writer:
 
     def _block(self, statements: Sequence[Node]) -> None:
         self.depth += 1
+        self.packs.look(statements)
         stores: list[Store] = []
         for statement in statements:
             # Stores are written together, so that what their values share is computed once; not where one
@@ -392,25 +395,11 @@ class Writer:
     def _declare_strides(self, statement: Scratch) -> None:
         operand = statement.operand
         name = self.names.of("operand", operand.name)
-        for axis in range(operand.type.rank - 1):
-            rest = [self.integer(e, _PRODUCT) for e in statement.extents[axis + 1 :]]
+        axes = memory_order(operand)
+        for place, axis in enumerate(axes[:-1]):
+            rest = [self.integer(statement.extents[k], _PRODUCT) for k in axes[place + 1 :]]
             stride = " * ".join([*rest, str(operand.type.element.itemsize)])
             self.line(f"const {self.dialect.index} {name}_{axis} = {stride};")
-
-    def _pack(self, statement: Pack) -> None:
-        indices = [self.local("k") for _ in statement.extents]
-        for index, extent in zip(indices, statement.extents, strict=True):
-            self.line(f"for ({self.dialect.index} {index} = 0; {index} < {self.integer(extent)}; ++{index})")
-            self.depth += 1
-        c_type = self.type(statement.target.type.element)
-        target = "".join(f" + {i} * {self.stride(statement.target, k)}" for k, i in enumerate(indices))
-        source = "".join(
-            f" + ({self.integer(s)} + {i}) * {self.stride(statement.source, k)}"
-            for k, (s, i) in enumerate(zip(statement.starts, indices, strict=True))
-        )
-        to, of = (self.names.of("operand", o.name) for o in (statement.target, statement.source))
-        self.line(f"*({c_type} *)({to}{target}) = *(const {c_type} *)({of}{source});")
-        self.depth -= len(indices)
 
     def _stores(self, stores: Sequence[Store]) -> None:
         if not stores:
@@ -449,6 +438,7 @@ class Writer:
         return f"*({const}{c_type} *)(({const}char *){row.name}{self.offset(operand, moving)})"
 
     def offset(self, operand: Operand, places: Sequence[tuple[int, Node]]) -> str:
+        """What is added to an operand's address for subscripts along some of its axes."""
         text = ""
         for axis, subscript in places:
             stride = self.stride(operand, axis)
@@ -461,7 +451,7 @@ class Writer:
         """The bytes between neighbours: a number where a layout, types or an enclosing guard tell it."""
         size = operand.type.element.itemsize
         if operand in self._scratch:
-            if axis == operand.type.rank - 1:
+            if axis == memory_order(operand)[-1]:
                 return str(size)
             return f"{self.names.of('operand', operand.name)}_{axis}"
         layout = self.program.layouts.get(operand.name)

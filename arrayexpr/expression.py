@@ -14,7 +14,6 @@ arrayexpr._core.errors.ParseError: unknown method 'system': expected ... (line 1
 from __future__ import annotations
 
 import ast
-import difflib
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
@@ -406,5 +405,7 @@ def _nearest(name: str, known: Iterable[str]) -> str:
         return ": there are none"
     if len(names) <= 12:
         return _one_of(names)
+    import difflib
+
     near = difflib.get_close_matches(name[:50], names, 3)
     return f": expected one of {', '.join(near)}, ..." if near else ": expected one of NumPy's, as sqrt, where, sum"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import keyword
 import threading
@@ -14,7 +15,8 @@ import numpy as np
 
 from . import target as targets
 from ._core.driver import ARRAY_PASSES, run
-from ._core.engine.dispatch import Kernel
+from ._core.engine.dispatch import Code, Kernel
+from ._core.engine.handover import mode as mode_of
 from ._core.engine.plan import Plan, RegionStep, plan
 from ._core.engine.runtime import Runtime
 from ._core.errors import ArrayExprError, ShapeMismatch, TypeMismatch
@@ -23,13 +25,13 @@ from ._core.infer import shape as shape_of
 from ._core.layout import Layout
 from ._core.nodes import Assign
 from ._core.program import Program
-from .adapters import c
 from .build import spec_of, trace
 from .expression import expression
 from .target import Target
 
-#: The languages that `emit` writes, with the module for each.
-LANGUAGES = {"c": c}
+#: The languages that `emit` writes, each by the module of its name among the adapters. They are imported when used:
+#: the first result of a kernel does not need one.
+LANGUAGES = ("c",)
 
 # Programs compiled for `evaluate`, by text and types; the one unused longest goes.
 _EVALUATED_MAX = 256
@@ -81,7 +83,15 @@ def emit(program: Program, language: str = "c") -> str:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
     if any(isinstance(statement, Assign) for statement in program.statements):
         program = optimize(program, target=program.target)
-    text: str = LANGUAGES[language].emit(program)
+    text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
+    return text
+
+
+def _emit_c(program: Program) -> str:
+    """The C of a kernel whose caller has checked its operands."""
+    from .adapters import c
+
+    text: str = c.emit(program, checked=False)
     return text
 
 
@@ -93,6 +103,8 @@ class _Options:
     threads: int | None = None
     contract: str = "exact"
     vector_math: bool | None = None
+    engine: str | None = None
+    wait: bool | None = None
 
     def machine(self) -> tuple[Target, int]:
         """The machine to schedule for, and the number of threads that is fixed; 0 where none is."""
@@ -112,11 +124,15 @@ class _Compiled:
         self.source = program
         self.target = target
         self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract)
-        self.runtime = Runtime(plan(self.program, functools.partial(c.emit, checked=False), target, threads=fixed))
+        mode = mode_of(options.engine, options.wait)
+        self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed))
 
     @property
     def plan(self) -> Plan:
         return self.runtime.plan
+
+    def codes(self) -> list[Code]:
+        return self.plan.codes()
 
 
 def compile(
@@ -126,14 +142,20 @@ def compile(
     threads: int | None = None,
     contract: str = "exact",
     vector_math: bool | None = None,
+    engine: str | None = None,
+    wait: bool | None = None,
 ) -> Kernel:
     """A callable for a program: `kernel(*operands, out=None)` gives its result, or a tuple of them.
 
     Operands are arrays of the element types and ranks that the program declares, in any layout. `out`
-    is an array for the result, a tuple where there are several. C is compiled when the first call of
-    a kind of layout comes, and kept on disk; without a compiler the interpreter runs the program.
-    `threads` is how many to use, for good; else it is what `get_num_threads` says at each call.
-    `vector_math=False` takes functions such as `exp` from C's scalar library, else `ARRAYEXPR_VECTOR_MATH`.
+    is an array for the result, a tuple where there are several. `threads` is how many to use, for good;
+    else it is what `get_num_threads` says at each call. `vector_math=False` takes functions such as `exp`
+    from C's scalar library, else `ARRAYEXPR_VECTOR_MATH`.
+
+    The first calls run at once, by NumPy's loops over blocks; C is compiled meanwhile, takes over with the
+    same bits, and is kept on disk. With `wait` (else `ARRAYEXPR_WAIT`) it comes before the first result, and
+    `kernel.wait()` waits for what there is. `engine` (else `ARRAYEXPR_ENGINE`) is "auto", or "block" or "c"
+    for one of the two alone.
 
     >>> import numpy as np, arrayexpr
     >>> a = arrayexpr.array("a", "float64", 2)
@@ -142,7 +164,7 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _Options(target, threads, contract, vector_math))
+    compiled = _Compiled(program, _Options(target, threads, contract, vector_math, engine, wait))
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
         return compiled.runtime.run(made, args, out)
@@ -219,12 +241,15 @@ def kernel(
     threads: int | None = None,
     contract: str = "exact",
     vector_math: bool | None = None,
+    engine: str | None = None,
+    wait: bool | None = None,
 ) -> Any:
     """Turn a function written for NumPy into a fused kernel.
 
     The function is traced once for each combination of element types and ranks that it is called with;
     it must not look at values (`if a[0] > 0`) or shapes. Called with arrays of any layout, it gives what
-    NumPy gives, bit for bit but for vector math; `out=` names arrays for the results.
+    NumPy gives, bit for bit but for vector math; `out=` names arrays for the results. The options are those
+    of `compile`.
 
     >>> import numpy as np
     >>> @kernel
@@ -234,8 +259,17 @@ def kernel(
     array([1., 3., 5.])
     """
     if function is None:
-        return functools.partial(kernel, target=target, threads=threads, contract=contract, vector_math=vector_math)
-    traced = _Traced(function, _Options(target, threads, contract, vector_math))
+        return functools.partial(
+            kernel,
+            target=target,
+            threads=threads,
+            contract=contract,
+            vector_math=vector_math,
+            engine=engine,
+            wait=wait,
+        )
+    mode_of(engine, wait)
+    traced = _Traced(function, _Options(target, threads, contract, vector_math, engine, wait))
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:
         args = traced.bind(args, keywords)
@@ -317,15 +351,23 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
             continue
         lines.append(f"Step {number}: " + "; ".join(map(repr, step.assigns)))
         if not step.region.codes:
-            lines.append("  run by the interpreter: no compiled code")
+            lines.append("  run by the interpreter")
         for code in dict.fromkeys(step.region.codes.values()):
             if code is None:
                 continue
-            state = "compiled before" if id(code) in before else "compiled for these arrays"
-            lines.append(f"  {code!r}, {state}:")
+            state = "made before" if id(code) in before else "made for these arrays"
+            lines.append(f"  {code!r}, {state}, runs {_engine(code)}:")
             lines.append(_indented(code.program))
             lines.extend(f"  note: {remark}" for remark in code.program.remarks)
     return lines
+
+
+def _engine(code: Code) -> str:
+    if code.compiled:
+        return "compiled C"
+    if code.request is None:
+        return "in the block engine"
+    return "in the block engine, " + ("compiling" if code.request.queued else "to be compiled when it has run a while")
 
 
 def _indented(program: Program) -> str:

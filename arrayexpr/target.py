@@ -82,8 +82,12 @@ def vector_math() -> bool:
 def _machine() -> Target:
     """This machine, as far as the system tells; the defaults where it does not."""
     sizes = {}
+    folder = Path("/sys/devices/system/cpu/cpu0/cache")
+    # A glob of the folder takes as long as all the rest.
+    names = os.listdir(folder) if folder.exists() else []
+    indices = sorted(folder / name for name in names if name.startswith("index"))
     for level in (1, 2, 3):
-        for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        for index in indices:
             try:
                 if (index / "level").read_text().strip() != str(level):
                     continue

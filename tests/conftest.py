@@ -59,5 +59,8 @@ def kernel_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         directory = str(tmp_path_factory.mktemp("kernels"))
         patch.setenv("ARRAYEXPR_CACHE_DIR", directory)
+        # Tests look at compiled code, unless they say otherwise; the block engine has tests of its own, which do.
+        if "ARRAYEXPR_ENGINE" not in os.environ:
+            patch.setenv("ARRAYEXPR_WAIT", "1")
         patch.delenv("ARRAYEXPR_NUM_THREADS", raising=False)
         yield directory

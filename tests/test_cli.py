@@ -367,7 +367,7 @@ def test_demo_without_a_compiler(tmp_path: Path) -> None:
     done = command("demo", "--size", "20", "--repeats", "1", env=environment)
     assert done.returncode == 0
     assert done.stderr.startswith("arrayexpr: warning: ") and done.stderr.count("\n") == 1
-    assert "the interpreter ran it" in done.stdout and "in every bit: yes" in done.stdout
+    assert "the block engine ran it" in done.stdout and "in every bit: yes" in done.stdout
 
 
 def test_status_and_no_traceback(tmp_path: Path) -> None:

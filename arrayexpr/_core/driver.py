@@ -39,6 +39,7 @@ SCHEDULE_PASSES: Final = (
     "order_axes",
     "collapse",
     "block",
+    "pack",
     "strip",
     "vectorize",
     "parallelize",

@@ -58,4 +58,4 @@ class UnsupportedError(ArrayExprError, NotImplementedError):
 
 
 class CompilerWarning(UserWarning):
-    """The system's C compiler or the cache cannot be used; kernels run through the interpreter."""
+    """The system's C compiler or the cache cannot be used; kernels run without compiled code."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import ctypes.util
 from typing import Any
 
 import numpy as np
@@ -17,6 +15,10 @@ def trunc_divide(x: Any, y: Any) -> Any:
 
 
 def fma(x: Any, y: Any, z: Any) -> Any:
+    # Looking for a library starts processes, and importing what does takes as long as tracing a kernel.
+    import ctypes
+    import ctypes.util
+
     libm = ctypes.CDLL(ctypes.util.find_library("m") or None)
     name, ctype = ("fmaf", ctypes.c_float) if x.dtype == np.float32 else ("fma", ctypes.c_double)
     function = getattr(libm, name)

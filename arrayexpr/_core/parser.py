@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NoReturn
@@ -127,6 +126,8 @@ class TextParser:
         names = list(known)
         if len(name) > 40 or len(names) > 1000:
             return ""
+        import difflib
+
         close = difflib.get_close_matches(name, names, 1)
         return f": did you mean {close[0]!r}?" if close else ""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from .nodes import Apply, Node
 from .ops import Operator
+from .primitives import text
 from .types import ElementType
 
 #: Functions of C's library that strips use, with a bound on the largest error seen, in ulp, of float64 and of float32:
@@ -69,4 +69,4 @@ def is_vector_math(node: Node) -> bool:
 @cache
 def header(name: str = "vector_math.h") -> str:
     """The C of a file of `primitives`."""
-    return files(f"{__package__}.primitives").joinpath(name).read_text()
+    return text(name)

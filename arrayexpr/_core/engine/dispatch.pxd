@@ -2,23 +2,29 @@ from cpython.object cimport PyObject
 from numpy cimport npy_intp
 
 from .abi cimport AXES, MAX_AXES, SPARE, Array, kernel_function, scratch_function
+from .block cimport Tape
 from .sweep cimport Nest
 
 cdef class Code:
-    cdef kernel_function function
-    cdef scratch_function scratch   # NULL where it wants none
+    cdef kernel_function function   # of compiled C, set once; until then the tape runs
+    cdef scratch_function scratch   # of compiled C; NULL where it wants none
+    cdef readonly Tape tape         # None where there is none
     cdef readonly int tile          # the side of its tiles, 0 where it has none
     cdef readonly int rank          # of the loop nest
-    cdef readonly bint tiled
+    cdef readonly int tiled         # axes of a tile, or 0
     cdef readonly object library    # keeps the code loaded
     cdef readonly object program    # scheduled
-    cdef readonly str source
+    cdef public object request      # asks for compiled code, once the tape has worked for it; None: there is none to ask
+    cdef readonly double worked     # ns, roughly, that the tape has run for
+    cdef double pace                # of them an element takes
+    cdef object emit
+    cdef int work(self, npy_intp elements) except -1
 
 cdef class Problem:
     cdef int count                  # streams: the inputs, then the outputs
     cdef int outputs
     cdef int rank                   # axes left after canonicalising
-    cdef bint tile                  # the last two axes are contiguous for different streams
+    cdef int tile                   # how many of the last axes make a tile: streams are contiguous along different ones
     cdef npy_intp elements
     cdef int direction              # 0 where elements may come in any order, 1 along the output's memory, -1 against it
     cdef unsigned long long whole   # bit k: axis k of the right-aligned ones is reduced, and not to be cut
@@ -33,6 +39,9 @@ cdef class Problem:
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
     cdef int _reduced_within(self) except -1
     cdef bint fits_nest(self) noexcept
+    cdef int _near_axis(self, int s) noexcept
+    cdef int _move_axis(self, int start, int stop, npy_intp *values) noexcept
+    cdef bint _packed(self, int s) noexcept
     cdef bytes key(self, const int *itemsize)
 
 cdef class Region:

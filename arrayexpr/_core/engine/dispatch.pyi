@@ -6,28 +6,35 @@ from typing import Any
 import numpy as np
 
 from ..program import Program
+from .block import Tape
 
 MAX_CODES: int
 
 class Code:
     rank: int
-    tiled: bool
+    tiled: int
+    tape: Tape | None
     library: Any
     program: Program
-    source: str
+    request: Any
+    worked: float
     tile: int
     def __init__(
         self,
-        address: int,
         rank: int,
-        tiled: bool,
-        library: Any,
+        tiled: int,
         program: Program,
-        source: str,
+        emit: Callable[[Program], str],
+        tape: Tape | None = None,
+        cost: float = 1,
         *,
-        scratch: int = 0,
         tile: int = 64,
     ) -> None: ...
+    def adopt(self, address: int, library: Any, scratch: int = 0) -> None: ...
+    @property
+    def compiled(self) -> bool: ...
+    @property
+    def source(self) -> str: ...
 
 class Region:
     count: int
@@ -81,6 +88,7 @@ class Kernel:
     traced: Any
     def __init__(self, resolve: Callable[..., Any] | None, name: str) -> None: ...
     def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any: ...
+    def wait(self) -> bool: ...
     def add(self, recipe: Recipe) -> None: ...
     def remember(self, entry: Entry) -> None: ...
 

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""The call path: from arrays to the compiled kernel for their layouts.
+"""The call path: from arrays to the code for their layouts.
 
 A call first looks among the layouts seen last (`Entry`, compared number by number). Else the layouts
 are canonicalised (`Problem`): axes of length 1 dropped, falling axes flipped, axes ordered by the bytes
@@ -58,11 +58,14 @@ cdef extern from "Python.h":
     bint PyLong_CheckExact(object)
     long long PyLong_AsLongLongAndOverflow(object, int *) except? -1
 
-#: Specialisations of one region: six for exact signatures, and two, by rows and by tiles, for all beyond them.
+#: Specialisations of one region: five for exact signatures, and three, by rows and by tiles of two or three axes,
+#: for all beyond them.
 MAX_CODES = 8
-cdef int EXACT_CODES = MAX_CODES - 2
+cdef int EXACT_CODES = MAX_CODES - 3
 #: The rank of the nest that a kernel walks; axes beyond are walked around it.
 cdef int NEST = SPARE
+# A stride within a line is near.
+cdef npy_intp LINE = 64
 
 # Below this many elements a call keeps the GIL: letting it go and taking it back costs some 50 ns.
 cdef npy_intp KEEP_GIL = 2048
@@ -73,21 +76,72 @@ cdef double SERIAL_NS = 50000
 cdef int MAX_ENTRIES = 8
 
 
-cdef class Code:
-    """One compiled specialisation."""
+cdef extern from *:
+    """
+    #if defined __GNUC__
+    #define ARRAYEXPR_GET(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+    #define ARRAYEXPR_SET(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
+    #else
+    #define ARRAYEXPR_GET(place) (place)
+    #define ARRAYEXPR_SET(place, value) ((place) = (value))
+    #endif
+    """
+    kernel_function get_function "ARRAYEXPR_GET" (kernel_function) noexcept nogil
+    void set_function "ARRAYEXPR_SET" (kernel_function, kernel_function) noexcept nogil
 
-    def __init__(self, address, int rank, bint tiled, library, program, str source, *, scratch=0, int tile=64):
-        self.function = <kernel_function><uintptr_t>address
-        self.scratch = <scratch_function><uintptr_t>scratch
+# What the block engine works before compiled code is asked for. A compiler takes some 100 ms of a core: a kernel that
+# is called once, or a few times on little, does not pay for it.
+cdef double PATIENCE_NS = 2e6
+CALL_NS = 300
+
+
+cdef class Code:
+    """One specialisation: a tape that runs at once, compiled code, or both, and then it is the compiled code that runs.
+
+    `emit(program)` gives the source; `cost` is what an element takes, in operations.
+    """
+
+    def __init__(self, int rank, int tiled, program, emit, Tape tape=None, double cost=1, *, int tile=64):
+        self.function = NULL
+        self.scratch = NULL
+        self.tape = tape
         self.tile = tile if tiled else 0
         self.rank = rank
         self.tiled = tiled
-        self.library = library
         self.program = program
-        self.source = source
+        self.emit = emit
+        # An addition takes some 0.3 ns of data in the first cache, and no less than that is the memory's.
+        self.pace = 0.3 * cost + 0.5
+
+    def adopt(self, address, library, scratch=0):
+        """Have every call from now on run compiled code; those that run go on with what they began with."""
+        self.library = library
+        self.request = None
+        self.scratch = <scratch_function><uintptr_t>scratch
+        # Last: who sees it has the rest.
+        set_function(self.function, <kernel_function><uintptr_t>address)
+
+    @property
+    def compiled(self):
+        """Whether calls run compiled code."""
+        return get_function(self.function) != NULL
+
+    @property
+    def source(self):
+        """The C of it."""
+        return self.emit(self.program)
 
     def __repr__(self):
-        return f"<Code of rank {self.rank}{', tiled' if self.tiled else ''}>"
+        return f"<Code of rank {self.rank}{f', tiled along {self.tiled} axes' if self.tiled else ''}>"
+
+    cdef int work(self, npy_intp elements) except -1:
+        """Take down a call of the tape, before it; asks for compiled code where there have been enough."""
+        # The thread that compiles may take it away meanwhile.
+        request = self.request
+        if self.worked >= PATIENCE_NS and request is not None:
+            request()
+        self.worked += CALL_NS + elements * self.pace
+        return 0
 
 
 cdef inline npy_intp _abs(npy_intp x) noexcept nogil:
@@ -243,35 +297,81 @@ cdef class Problem:
         return True
 
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1:
-        """Bring the axis that conflicts most next to the inner one, where the data leave the first cache."""
-        cdef int n = self.count, s, k, best = -1
-        cdef npy_intp votes, most = 0, step
-        self.tile = False
+        """Bring the axes that conflict next to the inner one, where the data leave the first cache.
+
+        A stream conflicts if it is nearly contiguous along another axis than the inner one; see `passes/block.py`.
+        Within a tile the axis that an output is nearest to contiguous along is the inner one.
+        """
+        cdef int n = self.count, s, k, near, last, chosen, best, inner = AXES - 1
+        cdef npy_intp most
+        cdef npy_intp votes[AXES]
         if self.direction or self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
             return 0
-        for k in range(AXES - self.rank, AXES - 1):
-            votes = 0
-            for s in range(n):
-                step = _abs(self.strides[s * AXES + AXES - 1])
-                if _abs(self.strides[s * AXES + k]) == itemsize[s] and step > itemsize[s]:
-                    votes += itemsize[s]
+        for k in range(AXES - self.rank, AXES):
+            votes[k] = 0
+        last = inner
+        for s in range(n):
+            near = self._near_axis(s)
             # A tile of a few rows is no tile.
-            if votes > most and self.shape[k] >= 8 and self.shape[AXES - 1] >= 8:
-                most = votes
-                best = k
-        if best < 0:
+            if near < 0 or self.shape[near] < 8 or self.shape[inner] < 8:
+                continue
+            if near != inner and _abs(self.strides[s * AXES + inner]) >= LINE:
+                votes[near] += itemsize[s]
+                if s == n - 1:
+                    last = near
+        chosen = 0
+        while chosen < NEST - 1:
+            best = -1
+            most = 0
+            # Those chosen stand before the inner one, and have no votes left.
+            for k in range(AXES - self.rank, inner):
+                if votes[k] > most:
+                    most = votes[k]
+                    best = k
+            if best < 0:
+                break
+            votes[best] = 0
+            chosen += 1
+            self._move_axis(best, inner - 1, votes)
+            if last == best:
+                last = inner - 1
+            elif best < last < inner:
+                last -= 1
+        if not chosen:
             return 0
-        self.tile = True
-        for k in range(best, AXES - 2):
+        self.tile = chosen + 1
+        if last != inner and last >= AXES - self.tile:
+            self._move_axis(last, inner, votes)
+        return 0
+
+    cdef int _near_axis(self, int s) noexcept:
+        """The axis along which a stream moves least, if within a line; -1 where it does not."""
+        cdef int k, near = -1
+        cdef npy_intp step, least = LINE
+        for k in range(AXES - 1, AXES - self.rank - 1, -1):
+            step = _abs(self.strides[s * AXES + k])
+            if 0 < step < least:
+                near = k
+                least = step
+        return near
+
+    cdef int _move_axis(self, int start, int stop, npy_intp *values) noexcept:
+        """Move an axis inwards; the ones between move outwards by one, and so do their values."""
+        cdef int k, s
+        for k in range(start, stop):
             self.shape[k], self.shape[k + 1] = self.shape[k + 1], self.shape[k]
-            for s in range(n):
-                step = self.strides[s * AXES + k]
-                self.strides[s * AXES + k] = self.strides[s * AXES + k + 1]
-                self.strides[s * AXES + k + 1] = step
+            values[k], values[k + 1] = values[k + 1], values[k]
+            for s in range(self.count):
+                self.strides[s * AXES + k], self.strides[s * AXES + k + 1] = (
+                    self.strides[s * AXES + k + 1], self.strides[s * AXES + k])
         return 0
 
     cdef bytes key(self, const int *itemsize):
-        """The signature: rank of the nest, whether it is tiled, the class of each stream; last, a bit per reduced axis."""
+        """The signature: rank of the nest, how many axes are tiled, a code for each stream; last, a bit per reduced axis.
+
+        A code tells of the innermost axis: 0 contiguous, 1 broadcast, 2 strided, 3 contiguous backwards; 4 is for a
+        stream that is packed tile by tile, whatever its strides.
+        """
         cdef int s, axis
         cdef bytes result = PyBytes_FromStringAndSize(NULL, 2 + self.count + self.reduces)
         cdef char *text = PyBytes_AS_STRING(result)
@@ -280,17 +380,20 @@ cdef class Problem:
         text[0] = max(1, min(self.rank, NEST))
         text[1] = self.tile
         for s in range(self.count):
-            code = 0
-            for axis in range(AXES - 2 if self.tile else AXES - 1, AXES):
-                step = self.strides[s * AXES + axis]
-                code = <char>(code * 4 + (0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2))
-            text[2 + s] = code
+            step = self.strides[s * AXES + AXES - 1]
+            text[2 + s] = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
+            if self.tile and s < self.count - self.outputs and self._packed(s):
+                text[2 + s] = 4
         if self.reduces:
             code = 0
             for axis in range(AXES - NEST, AXES):
                 code = <char>(code * 2 + (self.reduced[axis] != 0))
             text[2 + self.count] = code
         return result
+
+    cdef bint _packed(self, int s) noexcept:
+        """Whether a tile of a stream is copied: it is nearly contiguous along another axis of the tile than the inner."""
+        return _abs(self.strides[s * AXES + AXES - 1]) >= LINE and self._near_axis(s) >= AXES - self.tile
 
 
 cdef class Region:
@@ -357,8 +460,10 @@ cdef class Region:
         return self._make(key)
 
     def _make(self, bytes key):
-        # Beyond the budget every layout shares the generic kernels: one by rows, one by tiles.
-        generic = bytes([NEST, key[1]]) + bytes([10 if key[1] else 2] * self.count) + key[2 + self.count:]
+        # Beyond the budget every layout shares the generic kernels: one by rows, and by tiles ones that pack all.
+        inputs = self.count - self.outputs
+        classes = bytes([4 if key[1] else 2] * inputs + [2] * self.outputs)
+        generic = bytes([NEST, key[1]]) + classes + key[2 + self.count:]
         if key != generic and self._full():
             code = self._generic(generic)
         else:
@@ -416,10 +521,16 @@ cdef class Region:
     cdef Nest _nest(self, Code code, Problem problem) noexcept:
         """What the walk needs to know; the streams' data are left to set."""
         cdef Nest nest
-        nest.function = code.function
-        nest.scratch = code.scratch
+        nest.function = get_function(code.function)
+        nest.scratch = NULL
+        nest.tape = NULL
+        if nest.function != NULL:
+            nest.scratch = code.scratch
+        else:
+            nest.tape, nest.run = code.tape.tape, code.tape.run
         nest.inner = code.rank
         nest.tile = code.tile
+        nest.tiled = code.tiled
         nest.rank = problem.rank
         nest.count = self.count
         nest.whole = problem.whole
@@ -431,6 +542,8 @@ cdef class Region:
     cdef int run(self, Code code, Problem problem, char **data) except -1:
         """Call the code on all of the problem, in threads where that pays."""
         cdef int status
+        if code.request is not None:
+            code.work(problem.elements)
         cdef Nest nest = self._nest(code, problem)
         nest.data = data
         cdef int threads = 1
@@ -929,6 +1042,16 @@ cdef class Kernel:
         """Keep an entry for repeat calls; the one unused longest goes."""
         if entry.code is not None:
             self.entries = [entry, *self.entries[:MAX_ENTRIES - 1]]
+
+    def wait(self):
+        """Have compiled code for all that the kernel has been called with so far, before this returns.
+
+        Returns whether there is: not so without a compiler, or where it failed.
+        """
+        from .handover import wait
+
+        found = [self.compiled] if hasattr(self, "compiled") else list(self.traced.compiled.values())
+        return wait([code for compiled in found for code in compiled.codes()])
 
     def __repr__(self):
         return f"<arrayexpr kernel {self.__name__}>"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ...target import Target
 from ..infer import total_operations
+from ..interpret import assigned_operand
 from ..nodes import (
     Apply,
     Assign,
@@ -24,7 +25,8 @@ from ..nodes import (
     substitute,
 )
 from ..program import Program
-from .dispatch import Region
+from .dispatch import Code, Region
+from .handover import Mode
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
 from .specialise import builder
 
@@ -81,8 +83,15 @@ class Plan:
             return self.steps[0]
         return None
 
+    def codes(self) -> list[Code]:
+        """Every specialisation made so far."""
+        regions = (step.region for step in self.steps if isinstance(step, RegionStep))
+        return list(dict.fromkeys(code for region in regions for code in region.codes.values() if code is not None))
 
-def plan(program: Program, emit: Callable[[Program], str], target: Target, *, threads: int = 0) -> Plan:
+
+def plan(
+    program: Program, emit: Callable[[Program], str], target: Target, mode: Mode = Mode(), *, threads: int = 0
+) -> Plan:
     """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting."""
     result = Plan(program)
     if not all(isinstance(s, Assign) for s in program.statements) or any(
@@ -90,7 +99,7 @@ def plan(program: Program, emit: Callable[[Program], str], target: Target, *, th
     ):
         result.steps.append(InterpretStep(program))
         return result
-    cutter = _Cutter(result, emit, target, threads)
+    cutter = _Cutter(result, emit, target, mode, threads)
     statements = [s for s in program.statements if isinstance(s, Assign)]
     for group in _groups(statements):
         cutter.assign(group)
@@ -98,47 +107,60 @@ def plan(program: Program, emit: Callable[[Program], str], target: Target, *, th
 
 
 def _groups(statements: Sequence[Assign]) -> list[list[Assign]]:
-    """Neighbouring statements that share their sweeps: reductions over the same axes of the same arrays.
+    """Neighbouring statements that one region computes: over the same arrays, and reducing the same axes.
 
     None reads what another one assigns.
     """
     groups: list[list[Assign]] = []
     shared: object = None
     written: set[Node] = set()
+    read: set[Node] = set()
     for statement in statements:
-        over = _swept(statement)
-        base = statement.target
-        while isinstance(base, View):
-            base = base.arg
+        over = _space(statement)
+        base = assigned_operand(statement.target)
         reads = {n for n in postorder((statement.value,)) if isinstance(n, Operand)}
-        if over is None or over != shared or base in written or reads & written or base in groups[-1][0].args:
+        if over is None or over != shared or base in written or base in read or reads & written:
             groups.append([])
-            written = set()
+            written, read = set(), set()
         groups[-1].append(statement)
         shared = over
         written.add(base)
+        read |= reads
     return groups
 
 
-def _swept(statement: Assign) -> object:
-    """The arrays and axes that all reductions of a statement, and it, sweep over; None where there are several."""
-    found = reductions(statement.value)
-    if not found or not all(map(has_fold, found)):
+def _space(statement: Assign) -> object:
+    """What says that two statements are over one shape: ranks, reduced axes and arrays. None where nothing does."""
+    axes = set()
+    for reduction in reductions(statement.value):
+        if not has_fold(reduction):
+            return None
+        axes.add((reduction.arg.type.rank, tuple(sorted(reduction.axes))))
+    arrays = set()
+    stack = [statement.value]
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        if source_or_none(node) is not None:
+            if node.type.rank:
+                arrays.add(node)
+            continue
+        if isinstance(node, Contract):
+            return None
+        fresh = [child for child in node.args if child not in seen]
+        seen.update(fresh)
+        stack.extend(fresh)
+    if len(axes) > 1:
         return None
-    full = max(r.arg.type.rank for r in found)
-    spaces = {
-        (tuple(sorted(r.axes)), full, frozenset(n for n in postorder((r.arg,)) if source_or_none(n) and n.type.rank))
-        for r in found
-    }
-    arrays = frozenset(n for n in postorder((statement.value,)) if isinstance(n, Operand) and n.type.rank)
-    return (spaces.pop()[:2], arrays) if len({s[:2] for s in spaces}) == 1 else None
+    return axes.pop() if axes else statement.target.type.rank, frozenset(arrays)
 
 
 class _Cutter:
-    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target, threads: int):
+    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int):
         self.plan = result
         self.emit = emit
         self.target = target
+        self.mode = mode
         self.threads = threads
         self.count = 0
 
@@ -172,7 +194,7 @@ class _Cutter:
                 case _:
                     new[node] = temporary = self._temporary(node.type)
                     assign = Assign(temporary, node)
-                    shared = _swept(assign) if isinstance(node, Reduce) else None
+                    shared = _space(assign) if isinstance(node, Reduce) else None
                     together.setdefault(assign if shared is None else shared, []).append(assign)
         for group in together.values():
             self.assign(group)
@@ -234,7 +256,9 @@ class _Cutter:
         region = Region(
             tuple(values),
             [o.type.element.itemsize for o in (*inputs, *outputs)],
-            builder(values, inputs, outputs, [*varies, *((True, not k) for k in kept)], self.target, self.emit),
+            builder(
+                values, inputs, outputs, [*varies, *((True, not k) for k in kept)], self.target, self.emit, self.mode
+            ),
             tile_bytes=self.target.l1,
             threads=self.threads,
             work=_NS * total_operations(values),

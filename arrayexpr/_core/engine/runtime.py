@@ -335,7 +335,7 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
             first = np.empty(_kept_shape(step, shape), out.dtype)
             spread.append((out, first))
             out = first
-        elif step.region.reduced and not kept and out.shape != shape:
+        elif (step.region.reduced or len(step.targets) > 1) and not kept and out.shape != shape:
             whole = np.empty(shape, out.dtype)
             spread.append((out, whole))
             out = whole

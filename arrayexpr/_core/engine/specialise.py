@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...target import Target
-from ..nodes import Assign, Cast, Node, Operand, Reduce, Scratch, Slice, View, postorder, rebuild, transform
+from ..nodes import Assign, Cast, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
 from ..passes.block import block
 from ..passes.lower import lower
+from ..passes.pack import pack
 from ..passes.strip import strip
-from ..passes.sweep import sweep
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
-from .compiler import CompileFailed, load, symbol, warn_interpreted
 from .dispatch import Code
+from .handover import Mode, make
 
-_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING)
+#: What a stream's code in a key says of it along the innermost axis.
+_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING, STRIDED)
+#: The code of a stream whose tiles are packed: nothing more need be known of it.
+_PACKED = 4
 
 
 def stream_program(
@@ -31,17 +34,16 @@ def stream_program(
 
     `values` are over the scalar operands `streams`, one for each of `outputs`. `varies` says of streams and
     outputs whether they have more than one element along the axes that are kept, and along those that are
-    reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, whether
-    the last two axes are tiled, a class per stream and axis, a bit for each of the nest's axes that is reduced.
+    reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, how many of
+    the last axes are tiled, a code per stream, a bit for each of the nest's axes that is reduced.
     """
-    rank, tiled = key[0], bool(key[1])
+    rank, tiled = key[0], key[1]
     count = len(streams) + len(outputs)
     bits = key[2 + count] if len(key) > 2 + count else 0
     reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
     new: dict[Node, Node] = {}
     for place, (stream, code) in enumerate(zip([*streams, *outputs], key[2:], strict=False)):
-        classes = [_CLASSES[code >> 2], _CLASSES[code & 3]] if tiled else [_CLASSES[code]]
-        layout = [STRIDED] * (rank - len(classes)) + classes
+        layout = [STRIDED] * (rank - 1) + [_CLASSES[code]]
         for axis in range(rank):
             if not varies[place][axis in reduced]:
                 layout[axis] = BROADCAST
@@ -62,11 +64,17 @@ def stream_program(
         [_operand(new[o]) for o in outputs],
         target=target,
     )
-    any_strides = all(code in (2, 10) for code in key[2 : 2 + count])
-    scheduled = lower(sweep(program, together=True))
+    any_strides = all(_CLASSES[code] == STRIDED for code in key[2 : 2 + count])
+    packed = {stream.name for stream, code in zip(streams, key[2:], strict=False) if code == _PACKED}
+    if any(isinstance(node, Reduce) for node in program.nodes()):
+        # The first result of a kernel without reductions does not pay for the import.
+        from ..passes.sweep import sweep
+
+        program = sweep(program, together=True)
+    scheduled = lower(program, together=len(outputs) > 1)
     if tiled:
-        # The signature says that these conflict, whatever their classes here tell.
-        scheduled = block(scheduled, axes=(rank - 2, rank - 1))
+        # The signature says which conflict, whatever their classes here tell.
+        scheduled = pack(block(scheduled, axes=range(rank - tiled, rank)), operands=packed)
     # The generic signature stands for any strides: it tests for unit ones.
     return vectorize(strip(scheduled), versions=any_strides)
 
@@ -98,20 +106,13 @@ def builder(
     varies: Sequence[tuple[bool, bool]],
     target: Target,
     emit: Callable[[Program], str],
+    mode: Mode = Mode(),
 ) -> Callable[[bytes], Code | None]:
-    """The function that a `Region` asks for the code of a signature; it answers None where nothing compiles."""
+    """The function that a `Region` asks for the code of a signature; None where only the interpreter runs it."""
 
     def build(key: bytes) -> Code | None:
         program = stream_program(values, streams, outputs, varies, key, target)
-        source = emit(program)
-        try:
-            address, library = load(source, program.name)
-        except CompileFailed as error:
-            warn_interpreted(error)
-            return None
-        wants = any(isinstance(statement, Scratch) for statement in program.statements)
-        scratch = symbol(library, f"{program.name}_scratch") if wants else 0
-        return Code(address, key[0], bool(key[1]), library, program, source, scratch=scratch)
+        return make(program, key[0], key[1], emit, mode)
 
     return build
 

@@ -1,15 +1,19 @@
 from numpy cimport npy_intp
 
 from .abi cimport kernel_function, scratch_function
+from .block cimport tape_function
 
 # A nest to walk: what `Problem` and `Code` say, and where the streams start.
 cdef struct Nest:
-    kernel_function function
+    kernel_function function        # compiled; NULL: the block engine runs the tape
+    tape_function run
+    const void *tape
     scratch_function scratch        # NULL where it wants none
     int inner                       # axes that the function walks
     int rank                        # axes of the problem
     int count                       # streams
-    int tile                        # cuts of the last two axes are at multiples of this; 0 where it is not tiled
+    int tiled                       # how many of the last axes are tiled
+    int tile                        # their cuts are at multiples of this; 0 where none is
     unsigned long long whole        # bit k: axis k of the right-aligned axes is not to be cut
     const npy_intp *shape           # AXES, right-aligned
     const npy_intp *strides         # count * AXES, right-aligned

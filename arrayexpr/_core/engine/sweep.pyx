@@ -75,7 +75,7 @@ cdef npy_intp _cut(const Nest *nest, int threads, Cut *cut) noexcept nogil:
         if nest.whole >> k & 1:
             continue
         grain = 1
-        if nest.tile and k >= AXES - 2:
+        if nest.tile and k >= AXES - nest.tiled:
             grain = nest.tile
         elif k == AXES - 1:
             grain = STRIP
@@ -93,7 +93,7 @@ cdef npy_intp _cut(const Nest *nest, int threads, Cut *cut) noexcept nogil:
 
 cdef inline npy_intp _step(const Nest *nest, int k) noexcept nogil:
     """How much of an axis outside of the one that is cut goes into one chunk."""
-    return nest.tile if nest.tile and k >= AXES - 2 else 1
+    return nest.tile if nest.tile and k >= AXES - nest.tiled else 1
 
 
 cdef void _chunk(void *context, npy_intp chunk, int worker) noexcept nogil:
@@ -137,6 +137,12 @@ cdef void _chunk(void *context, npy_intp chunk, int worker) noexcept nogil:
         pool.pop(arrays)
 
 
+cdef inline int _call(const Nest *nest, const Array *arrays, void *scratch) noexcept nogil:
+    if nest.function != NULL:
+        return nest.function(arrays, scratch, 1)
+    return nest.run(nest.tape, arrays, scratch)
+
+
 cdef int _walk(const Nest *nest, const npy_intp *shape, Array *arrays) noexcept nogil:
     """Call the function for each step of the axes beyond its own, as an odometer, with scratch of this thread."""
     cdef int s, k, status = 0, last = AXES - nest.inner - 1, first = AXES - nest.rank
@@ -150,13 +156,13 @@ cdef int _walk(const Nest *nest, const npy_intp *shape, Array *arrays) noexcept 
             if scratch == NULL:
                 return NO_MEMORY
     if first > last:
-        status = nest.function(arrays, scratch, 1)
+        status = _call(nest, arrays, scratch)
     else:
         for k in range(first, last + 1):
             counter[k - first] = 0
         k = last
         while k >= first:
-            status |= nest.function(arrays, scratch, 1)
+            status |= _call(nest, arrays, scratch)
             k = last
             while k >= first:
                 counter[k - first] += 1
@@ -186,6 +192,7 @@ def pieces(list shape not None, int threads, int tile=0, list whole=[]):
         lengths[AXES - rank + k] = shape[k]
     nest.rank = rank
     nest.tile = tile
+    nest.tiled = 2
     nest.shape = lengths
     nest.whole = 0
     for k in whole:

@@ -25,7 +25,7 @@ from .nests import untaken
 from .requirements import requirements
 
 
-def lower(program: Program) -> Program:
+def lower(program: Program, *, together: bool = False) -> Program:
     """Give every element-wise assignment a nest of serial loops, in the order of its axes.
 
         r[...] = a * b
@@ -36,6 +36,8 @@ def lower(program: Program) -> Program:
     Keeps: r[i0, i1] == (a * b)[i0, i1]. Where a statement reads the operand that it assigns, other than
     element by element in place, the whole right side goes to scratch first.
     A value that is not element-wise, such as a reduction, is left as it is: `sweep`, before, has seen to those.
+    `together` says that all statements are over one shape, and that none reads what another one assigns: they
+    share one nest.
     Requires: operands overlap only where they are the same view; shapes fit, and a slice of an axis has the
     length of the loop, or visibly 1, but does not turn out to be 1: `Program.requires` says so in numbers.
     """
@@ -45,6 +47,12 @@ def lower(program: Program) -> Program:
     # What became of each node is only for origins to follow: without any, a third of the time is saved.
     new: dict[Node, Node] | None = {} if program.origins else None
     requires = dict.fromkeys(program.requires)
+    assigns = [s for s in program.statements if isinstance(s, Assign) and _elementwise(s.value)]
+    if together and len(assigns) == len(program.statements):
+        statements.extend(_shared_nest(assigns, taken, new))
+        for assign in assigns:
+            requires.update(dict.fromkeys(requirements(assign)))
+        return program.rewritten(statements, new or {}).replace(requires=tuple(requires))
     for statement in program.statements:
         if isinstance(statement, Assign) and _elementwise(statement.value):
             statements.extend(_nest(statement, taken, new))
@@ -86,17 +94,31 @@ def _nest(statement: Assign, taken: set[str], new: dict[Node, Node] | None) -> I
         taken.add(name)
         temporary = Operand(name, target.type.element.array(target.type.rank, order="C"))
         yield Scratch(temporary, extents)
-        yield _loops(indices, extents, Store(temporary, indices, element(statement.value, indices, new)))
+        yield from _loops(indices, extents, (Store(temporary, indices, element(statement.value, indices, new)),))
         value: Node = Load(temporary, indices)
     else:
         value = element(statement.value, indices, new)
-    nest = _loops(indices, extents, Store(base_of(target), subscripts_of(target, indices), value))
+    nest = _loops(indices, extents, (Store(base_of(target), subscripts_of(target, indices), value),))
     if new is not None:
-        new[statement] = nest
-    yield nest
+        new[statement] = nest[0]
+    yield from nest
 
 
-def _loops(indices: Sequence[Node], extents: Sequence[Node], body: Node) -> Node:
+def _shared_nest(assigns: Sequence[Assign], taken: set[str], new: dict[Node, Node] | None) -> Sequence[Node]:
+    """One nest for assignments over one shape."""
+    first = assigns[0].target
+    indices: tuple[Node, ...] = tuple(Index(untaken(f"i{axis}", taken)) for axis in range(first.type.rank))
+    stores = []
+    for statement in assigns:
+        value = element(statement.value, indices, new)
+        stores.append(Store(base_of(statement.target), subscripts_of(statement.target, indices), value))
+    nest = _loops(indices, extents_of(first), stores)
+    if new is not None:
+        new.update(dict.fromkeys(assigns, nest[0]))
+    return nest
+
+
+def _loops(indices: Sequence[Node], extents: Sequence[Node], body: Sequence[Node]) -> Sequence[Node]:
     for index, extent in zip(reversed(indices), reversed(extents), strict=True):
-        body = Loop(index, integer(0), extent, integer(1), "serial", (body,))
+        body = (Loop(index, integer(0), extent, integer(1), "serial", tuple(body)),)
     return body

@@ -63,8 +63,9 @@ class Nest:
 
 def independent(nest: Nest) -> bool:
     """Whether the iterations of a nest may run in any order: each stores elements of its own, and reads no others of
-    what is stored."""
+    what is stored. Those of a loop that reduces may by its role."""
     indices = [loop.index for loop in nest.loops]
+    own = [loop.index for loop in nest.loops if loop.role != "reduce"]
     places: dict[Operand, tuple[Node, ...]] = {}
     for access in reversed(nest.accesses):
         if isinstance(access, Store) or access.operand in places:
@@ -73,7 +74,7 @@ def independent(nest: Nest) -> bool:
     return all(
         any(_only(subscript, index, indices) for subscript in subscripts)
         for subscripts in places.values()
-        for index in indices
+        for index in own
     )
 
 
@@ -197,6 +198,14 @@ def byte_strides(operand: Operand, program: Program) -> tuple[int | None, ...]:
         return tuple(0 if n == 1 else s for n, s in zip(layout.shape, layout.strides, strict=True))
     size = operand.type.element.itemsize
     return tuple({UNIT: size, FALLING: -size, BROADCAST: 0}.get(fact) for fact in operand.type.layout)
+
+
+def memory_order(operand: Operand) -> list[int]:
+    """The axes of scratch from the outermost in memory to the innermost: as they are, the one of its type's last."""
+    axes = list(range(operand.type.rank))
+    if UNIT in operand.type.layout:
+        axes.append(axes.pop(operand.type.layout.index(UNIT)))
+    return axes
 
 
 def movement(access: Load | Store, index: Index, program: Program, known: Mapping[Node, int]) -> int | None:
