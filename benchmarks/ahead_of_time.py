@@ -122,7 +122,8 @@ def main() -> int:
             operands = [arrayexpr.array(name, "float64", 2) for name in "abc"[:count]]
             program = arrayexpr.program(function(*operands), name=f"aot{number}")
             linked = Linked(program, Path(directory))
-            kernel = arrayexpr.compile(program, threads=1)
+            # Compiled code, not the block engine that answers until there is some.
+            kernel = arrayexpr.compile(program, threads=1, wait=True)
             for side in options.side:
                 shape = (side, side) if ".T" in text else (side, side + 8)
                 for name, arrays in layouts(shape, count).items():
