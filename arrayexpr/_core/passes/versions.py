@@ -26,8 +26,8 @@ _ABSOLUTE, _AND = operator("absolute"), operator("logical_and")
 _EQUAL, _LESS, _WHERE = operator("equal"), operator("less"), operator("where")
 
 #: Nodes that the versions of all nests of a program may have together. Of a node gcc 12 made some 90 bytes of code
-#: with -O3 -march=native: what has all versions stays below 150 kB. Where they would pass it, each nest has a version for unit
-#: strides, and one for all others.
+#: with -O3 -march=native: a program that has all versions stays below 150 kB. Where it would pass that, each nest has
+#: a version for unit strides, and one for all others.
 SIZE = 1500
 #: A nest's versions, where its size allows.
 _MOST = 6
