@@ -20,6 +20,8 @@ MODULES = [
     "_core/passes/elements.py",
     "_core/passes/lower.py",
     "_core/passes/sweep.py",
+    "_core/passes/requirements.py",
+    "_core/passes/versions.py",
     "_core/passes/order_axes.py",
     "_core/passes/collapse.py",
     "_core/passes/hoist.py",

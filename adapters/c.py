@@ -196,7 +196,7 @@ def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
                 lines.append(f"    const ptrdiff_t {name}_n{axis} = arrays[{k}].shape[{axis}];")
             if _uses(body, f"{name}_{axis}"):
                 stride = f"arrays[{k}].strides[{axis}]"
-                if checked and operand not in stored:
+                if checked:
                     stride = f"arrays[{k}].shape[{axis}] == 1 ? 0 : {stride}"
                 lines.append(f"    const ptrdiff_t {name}_{axis} = {stride};")
     return lines + checks
@@ -247,7 +247,7 @@ def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
         if isinstance(length, Extent) and not _stretches(length.operand, length.axis, stored):
             return _denied(same, writer, stored)
         return " && ".join(_denied(part, writer, stored) for part in condition.args)
-    x, y = (writer.integer(part) for part in condition.args)
+    x, y = (writer.integer(part, 9) for part in condition.args)
     return f"{x} {'!=' if condition.op.name == 'equal' else '>='} {y}"
 
 
@@ -283,7 +283,8 @@ def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stor
                 if subscript is not statement.index or not whole or isinstance(statement.stop, Index):
                     continue
                 extent, wanted = Extent(node.operand, axis), statement.stop
-                if wanted is extent or any(isinstance(n, Index) for n in postorder((wanted,))):
+                # A bound that strides decide goes beyond an axis where the operand goes on in memory.
+                if wanted is extent or any(isinstance(n, Index | Stride) for n in postorder((wanted,))):
                     continue
                 length = writer.integer(extent)
                 alone = f"{length} != 1 && " if _stretches(node.operand, axis, stored) else ""

@@ -66,8 +66,14 @@ class Dialect:
 
 
 #: Precedence levels of C, loosest first, as far as text is put together without parentheses.
-_COMPARE, _SUM, _PRODUCT, _UNARY, _ATOM = 4, 9, 10, 11, 20
+_CHOICE, _EITHER, _BOTH, _COMPARE, _SUM, _PRODUCT, _UNARY, _ATOM = 1, 2, 3, 4, 9, 10, 11, 20
 _PLAIN_INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
+
+#: Tests of lengths and strides: no operand of theirs has an effect, and what is not needed is not tested.
+_CONDITIONS = {
+    **{"equal": ("==", _COMPARE), "not_equal": ("!=", _COMPARE), "less": ("<", _COMPARE), "greater": (">", _COMPARE)},
+    **{"logical_and": ("&&", _BOTH), "logical_or": ("||", _EITHER)},
+}
 
 OPENCL_WORDS = frozenset("kernel global local constant private half uchar ushort uint ulong".split())
 #: Words that no name of ours can be.
@@ -304,10 +310,15 @@ class Writer:
 
     def bound(self, expression: Node) -> str:
         """A loop bound as a name or a number: computed once, and plainly fixed to the compiler."""
+        known = self._scopes[-1].bounds
+        for node in postorder((expression,)):
+            # A choice of bounds: the test is written once.
+            match node:
+                case Apply(op, (Apply(test) as condition, _, _)) if (op.name, test.name) == ("where", "logical_and"):
+                    self.bound(condition)
         text = self.integer(expression)
         if re.fullmatch(r"-?\w+", text):
             return text
-        known = self._scopes[-1].bounds
         if expression not in known:
             known[expression] = self.local("n")
             self.line(f"const {self.dialect.index} {known[expression]} = {text};")
@@ -341,23 +352,26 @@ class Writer:
             self.line(f"{const}{c_type} *{name} = ({const}{c_type} *)({base}{self.offset(operand, still)});")
             scope.rows[_place_of(node)] = _Row(name, moving)
 
-    def _guard(self, guard: Guard) -> None:
-        self.line(f"if ({self.expression(guard.condition)}) {{")
-        facts = set()
-        conditions = [guard.condition]
-        while conditions:
-            condition = conditions.pop()
-            if isinstance(condition, Apply) and condition.op.name == "logical_and":
-                conditions.extend(condition.args)
-            else:
-                facts.add(condition)
-        self._facts.append(self._facts[-1] | facts)
+    def _guard(self, guard: Guard, opening: str = "") -> None:
+        condition = self._condition(guard.condition)
+        self.line(f"{opening}if ({condition}) {{")
+        self._facts.append(self._facts[-1] | _conjuncts(guard.condition))
         self._scoped_block(guard.then)
         self._facts.pop()
-        if guard.otherwise:
-            self.line("} else {")
-            self._scoped_block(guard.otherwise)
+        match guard.otherwise:
+            case (Guard() as other,) if _of_lengths(other.condition):
+                # Such a test needs no lines before it.
+                self._guard(other, "} else ")
+                return
+            case ():
+                pass
+            case _:
+                self.line("} else {")
+                self._scoped_block(guard.otherwise)
         self.line("}")
+
+    def _condition(self, condition: Node) -> str:
+        return self.integer(condition) if _of_lengths(condition) else self.expression(condition)
 
     def _declare_scratch(self, statement: Scratch) -> None:
         """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
@@ -501,6 +515,14 @@ class Writer:
             left, right = _parenthesise(args[0], own), _parenthesise(args[1], own + 1)
             return f"{left} {op.symbol} {right}", own
         x, y = (_parenthesise(a, _ATOM) for a in args) if len(args) == 2 else (args[0][0], "")
+        if op.name in _CONDITIONS:
+            sign, own = _CONDITIONS[op.name]
+            # Of && within || compilers warn.
+            least = [own if level == own else _COMPARE for _, level in args] if own < _COMPARE else [_SUM, _SUM]
+            return f" {sign} ".join(map(_parenthesise, args, least)), own
+        if op.name == "where":
+            condition, x, y = (_parenthesise(a, _COMPARE) for a in args)
+            return f"{condition} ? {x} : {y}", _CHOICE
         if op.name in ("minimum", "maximum"):
             sign = "<" if op.name == "minimum" else ">"
             return f"({x} {sign} {y} ? {x} : {y})", _ATOM
@@ -766,6 +788,21 @@ class Writer:
                 through = "int16_t" if of.bits == 80 and (to.kind == "i" or to.bits == 8) else "int32_t"
                 return f"({c_type})({through}){atom}", _UNARY
         return f"({c_type}){atom}", _UNARY
+
+
+def _conjuncts(condition: Node) -> set[Node]:
+    """The conditions that all hold where one does."""
+    if isinstance(condition, Apply) and condition.op.name == "logical_and":
+        return _conjuncts(condition.args[0]) | _conjuncts(condition.args[1])
+    return {condition}
+
+
+def _of_lengths(condition: Node) -> bool:
+    """Whether a test is of lengths and strides alone."""
+    return all(
+        isinstance(node, Extent | Stride | Constant | Apply) or (isinstance(node, Operand) and node.type.rank > 0)
+        for node in postorder((condition,))
+    )
 
 
 def _parenthesise(text: tuple[str, int], level: int) -> str:

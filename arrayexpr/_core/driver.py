@@ -33,7 +33,9 @@ from .verify import verify
 ARRAY_PASSES: Final = ("inline", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
+    "sweep",
     "lower",
+    "versions",
     "order_axes",
     "collapse",
     "hoist",

@@ -536,7 +536,9 @@ def _extent(run: _Run, frame: _Frame, node: Extent, args: list[Any], hint: Any) 
 
 
 def _stride(run: _Run, frame: _Frame, node: Stride, args: list[Any], hint: Any) -> Any:
-    return np.int64(run.array(node.operand, frame).strides[node.axis])
+    array = run.array(node.operand, frame)
+    # An axis of extent 1 broadcasts: nothing moves along it.
+    return np.int64(0 if array.shape[node.axis] == 1 else array.strides[node.axis])
 
 
 def _viewed(node: View, value: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..affine import integer, least, plus
 from ..nodes import Index, Load, Loop, Node, Store
 from ..program import Program
-from .nests import Nest, extents_known, independent, map_nests, movement, untaken
+from .nests import Nest, either_unit, extents_known, independent, map_nests, movement, untaken
 
 #: Bytes of a tile along a loop that a conflicting operand is contiguous along: two lines. Elements of a tile along
 #: its innermost loop. Measured on `a + b.T`, 4000 x 4000 doubles, b packed and the result stored past the caches,
@@ -41,10 +41,11 @@ def block(
     Keeps: i0 + (i - i0) == i; each (i, j) is visited once.
     Requires: operand types or layouts that tell unit axes; runs after `order_axes`.
     """
-    known = extents_known(program)
+    extents = extents_known(program)
     taken = {operand.name for operand in program.declared}
 
     def change(nest: Nest) -> Node:
+        known = {**extents, **nest.facts}
         unchanged = nest.rebuilt(range(len(nest.loops)))
         if len(nest.loops) < 2 or any(loop.role not in ("serial", "reduce") for loop in nest.loops):
             return unchanged
@@ -78,7 +79,7 @@ def tile_loops(nest: Nest, program: Program, known: Mapping[Node, int]) -> list[
     votes: dict[Loop, int] = {}
     results: Loop | None = None
     for access in nest.accesses:
-        near = nearest(access, nest.loops, program, known)
+        near = nearest(access, nest.loops, program, known) or _either(access, nest.loops, known)
         if isinstance(access, Store) and near is not None:
             results = near
         if near is not None and near is not inner and _far(movement(access, inner.index, program, known)):
@@ -98,6 +99,15 @@ def nearest(access: Load | Store, loops: Sequence[Loop], program: Program, known
         if step is not None and 0 < abs(step) < least_step:
             found, least_step = loop, abs(step)
     return found
+
+
+def _either(access: Load | Store, loops: Sequence[Loop], known: Mapping[Node, int]) -> Loop | None:
+    """The loop along which an access is contiguous where it is not along the innermost, if a guard tells of one."""
+    for loop in loops[:-1]:
+        test = either_unit(access, loops[-1].index, loop.index)
+        if test is not None and test in known:
+            return loop
+    return None
 
 
 def _far(step: int | None) -> bool:

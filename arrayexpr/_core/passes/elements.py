@@ -7,7 +7,21 @@ from typing import Any
 
 from ..affine import greatest, integer, least, minus, plus, quotient, times
 from ..errors import UnsupportedError
-from ..nodes import Apply, Cast, Constant, Extent, Load, Node, Operand, Slice, View, substitute, transform
+from ..nodes import (
+    Apply,
+    Assign,
+    Cast,
+    Constant,
+    Extent,
+    Load,
+    Node,
+    Operand,
+    Slice,
+    View,
+    postorder,
+    substitute,
+    transform,
+)
 from ..types import BROADCAST
 
 #: What is computed element by element.
@@ -164,3 +178,19 @@ def element(
             new.update(done)
         waiting.pop()
     return maps[indices][value]
+
+
+def reads_otherwise(statement: Assign) -> bool:
+    """Whether the value reads the assigned operand through anything but the very view assigned to."""
+    chain = {statement.target}
+    node = statement.target
+    while isinstance(node, View):
+        node = node.arg
+        chain.add(node)
+    target, value = statement.target, statement.value
+    return (value in chain and value is not target) or any(
+        child in chain and (child is not target or isinstance(parent, View))
+        for parent in postorder((value,))
+        if parent not in chain
+        for child in parent.args
+    )

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from ..affine import integer
 from ..nodes import (
-    Apply,
     Assign,
-    Cast,
     Extent,
     Index,
     Load,
@@ -16,19 +14,15 @@ from ..nodes import (
     Node,
     Operand,
     Scratch,
-    Slice,
     Store,
     View,
     postorder,
+    substitute,
 )
-from ..ops import operator
 from ..program import Program
-from .elements import ELEMENTWISE, base_of, element, extents_of, single, subscripts_of
+from .elements import ELEMENTWISE, base_of, element, extents_of, reads_otherwise, subscripts_of
 from .nests import untaken
-
-_EQUAL, _LESS, _OR = operator("equal"), operator("less"), operator("logical_or")
-_COMPUTED = (Apply, Cast)
-_READ = (Operand, View)
+from .requirements import requirements
 
 
 def lower(program: Program, *, together: bool = False) -> Program:
@@ -41,12 +35,14 @@ def lower(program: Program, *, together: bool = False) -> Program:
 
     Keeps: r[i0, i1] == (a * b)[i0, i1]. Where a statement reads the operand that it assigns, other than
     element by element in place, the whole right side goes to scratch first.
-    A value that is not element-wise, such as a reduction, is left as it is. `together` says that all
-    statements are over one shape, and that none reads what another one assigns: they share one nest.
+    A value that is not element-wise, such as a reduction, is left as it is: `sweep`, before, has seen to those.
+    `together` says that all statements are over one shape, and that none reads what another one assigns: they
+    share one nest.
     Requires: operands overlap only where they are the same view; shapes fit, and a slice of an axis has the
     length of the loop, or visibly 1, but does not turn out to be 1: `Program.requires` says so in numbers.
     """
     taken = {operand.name for operand in program.declared}
+    taken |= {statement.operand.name for statement in program.statements if isinstance(statement, Scratch)}
     statements: list[Node] = []
     # What became of each node is only for origins to follow: without any, a third of the time is saved.
     new: dict[Node, Node] | None = {} if program.origins else None
@@ -55,89 +51,29 @@ def lower(program: Program, *, together: bool = False) -> Program:
     if together and len(assigns) == len(program.statements):
         statements.extend(_shared_nest(assigns, taken, new))
         for assign in assigns:
-            requires.update(dict.fromkeys(_requirements(assign)))
+            requires.update(dict.fromkeys(requirements(assign)))
         return program.rewritten(statements, new or {}).replace(requires=tuple(requires))
     for statement in program.statements:
         if isinstance(statement, Assign) and _elementwise(statement.value):
             statements.extend(_nest(statement, taken, new))
-            requires.update(dict.fromkeys(_requirements(statement)))
+            requires.update(dict.fromkeys(requirements(statement)))
         else:
             statements.append(statement)
+    lengths = _lengths(program.statements)
+    if lengths:
+        statements = substitute(statements, lengths.get)
+        requires = dict.fromkeys(substitute(requires, lengths.get))
     return program.rewritten(statements, new or {}).replace(requires=tuple(requires))
 
 
-def _requirements(statement: Assign) -> Iterator[Node]:
-    """That the operands of an assignment have the shape of its target, and that fixed subscripts lie within."""
-    yield from _within(statement.target)
-    for node, wanted in _accesses(statement.value, extents_of(statement.target)):
-        yield from _within(node)
-        for axis, (length, needed) in enumerate(
-            zip(extents_of(node), wanted[len(wanted) - node.type.rank :], strict=True)
-        ):
-            if length is needed or length is integer(1):
-                continue
-            same = Apply(_EQUAL, (length, needed))
-            if isinstance(length, Extent) or _at_most_one(node, axis):
-                same = Apply(_OR, (Apply(_EQUAL, (length, integer(1))), same))
-            yield same
-
-
-def _accesses(value: Node, extents: tuple[Node, ...]) -> Iterator[tuple[Node, tuple[Node, ...]]]:
-    """What an element-wise value reads of operands, itself or through views, with the lengths it is read over."""
-    nodes = postorder((value,))
-    views = [node for node in nodes if isinstance(node, View)]
-    if all(isinstance(base_of(view), Operand) for view in views):
-        beneath = {view.arg for view in views}
-        read = {child for node in nodes if isinstance(node, _COMPUTED) for child in node.args} if beneath else set()
-        for node in nodes:
-            if isinstance(node, _READ) and (node not in beneath or node in read or node is value):
-                yield node, extents
-        return
-    # A view of a computed value: its parts are read over other lengths.
-    seen: set[tuple[Node, tuple[Node, ...]]] = set()
-    stack = [(value, extents)]
-    while stack:
-        node, wanted = stack.pop()
-        wanted = wanted[len(wanted) - node.type.rank :]
-        if (node, wanted) in seen:
-            continue
-        seen.add((node, wanted))
-        if isinstance(base_of(node), Operand):
-            yield node, wanted
-        elif isinstance(node, View):
-            assert node.order is not None, "lower takes no subscripts of computed values"
-            stack.append((node.arg, tuple(wanted[node.order.index(axis)] for axis in range(len(node.order)))))
-        else:
-            stack.extend((child, wanted) for child in reversed(node.args))
-
-
-def _within(view: Node) -> Iterator[Node]:
-    """That every fixed subscript of a chain of views lies within its axis."""
-    while isinstance(view, View):
-        if view.subscripts is not None:
-            lengths = iter(extents_of(view.arg))
-            for item in view.subscripts:
-                if item is None:
-                    continue
-                length = next(lengths)
-                if not isinstance(item, Slice):
-                    yield Apply(_LESS, (integer(item if item >= 0 else -item - 1), length))
-        view = view.arg
-
-
-def _at_most_one(view: Node, axis: int) -> bool:
-    """Whether an axis of a chain of views is a slice of one element, whatever the length of what it slices."""
-    while isinstance(view, View):
-        if view.order is not None:
-            axis = view.order[axis]
-        else:
-            kept = [k for k, item in enumerate(view.subscripts) if item is None or isinstance(item, Slice)]
-            item = view.subscripts[kept[axis]]
-            if not isinstance(item, Slice) or single(item):
-                return True
-            axis = sum(other is not None for other in view.subscripts[: kept[axis]])
-        view = view.arg
-    return False
+def _lengths(statements: Sequence[Node]) -> dict[Node, Node]:
+    """The lengths of scratch that whole assignments fill, by what they were declared with."""
+    lengths: dict[Node, Node] = {}
+    for statement in statements:
+        if isinstance(statement, Scratch):
+            extents = substitute(statement.extents, lengths.get)
+            lengths.update({Extent(statement.operand, axis): length for axis, length in enumerate(extents)})
+    return lengths
 
 
 def _elementwise(value: Node) -> bool:
@@ -153,7 +89,7 @@ def _nest(statement: Assign, taken: set[str], new: dict[Node, Node] | None) -> I
     names = [untaken(f"i{axis}", taken) for axis in range(target.type.rank)]
     indices: tuple[Node, ...] = tuple(Index(name) for name in names)
     extents = extents_of(target)
-    if _reads_otherwise(statement):
+    if reads_otherwise(statement):
         name = untaken("t", taken)
         taken.add(name)
         temporary = Operand(name, target.type.element.array(target.type.rank, order="C"))
@@ -186,19 +122,3 @@ def _loops(indices: Sequence[Node], extents: Sequence[Node], body: Sequence[Node
     for index, extent in zip(reversed(indices), reversed(extents), strict=True):
         body = (Loop(index, integer(0), extent, integer(1), "serial", tuple(body)),)
     return body
-
-
-def _reads_otherwise(statement: Assign) -> bool:
-    """Whether the value reads the assigned operand through anything but the very view assigned to."""
-    chain = {statement.target}
-    node = statement.target
-    while isinstance(node, View):
-        node = node.arg
-        chain.add(node)
-    target, value = statement.target, statement.value
-    return (value in chain and value is not target) or any(
-        child in chain and (child is not target or isinstance(parent, View))
-        for parent in postorder((value,))
-        if parent not in chain
-        for child in parent.args
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from ..affine import coefficients, depends, injective
 from ..nodes import (
@@ -28,18 +28,23 @@ from ..nodes import (
 )
 from ..ops import operator
 from ..program import Program
-from ..types import BROADCAST, FALLING, UNIT
+from ..types import BROADCAST, FALLING, INT64, UNIT
 
 _EQUAL = operator("equal")
 _AND = operator("logical_and")
+_OR = operator("logical_or")
 
 
 @dataclass(frozen=True)
 class Nest:
-    """Loops, outermost first, each the whole body of the one before, and the innermost body."""
+    """Loops, outermost first, each the whole body of the one before, and the innermost body.
+
+    `facts` is what the guards around it tell: see `facts_of`.
+    """
 
     loops: tuple[Loop, ...]
     body: tuple[Node, ...]
+    facts: Mapping[Node, int] = field(default_factory=dict)
 
     @functools.cached_property
     def accesses(self) -> list[Load | Store]:
@@ -135,16 +140,29 @@ def map_nests(program: Program, change: Callable[[Nest], Node]) -> Program:
     """Replace every outermost loop by what `change` makes of its nest."""
     new: dict[Node, Node] = {}
 
-    def visit(statement: Node) -> Node:
+    def visit(statement: Node, facts: Mapping[Node, int]) -> Node:
         if type(statement) is Loop:
-            new[statement] = change(nest_of(statement))
+            new[statement] = change(replace(nest_of(statement), facts=facts))
             return new[statement]
         if isinstance(statement, Guard):
-            then, otherwise = tuple(map(visit, statement.then)), tuple(map(visit, statement.otherwise))
-            return Guard(statement.condition, then, otherwise)
+            told = {**facts, **facts_of(statement.condition)}
+            then = tuple(visit(s, told) for s in statement.then)
+            return Guard(statement.condition, then, tuple(visit(s, facts) for s in statement.otherwise))
         return statement
 
-    return program.rewritten([visit(s) for s in program.statements], new)
+    return program.rewritten([visit(s, {}) for s in program.statements], new)
+
+
+def facts_of(condition: Node) -> dict[Node, int]:
+    """What holds where a condition does: the values of strides that it tests, and 1 for each of its alternatives."""
+    match condition:
+        case Apply(op, (x, y)) if op is _AND:
+            return {**facts_of(x), **facts_of(y)}
+        case Apply(op, (Stride() as stride, Constant(value))) if op is _EQUAL:
+            return {stride: value}
+        case Apply(op, _) if op is _OR:
+            return {condition: 1}
+    return {}
 
 
 def untaken(name: str, taken: Collection[str]) -> str:
@@ -166,7 +184,7 @@ def extents_known(program: Program) -> dict[Node, int]:
         if layout is not None:
             for axis, (length, stride) in enumerate(zip(layout.shape, layout.strides, strict=True)):
                 known[Extent(operand, axis)] = length
-                known[Stride(operand, axis)] = stride
+                known[Stride(operand, axis)] = 0 if length == 1 else stride
     return known
 
 
@@ -193,7 +211,8 @@ def memory_order(operand: Operand) -> list[int]:
 def movement(access: Load | Store, index: Index, program: Program, known: Mapping[Node, int]) -> int | None:
     """How many bytes an access moves when a loop takes one step; None where that is not known."""
     total = 0
-    for subscript, stride in zip(access.subscripts, byte_strides(access.operand, program), strict=True):
+    strides = byte_strides(access.operand, program)
+    for axis, (subscript, stride) in enumerate(zip(access.subscripts, strides, strict=True)):
         form = coefficients(subscript, known)
         if form is None:
             # Terms over unknown lengths do not move with the index unless it stands in them.
@@ -203,12 +222,16 @@ def movement(access: Load | Store, index: Index, program: Program, known: Mappin
         factor = form[1].get(index, 0)
         if factor:
             if stride is None:
+                stride = known.get(Stride(access.operand, axis))
+            if stride is None:
                 return None
             total += factor * stride
     return total
 
 
-def unit_condition(accesses: Sequence[Load | Store], index: Index, program: Program) -> Node | None:
+def unit_condition(
+    accesses: Sequence[Load | Store], index: Index, program: Program, known: Mapping[Node, int] | None = None
+) -> Node | None:
     """The test that every access whose stride along a loop is unknown moves by one element; None if none is."""
     tests: dict[Node, None] = {}
     for access in accesses:
@@ -217,9 +240,30 @@ def unit_condition(accesses: Sequence[Load | Store], index: Index, program: Prog
             # It is contiguous along another axis, and so not along this one but where that has length 1.
             continue
         for axis, subscript in enumerate(access.subscripts):
-            if strides[axis] is None and index in postorder((subscript,)):
-                size = Constant(access.operand.type.element.itemsize, subscript.type)
-                tests[Apply(_EQUAL, (Stride(access.operand, axis), size))] = None
+            stride = Stride(access.operand, axis)
+            if strides[axis] is None and index in postorder((subscript,)) and (known is None or stride not in known):
+                tests[Apply(_EQUAL, (stride, _size(access)))] = None
+    return conjunction(tests)
+
+
+def either_unit(access: Load | Store, one: Index, other: Index) -> Node | None:
+    """The test that an access moves by one element along either of two loops; None where it is not one axis each."""
+    axes = [
+        [axis for axis, subscript in enumerate(access.subscripts) if index in postorder((subscript,))]
+        for index in (one, other)
+    ]
+    if [len(found) for found in axes] != [1, 1] or axes[0] == axes[1]:
+        return None
+    x, y = (Apply(_EQUAL, (Stride(access.operand, found[0]), _size(access))) for found in axes)
+    return Apply(_OR, (x, y))
+
+
+def _size(access: Load | Store) -> Node:
+    return Constant(access.operand.type.element.itemsize, INT64)
+
+
+def conjunction(tests: Iterable[Node]) -> Node | None:
+    """That all of some conditions hold; None of none."""
     condition: Node | None = None
     for test in tests:
         condition = test if condition is None else Apply(_AND, (condition, test))

@@ -24,9 +24,10 @@ def order_axes(program: Program) -> Program:
     Keeps: the set of (i, j) visited.
     Requires: layouts, or operand types that tell of them.
     """
-    known = extents_known(program)
+    extents = extents_known(program)
 
     def change(nest: Nest) -> Node:
+        known = {**extents, **nest.facts}
         if not all(loop.role == "serial" for loop in nest.loops) or not independent(nest):
             return nest.rebuilt(range(len(nest.loops)))
         nest = _flipped(nest, program, known)

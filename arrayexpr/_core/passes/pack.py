@@ -34,11 +34,12 @@ def pack(program: Program, *, operands: Collection[str] | None = None) -> Progra
     Keeps: a_t[j - j0, i - i0] == a[j, i] within the tile.
     Requires: tiles that `block` made, of constant sides.
     """
-    known = extents_known(program)
+    extents = extents_known(program)
     taken = {operand.name for operand in program.declared}
     taken.update(node.operand.name for node in program.nodes() if isinstance(node, Scratch))
 
     def change(nest: Nest) -> Node:
+        known = {**extents, **nest.facts}
         unchanged = nest.rebuilt(range(len(nest.loops)))
         sides = _tile(nest)
         if not sides:
@@ -50,7 +51,7 @@ def pack(program: Program, *, operands: Collection[str] | None = None) -> Progra
         for load in nest.accesses:
             if not isinstance(load, Load) or load.operand in stored or load in new:
                 continue
-            if load.operand.type.element.itemsize not in SIZES or not _wanted(load, within[-1].index):
+            if load.operand.type.element.itemsize not in SIZES or not _wanted(load, within[-1].index, known):
                 continue
             made = _packed(load, within, sides, untaken(load.operand.name + "_t", taken), known)
             if made is not None:
@@ -63,13 +64,13 @@ def pack(program: Program, *, operands: Collection[str] | None = None) -> Progra
         inner = Nest(within, tuple(moved[s] for s in nest.body)).rebuilt(range(len(within)))
         return Nest(outer, (*before, inner)).rebuilt(range(len(outer)))
 
-    def _wanted(load: Load, inner: Index) -> bool:
+    def _wanted(load: Load, inner: Index, known: Mapping[Node, int]) -> bool:
         if operands is not None:
             return load.operand.name in operands
         step = movement(load, inner, program, known)
-        return inner in postorder(load.subscripts) and (step is None or abs(step) >= LINE) and _near(load, inner)
+        return inner in postorder(load.subscripts) and (step is None or abs(step) >= LINE) and _near(load, inner, known)
 
-    def _near(load: Load, inner: Index) -> bool:
+    def _near(load: Load, inner: Index, known: Mapping[Node, int]) -> bool:
         """Whether the operand is contiguous, or nearly so, along another loop: else a copy gains nothing."""
         indices = [n for n in postorder(load.subscripts) if isinstance(n, Index) and n is not inner]
         steps = [movement(load, index, program, known) for index in indices]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from ..affine import depends, integer, least, minus, plus
@@ -29,7 +29,7 @@ from ..ops import operator
 from ..program import Program
 from ..types import INT64, ArrayType, element
 from ..vector_math import function_of, is_vector_math
-from .nests import enclosed, extents_known, movement, parts, refusal, untaken, values_under
+from .nests import enclosed, extents_known, facts_of, movement, parts, refusal, untaken, values_under
 
 _ADD = operator("add")
 _SUBTRACT = operator("subtract")
@@ -76,7 +76,6 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
     Requires: nests that `lower` made: operands overlap only where they are the same view.
     """
     vector_math = program.target is None or program.target.vector_math
-    known = extents_known(program)
     taken = {operand.name for operand in program.declared}
     for statement in enclosed(program.statements):
         if isinstance(statement, For):
@@ -85,13 +84,14 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
             taken.add(statement.operand.name)
     new: dict[Node, Node] = {}
 
-    def visit(statement: Node) -> tuple[Node, ...]:
+    def visit(statement: Node, known: Mapping[Node, int]) -> tuple[Node, ...]:
         if isinstance(statement, Guard):
-            return (Guard(statement.condition, block(statement.then), block(statement.otherwise)),)
+            told = {**known, **facts_of(statement.condition)}
+            return (Guard(statement.condition, block(statement.then, told), block(statement.otherwise, known)),)
         if type(statement) is not Loop:
             return (statement,)
         if any(isinstance(inner, For) for inner in enclosed(statement.body)):
-            body = block(statement.body)
+            body = block(statement.body, known)
             if body == statement.body:
                 return (statement,)
             changed = Loop(statement.index, statement.start, statement.stop, statement.step, statement.role, body)
@@ -104,12 +104,12 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
         new[statement] = changed
         return (changed,)
 
-    def block(statements: Iterable[Node]) -> tuple[Node, ...]:
-        return tuple(s for statement in statements for s in visit(statement))
+    def block(statements: Iterable[Node], known: Mapping[Node, int]) -> tuple[Node, ...]:
+        return tuple(s for statement in statements for s in visit(statement, known))
 
     statements = _in_vector_functions(program.statements) if vector_math else program.statements
     new.update((old, s) for old, s in zip(program.statements, statements, strict=True) if old is not s)
-    return program.rewritten(block(statements), new)
+    return program.rewritten(block(statements, extents_known(program)), new)
 
 
 def _in_vector_functions(statements: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -157,7 +157,7 @@ class _Strips:
     """One innermost loop, being cut."""
 
     def __init__(
-        self, loop: Loop, program: Program, known: dict[Node, int], taken: set[str], size: int, vector_math: bool
+        self, loop: Loop, program: Program, known: Mapping[Node, int], taken: set[str], size: int, vector_math: bool
     ):
         self.loop = loop
         self.program = program

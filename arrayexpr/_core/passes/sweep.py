@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..affine import integer, least, minus, plus
+from ..errors import UnsupportedError
 from ..nodes import (
     Apply,
     Assign,
     Cast,
     Constant,
+    Guard,
     Index,
     Load,
     Loop,
@@ -18,7 +20,9 @@ from ..nodes import (
     Operand,
     Reduce,
     Scratch,
+    Slice,
     Store,
+    Stride,
     View,
     postorder,
     substitute,
@@ -26,9 +30,10 @@ from ..nodes import (
 from ..ops import Operator, operator
 from ..primitives import fold, identity
 from ..program import Program
-from ..types import ElementType
-from .elements import ELEMENTWISE, base_of, element, extents_of, subscripts_of
+from ..types import FALLING, UNIT, ElementType
+from .elements import ELEMENTWISE, base_of, element, extents_of, reads_otherwise, subscripts_of
 from .nests import byte_strides, untaken
+from .requirements import requirements
 
 #: Elements of a strip of accumulators: what a sweep down the columns keeps in the first cache. Measured on
 #: sum((a - b)**2, axis=0), 4000 x 4000 doubles, in ns an element: strips of 512, 1024, 2048 and 4096 elements
@@ -40,9 +45,12 @@ ROWS = 16
 #: about as much as four additions.
 COSTLY = 4.0
 
-_EQUAL, _WHERE = operator("equal"), operator("where")
+_ABSOLUTE = operator("absolute")
+_EQUAL, _LESS, _WHERE = operator("equal"), operator("less"), operator("where")
 _ADD, _SUBTRACT, _MULTIPLY = operator("add"), operator("subtract"), operator("multiply")
 _DIVIDE, _SQUARE = operator("true_divide"), operator("square")
+#: Of no elements these have no value.
+_EXTREMES = ("minimum", "maximum", "fmin", "fmax")
 
 
 def sweep(program: Program, *, together: bool = False) -> Program:
@@ -57,27 +65,119 @@ def sweep(program: Program, *, together: bool = False) -> Program:
                r[i0] = s[()]
 
     Where the last axis is kept, the accumulators are a strip along it, and rows are added to the strip.
-    All reductions of a statement are over the same axes of values of one shape; other statements are left
-    as they are. `together` says that all operands have one shape, if with strides of 0, and that no
-    statement reads what another one assigns: they share their sweeps.
+    Reductions that cannot share the sweeps of their statement, such as those over other axes, are assigned to
+    scratch first, and so is a value that reads what is assigned through another view. Statements without
+    reductions, or with one that has no fold, are left as they are. `together` says that all operands have one
+    shape, if with strides of 0, and that no statement reads what another one assigns: they share their sweeps.
 
     Keeps: s == sum of what the loop adds, in any grouping.
-    Requires: operands overlap only where they are the same view; shapes fit.
+    Requires: operands overlap only where they are the same view; shapes fit: `Program.requires` says so in
+    numbers, but for statements that are swept together.
     """
     taken = {operand.name for operand in program.declared}
-    statements: list[Node] = []
     new: dict[Node, Node] = {}
-    groups = [program.statements] if together else [(statement,) for statement in program.statements]
-    for group in groups:
-        assigns = [statement for statement in group if isinstance(statement, Assign)]
-        axes = _axes(assigns) if len(assigns) == len(group) else None
+    if together:
+        assigns = [statement for statement in program.statements if isinstance(statement, Assign)]
+        axes = _axes(assigns) if len(assigns) == len(program.statements) else None
         if axes is None:
-            statements.extend(group)
+            return program
+        sweeps = _Sweeps(program, assigns, axes, taken, alike=True)
+        nest = sweeps.statements()
+        statements = [*sweeps.rows, *nest]
+        new.update(dict.fromkeys(program.statements, statements[-1]))
+        return program.rewritten(statements, new)
+    statements = []
+    requires = dict.fromkeys(program.requires)
+    for statement in program.statements:
+        if not isinstance(statement, Assign) or not _reduces(statement.value):
+            statements.append(statement)
             continue
-        nests = _Sweeps(program, assigns, axes, taken, alike=together).statements()
-        statements.extend(nests)
-        new.update(dict.fromkeys(group, nests[-1]))
-    return program.rewritten(statements, new)
+        swept = _apart(program, statement, taken, requires)
+        new[statement] = swept[-1]
+        statements.extend(swept)
+    return program.rewritten(statements, new).replace(requires=tuple(requires))
+
+
+class _Apart(Exception):
+    """A statement has reductions that do not share its loops."""
+
+
+def _reduces(value: Node) -> bool:
+    """Whether a value has reductions, all of which have a fold."""
+    found = [node for node in postorder((value,)) if isinstance(node, Reduce)]
+    return bool(found) and all(node.axes and fold(node.op, node.type.element) is not None for node in found)
+
+
+def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[Node, None]) -> list[Node]:
+    """The sweeps of one statement; what does not share them is assigned to scratch before."""
+    if reads_otherwise(statement):
+        whole = _scratch_of(statement.target.type.element, extents_of(statement.target), taken)
+        first = _apart(program, Assign(whole.operand, statement.value), taken, requires)
+        return [whole, *first, Assign(statement.target, whole.operand)]
+    axes = _axes((statement,))
+    if axes is not None:
+        try:
+            sweeps = _Sweeps(program, (statement,), axes, set(taken), alike=False)
+            made = sweeps.statements()
+        except (_Apart, UnsupportedError):
+            pass
+        else:
+            requires.update(dict.fromkeys(sweeps.requirements()))
+            across = sweeps.turns()
+            rows = sweeps.rows
+            if across is None:
+                taken |= sweeps.taken
+                return [*rows, *made]
+            # Names within one version are free in the other, but for the scratch of both.
+            taken |= {row.operand.name for row in rows}
+            turned = _Sweeps(program, (statement,), axes, set(taken), alike=False, turned=True)
+            other = turned.statements()
+            taken |= sweeps.taken | turned.taken
+            return [*rows, *turned.rows, Guard(across, tuple(other), tuple(made))]
+    if isinstance(statement.value, Reduce) and not any(
+        isinstance(n, Reduce) for n in postorder((statement.value.arg,))
+    ):
+        return [statement]
+    nodes = postorder((statement.value,))
+    holding: set[Node] = set()
+    inner: dict[Node, Node] = {}
+    before: list[Node] = []
+    for node in nodes:
+        if isinstance(node, Reduce) and not any(child in holding for child in node.args):
+            scratch = _scratch_of(node.type.element, _lengths(node), taken)
+            alone = Reduce(node.op, node.arg, node.axes)
+            before += [scratch, *_apart(program, Assign(scratch.operand, alone), taken, requires)]
+            inner[node] = scratch.operand
+            if node.keepdims:
+                places = range(node.arg.type.rank)
+                inner[node] = View(scratch.operand, tuple(None if k in node.axes else Slice() for k in places))
+        if isinstance(node, Reduce) or any(child in holding for child in node.args):
+            holding.add(node)
+    value = substitute((statement.value,), inner.get)[0]
+    rest = Assign(statement.target, value)
+    return [*before, *(_apart(program, rest, taken, requires) if _reduces(value) else [rest])]
+
+
+def _scratch_of(t: ElementType, extents: tuple[Node, ...], taken: set[str]) -> Scratch:
+    name = untaken("t", taken)
+    taken.add(name)
+    return Scratch(Operand(name, t.array(len(extents), order="C") if extents else t), extents)
+
+
+def _lengths(node: Reduce) -> tuple[Node, ...]:
+    """The length of each axis that a reduction keeps."""
+    return tuple(_longest(_extents(node.arg, k)) for k in range(node.arg.type.rank) if k not in node.axes)
+
+
+def _longest(extents: Sequence[Node]) -> Node:
+    """Of lengths that broadcast together, the one that is not stretched."""
+    result: Node | None = None
+    for extent in extents:
+        if result is None or result is integer(1):
+            result = extent
+        elif extent is not integer(1) and extent is not result:
+            result = Apply(_WHERE, (Apply(_EQUAL, (result, integer(1))), extent, result))
+    return result or integer(1)
 
 
 def _axes(group: Sequence[Assign]) -> tuple[int, tuple[int, ...]] | None:
@@ -91,6 +191,9 @@ def _axes(group: Sequence[Assign]) -> tuple[int, tuple[int, ...]] | None:
                 found.add((node.arg.type.rank, tuple(sorted(node.axes))))
             elif not isinstance(node, (*ELEMENTWISE, View)):
                 return None
+            elif isinstance(node, View) and not isinstance(base_of(node), Operand):
+                if node.subscripts is not None and any(isinstance(item, int) for item in node.subscripts):
+                    return None
     return found.pop() if len(found) == 1 else None
 
 
@@ -139,6 +242,7 @@ class _Sweeps:
         taken: set[str],
         *,
         alike: bool,
+        turned: bool = False,
     ) -> None:
         self.program = program
         self.group = group
@@ -146,8 +250,11 @@ class _Sweeps:
         self.kept = tuple(k for k in range(self.rank) if k not in self.reduced)
         self.taken = taken
         self.indices = tuple(Index(untaken(f"i{k}", taken)) for k in range(self.rank))
-        self.extents = [self._extent(k, alike) for k in range(self.rank)]
-        order = self._order()
+        self.alike = alike
+        if not alike and group[0].target.type.rank not in (self.rank, len(self.kept)):
+            raise _Apart
+        self.extents = [self._extent(k) for k in range(self.rank)]
+        order = self._order(turned)
         inner = order[-1]
         #: The axis along which accumulators lie in a strip; None where the innermost axis is reduced.
         self.along = inner if inner not in self.reduced else None
@@ -155,47 +262,80 @@ class _Sweeps:
         self.inner = [k for k in order if k in self.reduced]
         self.first = Index(untaken(f"i{self.along}_0", taken)) if self.along is not None else None
         self.stages: list[_Stage] = []
+        #: What reductions read.
+        self.read: list[Load] = []
         #: What the sweep that assigns needs.
         self.last = _Stage()
         self.places: dict[Reduce, tuple[int, Load]] = {}
-        self.rows: list[Node] = []
+        self.rows: list[Scratch] = []
 
-    def _extent(self, axis: int, alike: bool) -> Node:
-        """The length of an axis: of the operands that are read along it, the one that is not stretched.
+    def _extent(self, axis: int) -> Node:
+        """The length of an axis: what is assigned along it, or of what is reduced along it the one not stretched.
 
         Where all are `alike` none is shorter than another one.
         """
-        known: dict[Node, None] = {}
-        for statement in self.group:
-            for node in postorder((statement.value,)):
-                if isinstance(node, Reduce):
-                    for extent in _extents(node.arg, axis):
-                        known[extent] = None
-        result: Node | None = None
-        for extent in known:
-            if result is None:
-                result = extent
-            elif alike:
-                break
-            elif extent is not integer(1):
-                alone = Apply(_EQUAL, (result, integer(1)))
-                result = extent if result is integer(1) else Apply(_WHERE, (alone, extent, result))
-        return result or integer(1)
+        if not self.alike and axis not in self.reduced:
+            lengths = extents_of(self.group[0].target)
+            return lengths[axis if len(lengths) == self.rank else self.kept.index(axis)]
+        reduces = [n for s in self.group for n in postorder((s.value,)) if isinstance(n, Reduce)]
+        known = [_extents(node.arg, axis) for node in reduces]
+        if self.alike:
+            return next((extent for extents in known for extent in extents), integer(1))
+        if not set.intersection(*map(set, known)):
+            raise _Apart
+        return _longest(list(dict.fromkeys(extent for extents in known for extent in extents)))
 
-    def _order(self) -> list[int]:
-        """The axes, outermost first: by the bytes that they move where layouts tell, else as they are."""
+    def requirements(self) -> list[Node]:
+        """That operands have the lengths that the loops run over; no extreme is taken of nothing."""
+
+        def swept(node: Reduce, wanted: tuple[Node, ...]) -> tuple[Node, ...]:
+            return tuple(self.extents)
+
+        (statement,) = self.group
+        found = dict.fromkeys(requirements(statement, swept))
+        for node in postorder((statement.value,)):
+            if isinstance(node, Reduce):
+                for axis in self.reduced:
+                    own = _longest(_extents(node.arg, axis))
+                    if own is not self.extents[axis]:
+                        found[Apply(_EQUAL, (own, self.extents[axis]))] = None
+                    if node.op.name in _EXTREMES:
+                        found[Apply(_LESS, (integer(0), self.extents[axis]))] = None
+        return list(found)
+
+    def _order(self, turned: bool) -> list[int]:
+        """The axes, outermost first: by the bytes that they move where layouts tell, else as they are, or turned."""
         weights = [0] * self.rank
         for statement in self.group:
             for node in postorder((statement.value,)):
                 if isinstance(node, Operand) and node.type.rank == self.rank and node.name in self.program.layouts:
                     for k, stride in enumerate(byte_strides(node, self.program)):
                         weights[k] += abs(stride or 0)
-        return sorted(range(self.rank), key=lambda k: -weights[k])
+        order = sorted(range(self.rank), key=lambda k: -weights[k])
+        return order[::-1] if turned else order
+
+    def turns(self) -> Node | None:
+        """The test that the first axis moves less far than the last, by the first operand that has both.
+
+        None where layouts or types tell, or no operand does.
+        """
+        if self.rank < 2 or any(operand.name in self.program.layouts for operand in self.program.declared):
+            return None
+        first, last = self.indices[0], self.indices[-1]
+        for access in self.read:
+            places = [[k for k, s in enumerate(access.subscripts) if i in postorder((s,))] for i in (first, last)]
+            if [len(found) for found in places] != [1, 1]:
+                continue
+            if UNIT in access.operand.type.layout or FALLING in access.operand.type.layout:
+                return None
+            near, far = (Apply(_ABSOLUTE, (Stride(access.operand, found[0]),)) for found in places)
+            return Apply(_LESS, (near, far))
+        return None
 
     # -- what each sweep computes --
 
     def statements(self) -> list[Node]:
-        """The scratch that lasts, then the one nest."""
+        """The one nest; `rows` is then the scratch that lasts, to be declared before."""
         finals: list[_Final] = []
         for statement in self.group:
             target = statement.target
@@ -214,15 +354,17 @@ class _Sweeps:
             nest = (Loop(self.first, integer(0), self.extents[self.along], integer(STRIP), "block", tuple(nest)),)
         for k in reversed(self.outer):
             nest = (Loop(self.indices[k], integer(0), self.extents[k], integer(1), "serial", tuple(nest)),)
-        return [*self.rows, *nest]
+        return list(nest)
 
     def _reduction(self, node: Node, at: tuple[Node, ...]) -> Node:
         """The element of a reduction: a load of its accumulator, filled by a stage of its own or a shared one."""
         assert isinstance(node, Reduce)
         wanted = [at[k] for k in self.kept] if node.keepdims else list(at)
-        assert wanted == [self.indices[k] for k in self.kept], "kept axes are walked alike"
+        if wanted != [self.indices[k] for k in self.kept]:
+            raise _Apart
         if node not in self.places:
             value = element(node.arg, self.indices, None, self._reduction)
+            self.read += [n for n in postorder((value,)) if isinstance(n, Load)]
             waits = [s for s, place in self.places.values() if place in postorder((value,))]
             number = max(waits, default=-1) + 1
             while len(self.stages) <= number:
@@ -453,7 +595,7 @@ class _Sweeps:
             lengths = extents_of(statement.target)
             # What only the kept axes decide is assigned along the others as far as the target goes.
             along = tuple(lengths[k] for k in self.inner) if full else ()
-            if full and self._varies(value):
+            if full and self.alike and self._varies(value):
                 along = tuple(self.extents[k] for k in self.inner)
             store = Store(operand, subscripts_of(statement.target, at), value)
             stores.setdefault(along, []).append(store)

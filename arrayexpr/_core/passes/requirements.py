@@ -1,0 +1,106 @@
+"""What must hold of lengths for the loops of an assignment to stay within its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ..affine import integer
+from ..nodes import Apply, Assign, Cast, Extent, Node, Operand, Reduce, Slice, View, postorder
+from ..ops import operator
+from .elements import base_of, extents_of, single
+
+_EQUAL, _LESS, _OR = operator("equal"), operator("less"), operator("logical_or")
+_COMPUTED = (Apply, Cast, Reduce)
+_READ = (Operand, View)
+
+#: The lengths that the value under a reduction is computed over, given those of the reduction itself.
+Swept = Callable[[Reduce, tuple[Node, ...]], tuple[Node, ...]]
+
+
+def requirements(statement: Assign, swept: Swept | None = None) -> Iterator[Node]:
+    """That the operands of an assignment have the shape of its target, and that fixed subscripts lie within.
+
+    `swept` tells the lengths under its reductions, where there are some.
+    """
+    yield from _within(statement.target)
+    for node, wanted in _accesses(statement.value, extents_of(statement.target), swept):
+        yield from _within(node)
+        for axis, (length, needed) in enumerate(
+            zip(extents_of(node), wanted[len(wanted) - node.type.rank :], strict=True)
+        ):
+            if length is needed or length is integer(1):
+                continue
+            same = Apply(_EQUAL, (length, needed))
+            if isinstance(length, Extent) or _at_most_one(node, axis):
+                same = Apply(_OR, (Apply(_EQUAL, (length, integer(1))), same))
+            yield same
+
+
+def _accesses(value: Node, extents: tuple[Node, ...], swept: Swept | None) -> Iterator[tuple[Node, tuple[Node, ...]]]:
+    """What a value reads of operands, itself or through views, with the lengths it is read over."""
+    nodes = postorder((value,))
+    views = [node for node in nodes if isinstance(node, View)]
+    if swept is None and all(isinstance(base_of(view), Operand) for view in views):
+        # A length is read of an operand of whatever shape.
+        beneath = {view.arg for view in views} | {node.operand for node in nodes if isinstance(node, Extent)}
+        read = {child for node in nodes if isinstance(node, _COMPUTED) for child in node.args} if beneath else set()
+        for node in nodes:
+            if isinstance(node, _READ) and (node not in beneath or node in read or node is value):
+                yield node, extents
+        return
+    # A view of a computed value: its parts are read over other lengths.
+    seen: set[tuple[Node, tuple[Node, ...]]] = set()
+    stack = [(value, extents)]
+    while stack:
+        node, wanted = stack.pop()
+        wanted = wanted[len(wanted) - node.type.rank :]
+        if (node, wanted) in seen:
+            continue
+        seen.add((node, wanted))
+        if isinstance(base_of(node), Operand):
+            yield node, wanted
+        elif isinstance(node, Extent):
+            continue
+        elif isinstance(node, View):
+            stack.append((node.arg, _beneath(node, wanted)))
+        elif isinstance(node, Reduce):
+            assert swept is not None, "lower takes no reductions"
+            stack.append((node.arg, swept(node, wanted)))
+        else:
+            stack.extend((child, wanted) for child in reversed(node.args))
+
+
+def _within(view: Node) -> Iterator[Node]:
+    """That every fixed subscript of a chain of views lies within its axis."""
+    while isinstance(view, View):
+        if view.subscripts is not None:
+            lengths = iter(extents_of(view.arg))
+            for item in view.subscripts:
+                if item is None:
+                    continue
+                length = next(lengths)
+                if not isinstance(item, Slice):
+                    yield Apply(_LESS, (integer(item if item >= 0 else -item - 1), length))
+        view = view.arg
+
+
+def _at_most_one(view: Node, axis: int) -> bool:
+    """Whether an axis of a chain of views is a slice of one element, whatever the length of what it slices."""
+    while isinstance(view, View):
+        if view.order is not None:
+            axis = view.order[axis]
+        else:
+            kept = [k for k, item in enumerate(view.subscripts) if item is None or isinstance(item, Slice)]
+            item = view.subscripts[kept[axis]]
+            if not isinstance(item, Slice) or single(item):
+                return True
+            axis = sum(other is not None for other in view.subscripts[: kept[axis]])
+        view = view.arg
+    return False
+
+
+def _beneath(view: View, wanted: tuple[Node, ...]) -> tuple[Node, ...]:
+    """The lengths of a computed value that a view of it is read over: the order of axes, or axes added."""
+    if view.order is not None:
+        return tuple(wanted[view.order.index(axis)] for axis in range(len(view.order)))
+    return tuple(length for length, item in zip(wanted, view.subscripts, strict=True) if item is not None)
