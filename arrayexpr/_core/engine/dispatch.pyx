@@ -62,6 +62,8 @@ cdef extern from "Python.h":
 #: for all beyond them.
 MAX_CODES = 8
 cdef int EXACT_CODES = MAX_CODES - 3
+#: What a key's count of tiled axes has added where results are larger than the caches: they are stored past them.
+LARGE = 8
 #: The rank of the nest that a kernel walks; axes beyond are walked around it.
 cdef int NEST = SPARE
 # A stride within a line is near.
@@ -153,6 +155,7 @@ cdef class Problem:
 
     def __cinit__(self, int count, int outputs=1):
         self.count = count
+        self.stream_bytes = 1 << 62
         self.outputs = outputs
         cdef npy_intp *memory = <npy_intp *>calloc(2 * AXES + count * (AXES + 3), sizeof(npy_intp))
         if memory == NULL:
@@ -378,7 +381,7 @@ cdef class Problem:
         cdef npy_intp step
         cdef char code
         text[0] = max(1, min(self.rank, NEST))
-        text[1] = self.tile
+        text[1] = self.tile | (LARGE if self._streams(itemsize) else 0)
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
             text[2 + s] = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
@@ -391,6 +394,16 @@ cdef class Problem:
             text[2 + self.count] = code
         return result
 
+    cdef bint _streams(self, const int *itemsize) noexcept:
+        """Whether results are larger than the caches, contiguous, and of elements that may come in any order."""
+        cdef int s
+        if self.reduces or self.direction:
+            return False
+        for s in range(self.count - self.outputs, self.count):
+            if self.elements * itemsize[s] < self.stream_bytes or self.strides[s * AXES + AXES - 1] != itemsize[s]:
+                return False
+        return True
+
     cdef bint _packed(self, int s) noexcept:
         """Whether a tile of a stream is copied: it is nearly contiguous along another axis of the tile than the inner."""
         return _abs(self.strides[s * AXES + AXES - 1]) >= LINE and self._near_axis(s) >= AXES - self.tile
@@ -402,7 +415,8 @@ cdef class Region:
     `build(key)` makes the code for a signature, or None where nothing can be compiled.
     """
 
-    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, double work=0,
+    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, npy_intp stream_bytes=1 << 62, int threads,
+                 double work=0,
                  str raises="", int outputs=1, tuple reduced=()):
         self.count = len(itemsizes)
         self.outputs = outputs
@@ -411,6 +425,7 @@ cdef class Region:
         self.codes = {}
         self.build = build
         self.tile_bytes = tile_bytes
+        self.stream_bytes = stream_bytes
         self.threads = threads
         self.work = work
         self.raises = raises
@@ -462,8 +477,8 @@ cdef class Region:
     def _make(self, bytes key):
         # Beyond the budget every layout shares the generic kernels: one by rows, and by tiles ones that pack all.
         inputs = self.count - self.outputs
-        classes = bytes([4 if key[1] else 2] * inputs + [2] * self.outputs)
-        generic = bytes([NEST, key[1]]) + classes + key[2 + self.count:]
+        classes = bytes([4 if key[1] & ~LARGE else 2] * inputs + [2] * self.outputs)
+        generic = bytes([NEST, key[1] & ~LARGE]) + classes + key[2 + self.count:]
         if key != generic and self._full():
             code = self._generic(generic)
         else:
@@ -531,6 +546,7 @@ cdef class Region:
         nest.inner = code.rank
         nest.tile = code.tile
         nest.tiled = code.tiled
+        nest.itemsize = self.itemsize
         nest.rank = problem.rank
         nest.count = self.count
         nest.whole = problem.whole
@@ -827,6 +843,7 @@ cdef Problem _problem(Region region, PyObject **arrays, int rank, npy_intp *dims
     """The problem of arrays that broadcast to a shape; NULL stands for a number."""
     cdef int n = region.count, s, k, own
     cdef Problem problem = Problem(n, region.outputs)
+    problem.stream_bytes = region.stream_bytes
     memcpy(problem.shape, dims, rank * sizeof(npy_intp))
     for axis in region.reduced:
         problem.reduced[<int>axis] = True
