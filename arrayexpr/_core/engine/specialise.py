@@ -75,7 +75,8 @@ def stream_program(
     scheduled = lower(program, together=len(outputs) > 1)
     if tiled:
         # The signature says which conflict, whatever their classes here tell.
-        scheduled = pack(block(scheduled, axes=range(rank - tiled, rank)), operands=packed)
+        scheduled = block(scheduled, axes=range(rank - tiled, rank), whole=large)
+        scheduled = pack(scheduled, operands=packed)
     # The generic signature stands for any strides: it tests for unit ones.
     scheduled = vectorize(strip(scheduled), versions=any_strides)
     return past_the_caches(scheduled) if large else scheduled
