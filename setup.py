@@ -29,6 +29,7 @@ MODULES = [
     "_core/passes/pack.py",
     "_core/passes/strip.py",
     "_core/passes/vectorize.py",
+    "_core/passes/stream.py",
     "_core/passes/parallelize.py",
     "_core/engine/block.pyx",
     "_core/engine/pool.pyx",

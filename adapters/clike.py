@@ -38,7 +38,7 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
-from . import strips
+from . import streams, strips
 from .folds import Folds
 from .packs import Packs
 
@@ -178,6 +178,7 @@ class Writer:
         self._count = 0
         self.folds = Folds(self)
         self.packs = Packs(self)
+        self._outermost = True
 
     # -- statements --
 
@@ -254,8 +255,10 @@ class Writer:
         self._scopes.pop()
 
     def _loop(self, loop: For) -> None:
-        if strips.call(self, loop):
+        if strips.call(self, loop) or streams.call(self, loop):
             return
+        outermost = self._outermost
+        self._outermost = False
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
@@ -280,6 +283,9 @@ class Writer:
         self._scopes.pop()
         if opened:
             self.folds.end(opened)
+        self._outermost = outermost
+        if outermost and role != "parallel":
+            streams.end(self, loop)
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
@@ -290,6 +296,10 @@ class Writer:
         begin = "" if begun else f"{self.dialect.index} {i} = {start}"
         self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
         self._block(loop.body)
+        if role == "parallel":
+            self.depth += 1
+            streams.end(self, loop)
+            self.depth -= 1
         self.line("}")
         if begun:
             self.depth -= 1

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from arrayexpr._core.errors import UnsupportedError
-from arrayexpr._core.nodes import Load, Loop, Node, Operand, Pack, postorder, substitute
-from arrayexpr._core.passes.nests import nest_of
+from arrayexpr._core.nodes import Load, Loop, Node, Operand, Pack, Scratch, postorder, substitute
+from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.passes.pack import SIZES
 from arrayexpr._core.primitives import text
 
@@ -25,20 +25,16 @@ class Packs:
     def look(self, statements: Sequence[Node]) -> None:
         """Give each copy of a block an operand that is read as it lies once the tile is packed, to prefetch it."""
         packs = [s for s in statements if isinstance(s, Pack)]
-        nests = [nest_of(s) for s in statements if type(s) is Loop]
-        if not packs or not nests:
+        if not packs:
             return
-        nest = nests[0]
-        starts = {loop.index: loop.start for loop in nest.loops}
-        copied = {pack.target for pack in packs}
+        loops = [s for s in enclosed(statements) if type(s) is Loop]
+        starts = {loop.index: loop.start for loop in loops}
+        inside = {s.operand for s in enclosed(statements) if isinstance(s, Scratch)}
         left: dict[Operand, tuple[Node, ...]] = {}
-        for access in nest.accesses:
-            if (
-                isinstance(access, Load)
-                and access.operand not in copied
-                and any(n in starts for n in postorder(access.subscripts))
-            ):
-                left.setdefault(access.operand, tuple(substitute(access.subscripts, starts.get)))
+        for access in postorder(loops):
+            if isinstance(access, Load) and access.operand not in inside:
+                if any(n in starts for n in postorder(access.subscripts)):
+                    left.setdefault(access.operand, tuple(substitute(access.subscripts, starts.get)))
         for pack in packs:
             for operand, first in left.items():
                 if first == pack.starts:

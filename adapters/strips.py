@@ -41,7 +41,7 @@ def call(writer: Writer, loop: For) -> bool:
     t = args[0].type.element
     if loop.step.value != 1 or function_of(op, t) is None or not all(isinstance(a, Load) for a in args):
         return False
-    places = [_address(writer, access, loop) for access in (store, *args)]
+    places = [address(writer, access, loop) for access in (store, *args)]
     if None in places:
         return False
     c_type = C_TYPES[t.name]
@@ -52,7 +52,7 @@ def call(writer: Writer, loop: For) -> bool:
     return True
 
 
-def _address(writer: Writer, access: Node, loop: Loop) -> str | None:
+def address(writer: Writer, access: Node, loop: Loop) -> str | None:
     """The first element that a loop visits; None where the next one does not follow it."""
     assert isinstance(access, Load | Store)
     operand = access.operand
@@ -104,7 +104,7 @@ def vectors(writer: Writer, loop: For, index: str, start: str, stop: str) -> boo
             if store.operand in writer.automatic:
                 computed[store.operand] = value
             else:
-                lines.append(f"_mm512_storeu_pd((double *)({_address(writer, store, stage)}), {value});")
+                lines.append(f"_mm512_storeu_pd((double *)({address(writer, store, stage)}), {value});")
         values |= computed
     if not functions:
         return False
@@ -144,7 +144,7 @@ def _in_registers(writer: Writer, stage: Loop, values: dict[Node, str]) -> bool:
                 known = node.subscripts == (minus(stage.index, stage.start),)
                 known = known and (isinstance(node, Store) or node.operand in values)
             case Load() | Store():
-                known = _address(writer, node, stage) is not None or (
+                known = address(writer, node, stage) is not None or (
                     isinstance(node, Load) and _fixed(writer, node, stage)
                 )
             case Apply(op, (first, *_)):
@@ -192,8 +192,8 @@ def _vector(
             text[node] = values[node.operand]
             continue
         match node:
-            case Load() if _address(writer, node, stage) is not None:
-                line = f"_mm512_loadu_pd((const double *)({_address(writer, node, stage)}))"
+            case Load() if address(writer, node, stage) is not None:
+                line = f"_mm512_loadu_pd((const double *)({address(writer, node, stage)}))"
             case Load() | Constant():
                 line = f"_mm512_set1_pd({writer.expression(node)})"
             case Apply(op, args):

@@ -41,7 +41,7 @@ class Slice(NamedTuple):
 #: What a Loop promises of its iterations: `serial` nothing, `block` that it steps over tiles, `vector`
 #: and `parallel` that they are independent (in lanes of one thread; in many threads), `reduce` that its stores
 #: of accumulators may be regrouped, in the fixed order of folds, `grid`, `lane` and `unroll` are for GPUs.
-ROLES = frozenset({"serial", "block", "vector", "reduce", "parallel", "grid", "lane", "unroll"})
+ROLES = frozenset({"serial", "block", "vector", "reduce", "parallel", "grid", "lane", "unroll", "stream"})
 
 # -- The table of all living nodes: open addressing over borrowed pointers. --------------------
 # A node takes itself out when it dies. One that is dying but not yet freed (the trashcan defers the

@@ -477,7 +477,7 @@ cdef class _Compiler:
             self.fold(loop)
             return 0
         start, stop, step = self.int_or_value(loop.start), self.int_or_value(loop.stop), self.int_or_value(loop.step)
-        if role in ("vector", "reduce") and all([isinstance(s, Store) for s in loop.body]):
+        if role in ("vector", "reduce", "stream") and all([isinstance(s, Store) for s in loop.body]):
             try:
                 code = self.strips(loop, start, stop, step, role == "reduce")
             except _NotAffine:

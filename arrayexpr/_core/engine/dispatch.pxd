@@ -27,6 +27,7 @@ cdef class Problem:
     cdef int rank                   # axes left after canonicalising
     cdef int tile                   # how many of the last axes make a tile: streams are contiguous along different ones
     cdef npy_intp elements
+    cdef npy_intp stream_bytes
     cdef int direction              # 0 where elements may come in any order, 1 along the output's memory, -1 against it
     cdef unsigned long long whole   # bit k: axis k of the right-aligned ones is reduced, and not to be cut
     cdef npy_intp *shape            # AXES, right-aligned
@@ -44,6 +45,7 @@ cdef class Problem:
     cdef int _near_axis(self, int s) noexcept
     cdef int _move_axis(self, int start, int stop, npy_intp *values) noexcept
     cdef bint _packed(self, int s) noexcept
+    cdef bint _streams(self, const int *itemsize) noexcept
     cdef bytes key(self, const int *itemsize, const char *hoisted)
 
 cdef class Region:
@@ -54,7 +56,8 @@ cdef class Region:
     cdef readonly object expression
     cdef int *itemsize
     cdef bytes hoisted              # per input: whether something costly is computed from it and not from all of them
-    cdef npy_intp tile_bytes
+    cdef npy_intp tile_bytes        # of output from which on tiles gain
+    cdef npy_intp stream_bytes      # ... and from which on it is stored past the caches
     cdef int threads                # 0 for the process's setting
     cdef double work                # nanoseconds of arithmetic for an element
     cdef object build

@@ -9,6 +9,7 @@ from ..program import Program
 from .block import Tape
 
 MAX_CODES: int
+LARGE: int
 
 class Code:
     rank: int
@@ -50,6 +51,7 @@ class Region:
         build: Callable[[bytes], Code | None],
         *,
         tile_bytes: int,
+        stream_bytes: int = ...,
         threads: int,
         work: float = 0,
         raises: str = "",

@@ -63,6 +63,8 @@ cdef extern from "Python.h":
 #: for all beyond them.
 MAX_CODES = 8
 cdef int EXACT_CODES = MAX_CODES - 3
+#: What a key's count of tiled axes has added where results are larger than the caches: they are stored past them.
+LARGE = 8
 #: The rank of the nest that a kernel walks; axes beyond are walked around it.
 cdef int NEST = SPARE
 # A stride within a line is near.
@@ -154,11 +156,20 @@ cdef inline npy_intp _abs(npy_intp x) noexcept nogil:
     return -x if x < 0 else x
 
 
+cdef npy_intp _sets(npy_intp stride) noexcept nogil:
+    """How many sets of a first cache, of ways of 4 KiB, the lines at multiples of a stride fall into."""
+    cdef npy_intp span = 4096
+    while span > LINE and stride % span:
+        span //= 2
+    return 4096 // span
+
+
 cdef class Problem:
     """Streams over one shape, brought to canonical form."""
 
     def __cinit__(self, int count, int outputs=1):
         self.count = count
+        self.stream_bytes = 1 << 62
         self.outputs = outputs
         cdef npy_intp *memory = <npy_intp *>calloc(2 * AXES + count * (AXES + 3), sizeof(npy_intp))
         if memory == NULL:
@@ -310,51 +321,52 @@ cdef class Problem:
         return True
 
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1:
-        """Bring the axes that conflict next to the inner one, where the data leave the first cache.
+        """Choose the axes of a tile, where the data leave the first cache, and bring them inwards.
 
-        A stream conflicts if it is nearly contiguous along another axis than the inner one; see `passes/block.py`.
-        Within a tile the axis that an output is nearest to contiguous along is the inner one.
+        A stream conflicts if it is nearly contiguous along another axis than the inner one, which is the one that the
+        output is nearest to contiguous along; see `passes/block.py`. Where the lines that one row of the inner axis
+        touches stay in the first cache until the next row reads on in them, loops in the right order are enough.
         """
-        cdef int n = self.count, s, k, near, last, chosen, best, inner = AXES - 1
-        cdef npy_intp most
+        cdef int n = self.count, s, k, near, chosen = 0, best, inner = AXES - 1, last, first = AXES - self.rank
+        cdef npy_intp most, lines = 0
         cdef npy_intp votes[AXES]
+        cdef bint stays = True
         if self.direction or self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
             return 0
-        for k in range(AXES - self.rank, AXES):
+        for k in range(first, AXES):
             votes[k] = 0
-        last = inner
+        last = self._near_axis(n - 1)
+        if last < 0:
+            last = inner
         for s in range(n):
             near = self._near_axis(s)
             # A tile of a few rows is no tile.
-            if near < 0 or self.shape[near] < 8 or self.shape[inner] < 8:
+            if near < 0 or near == last or self.shape[near] < 8 or self.shape[last] < 8:
                 continue
-            if near != inner and _abs(self.strides[s * AXES + inner]) >= LINE:
+            if _abs(self.strides[s * AXES + last]) >= LINE:
                 votes[near] += itemsize[s]
-                if s == n - 1:
-                    last = near
-        chosen = 0
+                lines += self.shape[last]
+                stays &= self.shape[last] <= 8 * _sets(self.strides[s * AXES + last])
         while chosen < NEST - 1:
             best = -1
             most = 0
             # Those chosen stand before the inner one, and have no votes left.
-            for k in range(AXES - self.rank, inner):
+            for k in range(first, AXES):
                 if votes[k] > most:
                     most = votes[k]
                     best = k
             if best < 0:
                 break
             votes[best] = 0
+            if not chosen and last != inner:
+                if best > last:
+                    best -= 1
+                self._move_axis(last, inner, votes)
             chosen += 1
             self._move_axis(best, inner - 1, votes)
-            if last == best:
-                last = inner - 1
-            elif best < last < inner:
-                last -= 1
-        if not chosen:
+        if chosen == 1 and stays and 2 * lines * LINE <= tile_bytes:
             return 0
-        self.tile = chosen + 1
-        if last != inner and last >= AXES - self.tile:
-            self._move_axis(last, inner, votes)
+        self.tile = chosen + 1 if chosen else 0
         return 0
 
     cdef int _near_axis(self, int s) noexcept:
@@ -393,7 +405,7 @@ cdef class Problem:
         cdef npy_intp step, least = FEW_REPEATS if self.elements <= SMALL else REPEATS
         cdef char code
         text[0] = max(1, min(self.rank, NEST))
-        text[1] = self.tile
+        text[1] = self.tile | (LARGE if self._streams(itemsize) else 0)
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
             code = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
@@ -411,6 +423,21 @@ cdef class Problem:
             text[2 + self.count] = code
         return result
 
+    cdef bint _streams(self, const int *itemsize) noexcept:
+        """Whether results are larger than the caches, contiguous, and of elements that may come in any order."""
+        cdef int s, k
+        if self.reduces or self.direction:
+            return False
+        for s in range(self.count - self.outputs, self.count):
+            if self.elements * itemsize[s] < self.stream_bytes or self.strides[s * AXES + AXES - 1] != itemsize[s]:
+                return False
+            # Short rows that begin or end within a line store it by halves.
+            if self.tile or self.shape[AXES - 1] * itemsize[s] < 16 * LINE:
+                for k in range(AXES - self.rank, AXES - 1):
+                    if self.strides[s * AXES + k] % LINE:
+                        return False
+        return True
+
     cdef bint _packed(self, int s) noexcept:
         """Whether a tile of a stream is copied: it is nearly contiguous along another axis of the tile than the inner."""
         return _abs(self.strides[s * AXES + AXES - 1]) >= LINE and self._near_axis(s) >= AXES - self.tile
@@ -422,8 +449,8 @@ cdef class Region:
     `build(key)` makes the code for a signature, or None where nothing can be compiled.
     """
 
-    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, int threads, double work=0,
-                 str raises="", int outputs=1, tuple reduced=(), bytes hoisted=b""):
+    def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, npy_intp stream_bytes=1 << 62, int threads,
+                 double work=0, str raises="", int outputs=1, tuple reduced=(), bytes hoisted=b""):
         self.count = len(itemsizes)
         self.outputs = outputs
         self.reduced = reduced
@@ -432,6 +459,7 @@ cdef class Region:
         self.codes = {}
         self.build = build
         self.tile_bytes = tile_bytes
+        self.stream_bytes = stream_bytes
         self.threads = threads
         self.work = work
         self.raises = raises
@@ -483,8 +511,8 @@ cdef class Region:
     def _make(self, bytes key):
         # Beyond the budget every layout shares the generic kernels: one by rows, and by tiles ones that pack all.
         inputs = self.count - self.outputs
-        classes = bytes([4 if key[1] else 2] * inputs + [2] * self.outputs)
-        generic = bytes([NEST, key[1]]) + classes + key[2 + self.count:]
+        classes = bytes([4 if key[1] & ~LARGE else 2] * inputs + [2] * self.outputs)
+        generic = bytes([NEST, key[1] & ~LARGE]) + classes + key[2 + self.count:]
         if key != generic and self._full():
             code = self._generic(generic)
         else:
@@ -552,6 +580,7 @@ cdef class Region:
         nest.inner = code.rank
         nest.tile = code.tile
         nest.tiled = code.tiled
+        nest.itemsize = self.itemsize
         nest.rank = problem.rank
         nest.count = self.count
         nest.whole = problem.whole
@@ -849,6 +878,7 @@ cdef Problem _problem(Region region, PyObject **arrays, int rank, npy_intp *dims
     """The problem of arrays that broadcast to a shape; NULL stands for a number."""
     cdef int n = region.count, s, k, own
     cdef Problem problem = Problem(n, region.outputs)
+    problem.stream_bytes = region.stream_bytes
     memcpy(problem.shape, dims, rank * sizeof(npy_intp))
     for axis in region.reduced:
         problem.reduced[<int>axis] = True

@@ -259,6 +259,7 @@ class _Cutter:
                 values, inputs, outputs, [*varies, *((True, not k) for k in kept)], self.target, self.emit, self.mode
             ),
             tile_bytes=self.target.l1,
+            stream_bytes=self.target.l3,
             threads=self.threads,
             work=NS * total_operations(values),
             raises=next((n.op.raises for n in applied if n.op.may_raise), ""),

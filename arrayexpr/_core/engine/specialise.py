@@ -28,11 +28,12 @@ from ..passes.hoist import hoist
 from ..passes.lower import lower
 from ..passes.nests import enclosed, values_under
 from ..passes.pack import pack
+from ..passes.stream import stream as past_the_caches
 from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
-from .dispatch import Code
+from .dispatch import LARGE, Code
 from .handover import Mode, make
 
 #: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
@@ -60,10 +61,11 @@ def stream_program(
     `values` are over the scalar operands `streams`, one for each of `outputs`. `varies` says of streams and
     outputs whether they have more than one element along the axes that are kept, and along those that are
     reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, how many of
-    the last axes are tiled, a code per stream, a bit for each of the nest's axes that is reduced. The low four bits
-    of a code are the stream's class, the others say which axes it is broadcast along.
+    the last axes are tiled and whether results are larger than the caches, a code per stream, a bit for each of the
+    nest's axes that is reduced. The low four bits of a code are the stream's class, the others say which axes it is
+    broadcast along.
     """
-    rank, tiled = key[0], key[1]
+    rank, tiled, large = key[0], key[1] & ~LARGE, bool(key[1] & LARGE)
     count = len(streams) + len(outputs)
     bits = key[2 + count] if len(key) > 2 + count else 0
     reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
@@ -101,9 +103,11 @@ def stream_program(
     scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
         # The signature says which conflict, whatever their classes here tell.
-        scheduled = pack(block(scheduled, axes=range(rank - tiled, rank)), operands=packed)
+        scheduled = block(scheduled, axes=range(rank - tiled, rank), whole=large)
+        scheduled = pack(scheduled, operands=packed)
     # The generic signature stands for any strides: it tests for unit ones.
-    return vectorize(strip(scheduled), versions=any_strides)
+    scheduled = vectorize(strip(scheduled), versions=any_strides)
+    return past_the_caches(scheduled) if large else scheduled
 
 
 def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
@@ -139,7 +143,7 @@ def builder(
 
     def build(key: bytes) -> Code | None:
         program = stream_program(values, streams, outputs, varies, key, target)
-        code = make(program, key[0], key[1], emit, mode)
+        code = make(program, key[0], key[1] & ~LARGE, emit, mode)
         if code is not None:
             code.element_ns = NS * _operations(program)
         return code

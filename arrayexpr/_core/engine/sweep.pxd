@@ -12,6 +12,7 @@ cdef struct Nest:
     int inner                       # axes that the function walks
     int rank                        # axes of the problem
     int count                       # streams
+    const int *itemsize             # count
     int tiled                       # how many of the last axes are tiled
     int tile                        # their cuts are at multiples of this; 0 where none is
     unsigned long long whole        # bit k: axis k of the right-aligned axes is not to be cut

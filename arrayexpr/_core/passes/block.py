@@ -9,11 +9,6 @@ from ..nodes import Index, Load, Loop, Node, Store
 from ..program import Program
 from .nests import Nest, either_unit, extents_known, independent, map_nests, movement, untaken
 
-#: Bytes of a tile along a loop that a conflicting operand is contiguous along: two lines. Elements of a tile along
-#: its innermost loop. Measured on `a + b.T`, 4000 x 4000 doubles, b packed and the result stored past the caches,
-#: in ms: 16 x 64 elements 8.0, 16 x 128 8.0, 32 x 64 9.7, 32 x 128 11.0, 64 x 64 12.9; plain loops 17.
-NEAR_BYTES = 128
-INNER_SIDE = 128
 #: A stride is near if a line holds two elements of it.
 LINE = 64
 #: Loops of a tile: the innermost one and those of operands that conflict. More than two of those have not been seen
@@ -22,20 +17,26 @@ MOST_AXES = 3
 
 
 def block(
-    program: Program, *, size: int | None = None, sides: Sequence[int] | None = None, axes: Sequence[int] | None = None
+    program: Program,
+    *,
+    size: int | None = None,
+    sides: Sequence[int] | None = None,
+    axes: Sequence[int] | None = None,
+    whole: bool = False,
 ) -> Program:
     """Cut the innermost loop and those that other operands are contiguous along into tiles.
 
-        for i in serial(0, n, 1):              for i0 in block(0, n, 16):
-            for j in serial(0, m, 1):              for j0 in block(0, m, 128):
-                r[i, j] = a[j, i]         →            for i in serial(i0, minimum(i0 + 16, n), 1):
-                                                           for j in serial(j0, minimum(j0 + 128, m), 1):
+        for i in serial(0, n, 1):              for i0 in block(0, n, 32):
+            for j in serial(0, m, 1):              for j0 in block(0, m, 64):
+                r[i, j] = a[j, i]         →            for i in serial(i0, minimum(i0 + 32, n), 1):
+                                                           for j in serial(j0, minimum(j0 + 64, m), 1):
                                                                r[i, j] = a[j, i]
 
     Two loops are cut where one other loop conflicts, three where two do; the loop that the results are contiguous
     along is innermost within the tile. `sides` are the elements along each, in order of the loops cut, and `size`
     the same for all; where neither is given, the element types choose. `axes` are the places of the loops to cut,
-    where the caller knows better than the operands' strides tell.
+    where the caller knows better than the operands' strides tell. `whole` says that rows and tiles begin where
+    lines of memory do.
     Loops that reduce are cut alike: the role of their blocks is `reduce`.
 
     Keeps: i0 + (i - i0) == i; each (i, j) is visited once.
@@ -57,7 +58,7 @@ def block(
         if sides is not None:
             lengths = list(sides)
         else:
-            lengths = tile_sides(nest, cut, program, known) if size is None else [size] * len(cut)
+            lengths = tile_sides(nest, cut, whole) if size is None else [size] * len(cut)
         names = taken | {loop.index.name for loop in nest.loops}
         rest = [loop for loop in nest.loops if loop not in cut]
         blocks, within = [], []
@@ -114,8 +115,25 @@ def _far(step: int | None) -> bool:
     return step is None or abs(step) >= LINE
 
 
-def tile_sides(nest: Nest, cut: Sequence[Loop], program: Program, known: Mapping[Node, int]) -> list[int]:
+# Measured on 4000 x 4000 doubles (rows of whole lines) and 4001 x 4001, each b packed, in ms:
+#
+#     tile                  8 x 64   8 x 128   16 x 64   16 x 128   32 x 64   32 x 128   64 x 64   NumPy
+#     a + b.T, 4000            6.7       6.9       8.0        8.0       9.4       10.7      11.0    16.0
+#     a * b.T + c.T, 4000     12.3      11.6      12.2       13.8      14.8       15.8      16.2    33.2
+#     a + b.T, 4001           18.1      19.2      14.8       14.9      12.5       12.8      12.2    20.5
+#     a * b.T + c.T, 4001     32.3      31.3      24.1       22.5      18.3       18.2      17.5    41.8
+#
+# A tile of whole lines needs one of them; one that shares its lines at both ends, as many as make the ends few.
+# Bytes count across the tile, and elements along it: int8 is best at 64 x 512 and 128 x 256, float32 at 16 x 256.
+# Tiles of three axes are kept in the second cache: 8 x 16 x 128 on 256 ** 3, 16 x 32 x 64 on 252 ** 3.
+
+
+def tile_sides(nest: Nest, cut: Sequence[Loop], whole: bool) -> list[int]:
     """The elements of a tile along each of its loops."""
-    largest = max(access.operand.type.element.itemsize for access in nest.accesses)
-    near = max(4, NEAR_BYTES // largest)
-    return [near] * (len(cut) - 1) + [INNER_SIDE if len(cut) < MOST_AXES else INNER_SIDE // 2]
+    size = max(access.operand.type.element.itemsize for access in nest.accesses)
+    if len(cut) < MOST_AXES:
+        if whole:
+            return [max(8, LINE // size), min(512, max(64, 1024 // size))]
+        return [max(8, min(128, 256 // size)), min(256, max(64, 512 // size))]
+    near, inner = (LINE, 128) if whole else (2 * LINE, 64)
+    return [max(4, min(32, near // size)), max(8, min(32, 2 * near // size)), inner]
