@@ -10,6 +10,8 @@ from .block import Tape
 
 MAX_CODES: int
 LARGE: int
+WHOLE: int
+MAX_TILE: int
 
 class Code:
     rank: int

@@ -63,8 +63,11 @@ cdef extern from "Python.h":
 #: for all beyond them.
 MAX_CODES = 8
 cdef int EXACT_CODES = MAX_CODES - 3
-#: What a key's count of tiled axes has added where results are larger than the caches: they are stored past them.
-LARGE = 8
+#: What a key's count of tiled axes has added where results are larger than the caches, and are stored past them; and
+#: where tiles consist of whole lines, of which the first cache holds many: narrow ones do.
+LARGE, WHOLE = 8, 16
+#: The bits of a key that count tiled axes.
+MAX_TILE = 7
 #: The rank of the nest that a kernel walks; axes beyond are walked around it.
 cdef int NEST = SPARE
 # A stride within a line is near.
@@ -405,7 +408,11 @@ cdef class Problem:
         cdef npy_intp step, least = FEW_REPEATS if self.elements <= SMALL else REPEATS
         cdef char code
         text[0] = max(1, min(self.rank, NEST))
-        text[1] = self.tile | (LARGE if self._streams(itemsize) else 0)
+        text[1] = self.tile
+        if self._streams(itemsize):
+            text[1] |= LARGE
+            if self.tile and self._whole():
+                text[1] |= WHOLE
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
             code = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
@@ -436,6 +443,14 @@ cdef class Problem:
                 for k in range(AXES - self.rank, AXES - 1):
                     if self.strides[s * AXES + k] % LINE:
                         return False
+        return True
+
+    cdef bint _whole(self) noexcept:
+        """Whether the lines of a tile's column fall into more than one set of the first cache, for what is packed."""
+        cdef int s
+        for s in range(self.count - self.outputs):
+            if self._packed(s) and _sets(self.strides[s * AXES + AXES - 1]) < 2:
+                return False
         return True
 
     cdef bint _packed(self, int s) noexcept:
@@ -511,8 +526,8 @@ cdef class Region:
     def _make(self, bytes key):
         # Beyond the budget every layout shares the generic kernels: one by rows, and by tiles ones that pack all.
         inputs = self.count - self.outputs
-        classes = bytes([4 if key[1] & ~LARGE else 2] * inputs + [2] * self.outputs)
-        generic = bytes([NEST, key[1] & ~LARGE]) + classes + key[2 + self.count:]
+        classes = bytes([4 if key[1] & MAX_TILE else 2] * inputs + [2] * self.outputs)
+        generic = bytes([NEST, key[1] & MAX_TILE]) + classes + key[2 + self.count:]
         if key != generic and self._full():
             code = self._generic(generic)
         else:

@@ -33,7 +33,7 @@ from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
-from .dispatch import LARGE, Code
+from .dispatch import LARGE, MAX_TILE, WHOLE, Code
 from .handover import Mode, make
 
 #: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
@@ -61,11 +61,10 @@ def stream_program(
     `values` are over the scalar operands `streams`, one for each of `outputs`. `varies` says of streams and
     outputs whether they have more than one element along the axes that are kept, and along those that are
     reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, how many of
-    the last axes are tiled and whether results are larger than the caches, a code per stream, a bit for each of the
-    nest's axes that is reduced. The low four bits of a code are the stream's class, the others say which axes it is
-    broadcast along.
+    the last axes are tiled with what `dispatch` adds to it, a code per stream, a bit for each of the nest's axes that
+    is reduced. The low four bits of a code are the stream's class, the others say which axes it is broadcast along.
     """
-    rank, tiled, large = key[0], key[1] & ~LARGE, bool(key[1] & LARGE)
+    rank, tiled = key[0], key[1] & MAX_TILE
     count = len(streams) + len(outputs)
     bits = key[2 + count] if len(key) > 2 + count else 0
     reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
@@ -103,11 +102,11 @@ def stream_program(
     scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
         # The signature says which conflict, whatever their classes here tell.
-        scheduled = block(scheduled, axes=range(rank - tiled, rank), whole=large)
+        scheduled = block(scheduled, axes=range(rank - tiled, rank), whole=bool(key[1] & WHOLE))
         scheduled = pack(scheduled, operands=packed)
     # The generic signature stands for any strides: it tests for unit ones.
     scheduled = vectorize(strip(scheduled), versions=any_strides)
-    return past_the_caches(scheduled) if large else scheduled
+    return past_the_caches(scheduled) if key[1] & LARGE else scheduled
 
 
 def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
@@ -143,7 +142,7 @@ def builder(
 
     def build(key: bytes) -> Code | None:
         program = stream_program(values, streams, outputs, varies, key, target)
-        code = make(program, key[0], key[1] & ~LARGE, emit, mode)
+        code = make(program, key[0], key[1] & MAX_TILE, emit, mode)
         if code is not None:
             code.element_ns = NS * _operations(program)
         return code

@@ -19,8 +19,8 @@ LINE = 64
 def pack(program: Program, *, operands: Collection[str] | None = None) -> Program:
     """Copy the tile of each operand that conflicts with the innermost loop into contiguous scratch.
 
-        for i0 in block(0, n, 32):                      for i0 in block(0, n, 16):
-            for j0 in block(0, m, 64):                      for j0 in block(0, m, 128):
+        for i0 in block(0, n, 32):                      for i0 in block(0, n, 32):
+            for j0 in block(0, m, 64):                      for j0 in block(0, m, 64):
                 for i in serial(i0, e, 1):                      a_t = scratch(float64[::1, :], 64, 32)
                     for j in serial(j0, f, 1):      →           pack(a_t, a, starts=(j0, i0), extents=(f - j0, e - i0))
                         r[i, j] = a[j, i]                       for i in serial(i0, e, 1):
