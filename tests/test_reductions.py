@@ -264,3 +264,37 @@ def test_the_loops_mean_what_the_statement_means(name: str, axis: Any) -> None:
     assert any(isinstance(n, Loop) for n in postorder(loops.statements))
     arrays = {"a": a, "b": b, result.name: np.full(want.shape, want.dtype.type(0))}
     np.testing.assert_allclose(interpret(loops, arrays)[result.name], want, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+@pytest.mark.parametrize("element", ["int8", "float32", "float64", "complex128"])
+@pytest.mark.parametrize("shape", [(300, 260), (257, 513), (33, 2000), (2000, 33)])
+def test_operands_that_conflict(shape: tuple[int, int], element: str, engine: str) -> None:
+    rng = np.random.default_rng(8)
+    # Whole numbers: their sums are exact in any order.
+    a = np.round(rng.standard_normal(shape) * 9).astype(element)
+    b = np.round(rng.standard_normal(shape[::-1]) * 9).astype(element)
+    functions: list[Callable[[Any, Any], Any]] = [
+        lambda x, y: (x * y).sum(),
+        lambda x, y: (x + y).sum(axis=0),
+        lambda x, y: (x + y).sum(axis=1),
+    ]
+    if element == "float64":
+        functions += [
+            lambda x, y: _softmax(x - y, 0),
+            lambda x, y: _softmax(x - y, 1),
+            lambda x, y: ((x - y).var(axis=0), np.maximum(x, y).max(axis=0)),
+            lambda x, y: np.exp(x / 9 - y / 9).mean(axis=1),
+        ]
+    for function in functions:
+        made = arrayexpr.kernel(_of_two(function), engine=engine)
+        for x, y in ((a, b.T), (a[::-1], b.T[:, ::-1]), (a.T, b), (a[1:, 1:], b.T[1:, 1:])):
+            same(made(x, y), function(x, y))
+
+
+def test_operands_that_conflict_are_packed() -> None:
+    a, b = np.ones((700, 900)), np.ones((900, 700))
+    for axis in (0, 1):
+        made, other = (arrayexpr.kernel(_of_two(lambda x, y, axis=axis: (x + y).sum(axis=axis))) for _ in range(2))
+        assert "pack(" in arrayexpr.explain(made, a, b.T)
+        assert "pack(" not in arrayexpr.explain(other, a, b.T.copy())

@@ -279,8 +279,10 @@ cdef class Problem:
                 else:
                     self.high[s] += step
         self.tile = False
+        self.mixed = False
         if reduces and not self._all_reduced():
             self._reduced_within()
+            self._find_mixed(itemsize, tile_bytes)
         else:
             self._find_tile(itemsize, tile_bytes)
         self.whole = 0
@@ -295,6 +297,40 @@ cdef class Problem:
             if not self.reduced[k]:
                 return False
         return True
+
+    cdef int _find_mixed(self, const int *itemsize, npy_intp tile_bytes) noexcept:
+        """Put the kept axis inside where some streams are contiguous along it, and others along the reduced one.
+
+        Those others are then packed, some rows of a strip at a time.
+        """
+        cdef int s, near, reduced, kept, along = 0, across = 0
+        cdef npy_intp length
+        if self.rank != 2:
+            return 0
+        reduced = AXES - 2 if self.reduced[AXES - 2] else AXES - 1
+        kept = 2 * AXES - 3 - reduced
+        if self.elements * itemsize[0] < tile_bytes or self.shape[kept] < 32 or self.shape[reduced] < 32:
+            return 0
+        for s in range(self.count - self.outputs):
+            near = self._near_axis(s)
+            if near == reduced and _abs(self.strides[s * AXES + kept]) >= LINE:
+                across += 1
+            elif near == kept and _abs(self.strides[s * AXES + reduced]) >= LINE:
+                along += 1
+        if not along or not across:
+            return 0
+        self.mixed = True
+        if kept != AXES - 1:
+            length = self.shape[kept]
+            self.shape[kept] = self.shape[reduced]
+            self.shape[reduced] = length
+            self.reduced[kept] = True
+            self.reduced[reduced] = False
+            for s in range(self.count):
+                length = self.strides[s * AXES + kept]
+                self.strides[s * AXES + kept] = self.strides[s * AXES + reduced]
+                self.strides[s * AXES + reduced] = length
+        return 0
 
     cdef int _reduced_within(self) except -1:
         """Bring the reduced axes into the nest, which the axes around it are walked for."""
@@ -417,6 +453,8 @@ cdef class Problem:
             step = self.strides[s * AXES + AXES - 1]
             code = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
             if self.tile and s < self.count - self.outputs and self._packed(s):
+                code = 4
+            if self.mixed and s < self.count - self.outputs and self._near_axis(s) == AXES - 2 and _abs(step) >= LINE:
                 code = 4
             if not self.direction and s < self.count - self.outputs and hoisted[s]:
                 for axis in range(AXES - text[0], AXES):

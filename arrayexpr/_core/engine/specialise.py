@@ -97,7 +97,7 @@ def stream_program(
         # The first result of a kernel without reductions does not pay for the import.
         from ..passes.sweep import sweep
 
-        program = sweep(program, together=True)
+        program = sweep(program, together=True, packed=packed if not tiled else frozenset())
     # Tiles want a perfect nest: what is hoisted stands before it.
     scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:

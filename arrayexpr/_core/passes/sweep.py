@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from ..affine import integer, least, minus, plus
@@ -18,6 +18,7 @@ from ..nodes import (
     Loop,
     Node,
     Operand,
+    Pack,
     Reduce,
     Scratch,
     Slice,
@@ -39,6 +40,8 @@ from .requirements import requirements
 #: sum((a - b)**2, axis=0), 4000 x 4000 doubles, in ns an element: strips of 512, 1024, 2048 and 4096 elements
 #: 1.08, 0.58, 0.59 and 0.55; the maximum over axis 0: 0.62, 0.56, 0.28 and 0.72.
 STRIP = 2048
+#: The same, and how many rows are packed at a time, where operands are: 64 KB of doubles a packed operand.
+PACKED_STRIP, PACKED_ROWS = 256, 32
 #: Rows of a strip whose mean and squared distances from it are found together, from the second cache.
 ROWS = 16
 #: From this many operations on a value that two sweeps need is stored by the first: a store and a load cost
@@ -53,7 +56,7 @@ _DIVIDE, _SQUARE = operator("true_divide"), operator("square")
 _EXTREMES = ("minimum", "maximum", "fmin", "fmax")
 
 
-def sweep(program: Program, *, together: bool = False) -> Program:
+def sweep(program: Program, *, together: bool = False, packed: Collection[str] = ()) -> Program:
     """Give every assignment that reduces its loops: a sweep for each reduction that waits for another one.
 
         r[...] = sum(a * b, axis=1)
@@ -69,6 +72,8 @@ def sweep(program: Program, *, together: bool = False) -> Program:
     scratch first, and so is a value that reads what is assigned through another view. Statements without
     reductions, or with one that has no fold, are left as they are. `together` says that all operands have one
     shape, if with strides of 0, and that no statement reads what another one assigns: they share their sweeps.
+    `packed` names operands that are contiguous along the reduced axis where the last one is kept: some rows of a
+    strip of them are copied to scratch, with the axes in order, before they are added.
 
     Keeps: s == sum of what the loop adds, in any grouping.
     Requires: operands overlap only where they are the same view; shapes fit: `Program.requires` says so in
@@ -81,7 +86,7 @@ def sweep(program: Program, *, together: bool = False) -> Program:
         axes = _axes(assigns) if len(assigns) == len(program.statements) else None
         if axes is None:
             return program
-        sweeps = _Sweeps(program, assigns, axes, taken, alike=True)
+        sweeps = _Sweeps(program, assigns, axes, taken, alike=True, packed=packed)
         nest = sweeps.statements()
         statements = [*sweeps.rows, *nest]
         new.update(dict.fromkeys(program.statements, statements[-1]))
@@ -243,6 +248,7 @@ class _Sweeps:
         *,
         alike: bool,
         turned: bool = False,
+        packed: Collection[str] = (),
     ) -> None:
         self.program = program
         self.group = group
@@ -261,6 +267,8 @@ class _Sweeps:
         self.outer = [k for k in order if k not in self.reduced and k != self.along]
         self.inner = [k for k in order if k in self.reduced]
         self.first = Index(untaken(f"i{self.along}_0", taken)) if self.along is not None else None
+        self.packed = frozenset(packed) if self.along is not None and len(self.inner) == 1 else frozenset()
+        self.strip = PACKED_STRIP if self.packed else STRIP
         self.stages: list[_Stage] = []
         #: What reductions read.
         self.read: list[Load] = []
@@ -351,7 +359,7 @@ class _Sweeps:
         nest: Sequence[Node] = body
         if self.along is not None:
             assert self.first is not None
-            nest = (Loop(self.first, integer(0), self.extents[self.along], integer(STRIP), "block", tuple(nest)),)
+            nest = (Loop(self.first, integer(0), self.extents[self.along], integer(self.strip), "block", tuple(nest)),)
         for k in reversed(self.outer):
             nest = (Loop(self.indices[k], integer(0), self.extents[k], integer(1), "serial", tuple(nest)),)
         return list(nest)
@@ -429,7 +437,7 @@ class _Sweeps:
         sum((x - k)**2) == sum((x - mean)**2) + n * (mean - k)**2, and the first is found for a few rows at a time,
         twice over them while they are in a cache (Chan, Golub and LeVeque, 1979).
         """
-        if self.along is None or len(self.reduced) != 1:
+        if self.along is None or len(self.reduced) != 1 or self.packed:
             return
         moving = {self.indices[k] for k in self.reduced}
         count = self.extents[self.reduced[0]]
@@ -473,7 +481,7 @@ class _Sweeps:
             zero = Constant(0, t)
             rows, seen, both = (Cast(n, t) for n in (minus(stop, first), first, stop))
             for operand in (m.first, m.mean, m.squares, m.few_mean, m.few_squares):
-                statements.append(Scratch(operand, (integer(STRIP),)))
+                statements.append(Scratch(operand, (integer(self.strip),)))
             begin = self._strip([Store(m.first, lane, m.value)])
             statements.append(Loop(index, integer(0), least(integer(1), extent), integer(1), "serial", begin))
             value = Apply(_SUBTRACT, (m.value, Load(m.first, lane)))
@@ -541,27 +549,55 @@ class _Sweeps:
     def _swept(self, body: Sequence[Node], role: str) -> list[Node]:
         """Loops over the reduced axes, and over the strip within them."""
         if self.along is not None:
-            body = self._strip(body)
             role = "serial"
+            if self.packed:
+                return [self._packing(body)]
+            body = self._strip(body)
         for k in reversed(self.inner):
             body = (Loop(self.indices[k], integer(0), self.extents[k], integer(1), role, tuple(body)),)
         return list(body)
 
+    def _packing(self, body: Sequence[Node]) -> Node:
+        """The loop over the reduced axis, some rows at a time, which are packed first."""
+        assert self.along is not None and self.first is not None
+        (k,) = self.inner
+        first = Index(untaken(f"i{k}_0", self.taken))
+        stop = least(plus(first, integer(PACKED_ROWS)), self.extents[k])
+        end = least(plus(self.first, integer(self.strip)), self.extents[self.along])
+        sides = {k: PACKED_ROWS, self.along: self.strip}
+        starts = tuple(first if n == k else self.first if n == self.along else i for n, i in enumerate(self.indices))
+        spans = {k: minus(stop, first), self.along: minus(end, self.first)}
+        extents = tuple(spans.get(n, integer(1)) for n in range(self.rank))
+        new: dict[Node, Node] = {}
+        statements: list[Node] = []
+        for load in postorder(body):
+            if not isinstance(load, Load) or load.operand.name not in self.packed or load.subscripts != self.indices:
+                continue
+            copy = self._scratch(f"{load.operand.name}_t", load.operand.type.element, self.rank)
+            statements.append(Scratch(copy, tuple(integer(sides.get(n, 1)) for n in range(self.rank))))
+            statements.append(Pack(copy, load.operand, starts, extents))
+            new[load] = Load(copy, tuple(minus(i, s) for i, s in zip(self.indices, starts, strict=True)))
+        body = [
+            Store(s.operand, s.subscripts, substitute((s.value,), new.get)[0]) for s in body if isinstance(s, Store)
+        ]
+        statements.append(Loop(self.indices[k], first, stop, integer(1), "serial", self._strip(body)))
+        return Loop(first, integer(0), self.extents[k], integer(PACKED_ROWS), "block", tuple(statements))
+
     def _strip(self, body: Sequence[Node]) -> tuple[Node, ...]:
         assert self.along is not None and self.first is not None
-        end = least(plus(self.first, integer(STRIP)), self.extents[self.along])
+        end = least(plus(self.first, integer(self.strip)), self.extents[self.along])
         return (Loop(self.indices[self.along], self.first, end, integer(1), "serial", tuple(body)),)
 
     def _stage(self, stage: _Stage) -> list[Node]:
         lane = self._lane()
         statements = self._kept(stage)
         for accumulator, value in stage.joined.items():
-            statements.append(Scratch(accumulator, (integer(STRIP),)))
+            statements.append(Scratch(accumulator, (integer(self.strip),)))
             statements.extend(self._strip([Store(accumulator, lane, value)]))
         starts: list[Node] = []
         steps: list[Store] = []
         for accumulator, (op, value) in stage.accumulators.items():
-            extents = () if self.along is None else (integer(STRIP),)
+            extents = () if self.along is None else (integer(self.strip),)
             statements.append(Scratch(accumulator, extents))
             starts.append(Store(accumulator, lane, _neutral(op, accumulator.type.element)))
             steps.append(Store(accumulator, lane, Apply(op, (Load(accumulator, lane), value))))
@@ -578,7 +614,7 @@ class _Sweeps:
         return statements
 
     def _kept(self, stage: _Stage) -> list[Node]:
-        extents = () if self.along is None else (integer(STRIP),)
+        extents = () if self.along is None else (integer(self.strip),)
         statements: list[Node] = [Scratch(load.operand, extents) for load in stage.kept.values()]
         stores = [Store(load.operand, load.subscripts, node) for node, load in stage.kept.items()]
         if stores:
