@@ -356,7 +356,7 @@ def command(*arguments: str, **options: Any) -> Any:
 
 
 def test_demo() -> None:
-    done = command("demo", "--size", "300", "--repeats", "2")
+    done = command("demo", "--size", "1200", "--repeats", "2")
     assert (done.returncode, done.stderr) == (0, "")
     for part in ("The tree as written", "in block(", "int kernel(const arrayexpr_array", "in every bit: yes", "NumPy"):
         assert part in done.stdout

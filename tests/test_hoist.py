@@ -191,7 +191,7 @@ def test_tiles() -> None:
     """A row and a column stand before the nest, which is cut into tiles."""
     rng = np.random.default_rng(0)
     kernel = arrayexpr.kernel(lambda x, y, a, b: np.exp(x) * a + np.sqrt(y) * b)
-    x, y, a, b = (rng.uniform(0.1, 2, shape) for shape in ((1, 310), (300, 1), (300, 310), (310, 300)))
+    x, y, a, b = (rng.uniform(0.1, 2, shape) for shape in ((1, 1210), (1200, 1), (1200, 1210), (1210, 1200)))
     np.testing.assert_allclose(kernel(x, y, a, b.T), np.exp(x) * a + np.sqrt(y) * b.T, rtol=1e-12)
     said = arrayexpr.explain(kernel, x, y, a, b.T)
     assert "tiled" in said and "once for each i0" in said and "once for each i1" in said
