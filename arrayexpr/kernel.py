@@ -15,6 +15,7 @@ import numpy as np
 
 from . import target as targets
 from ._core.driver import ARRAY_PASSES, run
+from ._core.engine.costs import described
 from ._core.engine.dispatch import Code, Kernel
 from ._core.engine.handover import mode as mode_of
 from ._core.engine.plan import Plan, RegionStep, plan
@@ -358,6 +359,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
             state = "made before" if id(code) in before else "made for these arrays"
             lines.append(f"  {code!r}, {state}, runs {_engine(code)}:")
             lines.append(_indented(code.program))
+            lines.extend(f"  cost: {line}" for line in described(step.region, code))
             lines.extend(f"  note: {remark}" for remark in code.program.remarks)
     return lines
 

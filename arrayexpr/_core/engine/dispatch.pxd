@@ -63,7 +63,8 @@ cdef class Region:
     cdef npy_intp stream_bytes      # ... and from which on it is stored past the caches
     cdef int threads                # 0 for the process's setting
     cdef double work                # nanoseconds of arithmetic for an element
-    cdef object build
+    cdef readonly object build
+    cdef Problem last               # decided, for `explain`
     cdef str raises
     cdef Problem problem(self, list streams, tuple shape)
     cdef Code decide_problem(self, Problem problem)

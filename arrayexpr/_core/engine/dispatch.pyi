@@ -42,6 +42,8 @@ class Code:
 
 class Region:
     count: int
+    build: Any
+    def decided(self) -> tuple[bytes, list[int], list[list[int]]] | None: ...
     outputs: int
     reduced: tuple[int, ...]
     codes: dict[bytes, Code | None]

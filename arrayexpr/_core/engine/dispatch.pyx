@@ -556,10 +556,24 @@ cdef class Region:
         if not problem.fits_nest():
             return None
         cdef bytes key = problem.key(self.itemsize, self.hoisted)
+        self.last = problem
         code = self.codes.get(key)
         if code is not None:
             return <Code>code
         return self._make(key)
+
+    def decided(self):
+        """Of the layouts that were decided on last, the key, the lengths of the axes, and each stream's byte strides."""
+        cdef Problem problem = self.last
+        cdef int s, k
+        if problem is None:
+            return None
+        first = AXES - problem.rank
+        return (
+            problem.key(self.itemsize, self.hoisted),
+            [problem.shape[k] for k in range(first, AXES)],
+            [[problem.strides[s * AXES + k] for k in range(first, AXES)] for s in range(self.count)],
+        )
 
     def _make(self, bytes key):
         # Beyond the budget every layout shares the generic kernels: one by rows, and by tiles ones that pack all.

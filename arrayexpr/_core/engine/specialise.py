@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 
@@ -147,6 +148,8 @@ def builder(
             code.element_ns = NS * _operations(program)
         return code
 
+    # For `explain`, which compares with schedules that were not chosen.
+    build.schedule = functools.partial(stream_program, values, streams, outputs, varies, target=target)  # type: ignore[attr-defined]
     return build
 
 
