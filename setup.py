@@ -25,6 +25,7 @@ MODULES = [
     "_core/passes/order_axes.py",
     "_core/passes/collapse.py",
     "_core/passes/hoist.py",
+    "_core/passes/tiles.py",
     "_core/passes/block.py",
     "_core/passes/pack.py",
     "_core/passes/strip.py",

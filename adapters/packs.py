@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import Load, Loop, Node, Operand, Pack, Scratch, postorder, substitute
 from arrayexpr._core.passes.nests import enclosed
-from arrayexpr._core.passes.pack import SIZES
+from arrayexpr._core.passes.tiles import SIZES
 from arrayexpr._core.primitives import text
 
 if TYPE_CHECKING:

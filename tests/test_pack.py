@@ -18,7 +18,7 @@ from layouts import WRITABLE, lay_out, same, values
 import arrayexpr
 from arrayexpr._core.engine import compiler
 from arrayexpr._core.engine.dispatch import MAX_CODES
-from arrayexpr._core.passes.pack import SIZES
+from arrayexpr._core.passes.tiles import SIZES
 from arrayexpr._core.primitives import text
 from arrayexpr._core.types import element
 
@@ -205,11 +205,11 @@ def test_no_more_kernels_than_the_budget_for_layouts_that_all_conflict() -> None
 @needs_compiler
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_emitted_for_known_layouts(dtype: str) -> None:
-    """Ahead of time: the copy is pasted with the sizes that are used, and the program needs no scratch of the caller."""
+    """Ahead of time the copy is pasted with the sizes that are used, and no scratch of the caller is needed."""
     a, b = arrayexpr.array("a", dtype, 2), arrayexpr.array("b", dtype, 2)
     program = arrayexpr.program(a + b.T)
-    x = np.ones((70, 90), dtype)
-    layouts = {"a": x, "b": np.ones((90, 70), dtype), "r": x}
+    x = np.ones((700, 900), dtype)
+    layouts = {"a": x, "b": np.ones((900, 700), dtype), "r": x}
     source = arrayexpr.emit(arrayexpr.optimize(program, layouts, arrayexpr.Target()))
     size = x.itemsize
     assert f"ARRAYEXPR_PACK({size})\n" in source and f"arrayexpr_pack{size}(b_t" in source

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from ..target import Target
 from .affine import coefficients, integer
-from .infer import Facts, Property, operations
+from .infer import Facts, Property, cost
 from .nodes import (
     Apply,
     Constant,
@@ -41,7 +41,7 @@ from .nodes import (
     Stride,
     postorder,
 )
-from .passes.nests import enclosed
+from .passes.nests import enclosed, values_under
 from .program import Program
 from .types import BROADCAST, UNIT
 
@@ -161,7 +161,7 @@ def _(node: Any, args: tuple[Any, ...], facts: Facts) -> _Flow:
     loads = tuple(_Reference(n, n.operand, False, False, 1.0, (1.0, 1.0, 1.0)) for n in found)
     # A store reads its line first, unless the line is there.
     store = _Reference(node, node.operand, True, False, 1.0, (1.0, 1.0, 1.0))
-    return _Flow((*loads, store), float(operations(node.value)))
+    return _Flow((*loads, store), sum(map(cost, values_under((node.value,)))))
 
 
 @_flow.of(Pack)
@@ -172,7 +172,9 @@ def _(node: Any, args: tuple[Any, ...], facts: Facts) -> _Flow:
     ]
     steps = [UNKNOWN * 8 if s is None else abs(s) for s in _steps(node.source, facts)]
     near = min((s for s, n in zip(steps, lengths, strict=True) if s and n > 1), default=64)
-    lines = math.prod(math.ceil(n * near / 64) if s == near and near < 64 else n for s, n in zip(steps, lengths, strict=True) if s)
+    lines = math.prod(
+        math.ceil(n * near / 64) if s == near and near < 64 else n for s, n in zip(steps, lengths, strict=True) if s
+    )
     size = node.target.type.element.itemsize
     count = math.prod(lengths)
     whole = count * size / 64
@@ -230,8 +232,10 @@ def _(node: Any, args: tuple[Any, ...], facts: Facts) -> _Flow:
     references = []
     for reference in body.references:
         access = reference.access
-        if reference.operand in private or not isinstance(access, Load | Store):
-            # What every iteration writes anew stays where it is.
+        if reference.operand in private:
+            # What every iteration writes anew stays in the first cache.
+            continue
+        if not isinstance(access, Load | Store):
             references.append(reference)
             continue
         move = abs(_movement(access, indices, facts) * step)
@@ -245,6 +249,9 @@ def _(node: Any, args: tuple[Any, ...], facts: Facts) -> _Flow:
             kept = footprint <= size and not reference.shares(way, WAYS if level == 0 else 16)
             moved.append(lines * (grown if kept else trips))
         walks = (*reference.walks, (move, float(trips))) if move else reference.walks
+        if isinstance(node, Loop) and node.role == "stream":
+            # Stored past the caches, a line is not read first.
+            reference = replace(reference, stored=False)
         references.append(replace(reference, lines=reference.lines * grown, moved=tuple(moved), walks=walks))
     return _Flow(tuple(references), body.operations * trips, alone, body.copied * trips)
 
@@ -260,7 +267,9 @@ def _sum(flow: _Flow | None) -> Traffic:
 
 
 #: Bytes that a statement moves into each cache: a `Traffic`. A line that is stored is read and written.
-traffic: Final = Property("traffic", default=lambda node, args, facts: _sum(_flow(node, facts)), depends=True, needs=(_flow,))
+traffic: Final = Property(
+    "traffic", default=lambda node, args, facts: _sum(_flow(node, facts)), depends=True, needs=(_flow,)
+)
 
 
 def _time(node: Node, args: tuple[Any, ...], facts: Facts) -> float:
@@ -272,15 +281,23 @@ def _time(node: Node, args: tuple[Any, ...], facts: Facts) -> float:
         inner = reference.walks[0][0] if reference.walks else 0
         scattered = inner >= 64 and not reference.copied
         for level, lines in enumerate(reference.moved):
-            cost = (SCATTERED if scattered else STREAMED)[level]
+            each = (SCATTERED if scattered else STREAMED)[level]
             if scattered and any(step % WAY == 0 and n > WAYS for step, n in reference.walks):
-                cost = SHARED[level]
-            total += cost * lines * (2 if reference.stored else 1)
+                each = SHARED[level]
+            total += each * lines * (2 if reference.stored else 1)
     return total
 
 
 #: Nanoseconds that a statement takes on one core, by the model.
 time: Final = Property("time", default=_time, depends=True, needs=(_flow,))
+
+
+def gains(program: Program, changed: Node, unchanged: Node) -> bool:
+    """Whether a statement takes less time than another one; True where layouts do not tell."""
+    names = {n.name for n in postorder((unchanged,)) if isinstance(n, Operand) and n.type.rank}
+    if not all(name in program.layouts for name in names):
+        return True
+    return bool(time(changed, program) < time(unchanged, program))
 
 
 def estimate(program: Program) -> tuple[Traffic, float, float]:

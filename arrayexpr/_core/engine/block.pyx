@@ -24,7 +24,7 @@ import numpy as np
 from ..errors import UnsupportedError
 from ..nodes import Barrier
 from ..passes.nests import enclosed, memory_order
-from ..passes.pack import SIZES
+from ..passes.tiles import SIZES
 from ..types import BOOL, INT64, element
 from ..vector_math import function_of
 

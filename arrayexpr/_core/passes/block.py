@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from ..affine import integer, least, plus
 from ..nodes import Index, Load, Loop, Node, Store
 from ..program import Program
-from .nests import Nest, either_unit, extents_known, independent, map_nests, movement, untaken
+from .nests import Nest, either_unit, extents_known, independent, map_nests, movement, nest_of, untaken
+from .tiles import LINE, conflicts, nearest, packed
 
-#: A stride is near if a line holds two elements of it.
-LINE = 64
 #: Loops of a tile: the innermost one and those of operands that conflict. More than two of those have not been seen
 #: to pay, and the tile would no longer fit the second cache.
 MOST_AXES = 3
@@ -37,6 +36,7 @@ def block(
     the same for all; where neither is given, the element types choose. `axes` are the places of the loops to cut,
     where the caller knows better than the operands' strides tell. `whole` says that rows and tiles begin where
     lines of memory do.
+    Where layouts are known and none of these is given, the cost model has the last word.
     Loops that reduce are cut alike: the role of their blocks is `reduce`.
 
     Keeps: i0 + (i - i0) == i; each (i, j) is visited once.
@@ -69,9 +69,27 @@ def block(
             blocks.append(Loop(first, loop.start, loop.stop, integer(side), role, loop.body))
             within.append(Loop(loop.index, first, end, integer(1), loop.role, loop.body))
         loops = (*rest, *blocks, *within)
-        return Nest(loops, nest.body).rebuilt(range(len(loops)))
+        tiled = Nest(loops, nest.body).rebuilt(range(len(loops)))
+        if not (size or sides or axes) and not _gains(program, tiled, unchanged, known):
+            return unchanged
+        return tiled
 
     return map_nests(program, change)
+
+
+def _gains(program: Program, tiled: Node, unchanged: Node, known: Mapping[Node, int]) -> bool:
+    """Whether tiles pay, with those packed that conflict."""
+    # A kernel for any layout does not pay for the import.
+    from ..cost import gains
+
+    assert isinstance(tiled, Loop)
+    nest = nest_of(tiled)
+
+    def wanted(load: Load, inner: Loop) -> bool:
+        return conflicts(load, nest.loops, inner, program, known) is not None
+
+    made = packed(nest, wanted, {operand.name for operand in program.declared}, known)
+    return gains(program, made or tiled, unchanged)
 
 
 def tile_loops(nest: Nest, program: Program, known: Mapping[Node, int]) -> list[Loop]:
@@ -83,23 +101,14 @@ def tile_loops(nest: Nest, program: Program, known: Mapping[Node, int]) -> list[
         near = nearest(access, nest.loops, program, known) or _either(access, nest.loops, known)
         if isinstance(access, Store) and near is not None:
             results = near
-        if near is not None and near is not inner and _far(movement(access, inner.index, program, known)):
+        step = movement(access, inner.index, program, known)
+        if near is not None and near is not inner and (step is None or abs(step) >= LINE):
             votes[near] = votes.get(near, 0) + access.operand.type.element.itemsize
     chosen = sorted(votes, key=lambda loop: -votes[loop])[: MOST_AXES - 1]
     if not chosen:
         return []
     last = results if results in chosen else inner
     return [loop for loop in nest.loops if (loop in chosen or loop is inner) and loop is not last] + [last]
-
-
-def nearest(access: Load | Store, loops: Sequence[Loop], program: Program, known: Mapping[Node, int]) -> Loop | None:
-    """The loop along which an access moves least, if within a line; the innermost of equal ones."""
-    found, least_step = None, LINE
-    for loop in reversed(loops):
-        step = movement(access, loop.index, program, known)
-        if step is not None and 0 < abs(step) < least_step:
-            found, least_step = loop, abs(step)
-    return found
 
 
 def _either(access: Load | Store, loops: Sequence[Loop], known: Mapping[Node, int]) -> Loop | None:
@@ -109,10 +118,6 @@ def _either(access: Load | Store, loops: Sequence[Loop], known: Mapping[Node, in
         if test is not None and test in known:
             return loop
     return None
-
-
-def _far(step: int | None) -> bool:
-    return step is None or abs(step) >= LINE
 
 
 # Measured on 4000 x 4000 doubles (rows of whole lines) and 4001 x 4001, each b packed, in ms:

@@ -16,7 +16,7 @@ def stream(program: Program, *, size: int = SIZE) -> Program:
     """Have vector loops compute rows in scratch, from which they are stored past the caches.
 
         for i in vector(0, n, 1):              for i_0 in serial(0, n, 512):
-            r[i] = a[i] + b[i]         →           r_s: float64[512] = scratch
+            r[i] = a[i] + b[i]         →           r_s = scratch(float64[::1], 512)
                                                    for i in vector(i_0, minimum(i_0 + 512, n), 1):
                                                        r_s[i - i_0] = a[i] + b[i]
                                                    for i in stream(i_0, minimum(i_0 + 512, n), 1):
@@ -71,7 +71,7 @@ def stream(program: Program, *, size: int = SIZE) -> Program:
     def _rows(loop: Loop, store: Store, start: Node, stop: Node, length: int) -> tuple[Node, ...]:
         name = untaken(store.operand.name + "_s", taken)
         taken.add(name)
-        row = Operand(name, store.operand.type.element.array(1))
+        row = Operand(name, store.operand.type.element.array(1, (UNIT,)))
         place = (minus(loop.index, start),)
         compute = Loop(loop.index, start, stop, loop.step, "vector", (Store(row, place, store.value),))
         copy = Loop(
