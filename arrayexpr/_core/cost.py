@@ -85,7 +85,7 @@ class _Reference:
     stored: bool
     copied: bool
     lines: float
-    moved: tuple[float, float, float]
+    moved: tuple[float, ...]
     walks: tuple[tuple[int, float], ...] = ()
 
     def shares(self, way: int, ways: int) -> bool:
@@ -276,7 +276,7 @@ def _time(node: Node, args: tuple[Any, ...], facts: Facts) -> float:
     flow = _flow(node, facts)
     if flow is None:
         return 0.0
-    total = OPERATION * flow.operations + ALONE * flow.alone + COPIED * flow.copied
+    total: float = OPERATION * flow.operations + ALONE * flow.alone + COPIED * flow.copied
     for reference in flow.references:
         inner = reference.walks[0][0] if reference.walks else 0
         scattered = inner >= 64 and not reference.copied
