@@ -36,6 +36,8 @@ def test_strips_keep_the_meaning(data: Any, case: Any, size: int) -> None:
     # The sign of a NaN is nobody's, and a logaddexp of other functions is as near as NumPy's.
     inexact = ("copysign", "signbit", "logaddexp", "logaddexp2")
     assume(not any(isinstance(n, Apply) and n.op.name in inexact for n in case.program.nodes()))
+    # NumPy's function of a half is not always its function of a single, rounded, which is what strips compute.
+    assume(not any(n.type is not None and n.type.element.name == "float16" for n in case.program.nodes()))
     arrays = data.draw(operand_arrays(case))
     lowered = lower(case.program)
     cut = strip(lowered, size=size)

@@ -88,7 +88,7 @@ def fold_cast(node: Cast) -> Node | None:
     if kind == "c" and element.kind not in "cb":
         return None
     if kind in "fc" and element.kind in "iu":
-        whole = math.trunc(value[0]) if math.isfinite(value[0]) else None
+        whole = int(value[0]) if math.isfinite(value[0]) else None
         limits = np.iinfo(element.dtype)
         if whole is None or not limits.min <= whole <= limits.max:
             return None
