@@ -13,12 +13,10 @@ from ..nodes import (
     Assign,
     Cast,
     Guard,
-    Load,
     Loop,
     Node,
     Operand,
     Reduce,
-    Scratch,
     Slice,
     Store,
     View,
@@ -102,10 +100,7 @@ def stream_program(
 
         program = sweep(program, together=True, packed=packed if not tiled else frozenset())
     # Tiles want a perfect nest: what is hoisted stands before it.
-    scheduled = lower(program, together=len(outputs) > 1)
-    hoisted = hoist(scheduled, strips=not tiled)
-    if _whole(hoisted):
-        scheduled = hoisted
+    scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
         # The signature says which conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=range(rank - tiled, rank), whole=bool(key[1] & WHOLE))
@@ -113,19 +108,6 @@ def stream_program(
     # The generic signature stands for any strides: it tests for unit ones.
     scheduled = vectorize(strip(scheduled), versions=any_strides)
     return past_the_caches(scheduled) if key[1] & LARGE else scheduled
-
-
-def _whole(program: Program) -> bool:
-    """Whether all that statements read and store is declared before them."""
-    known = set(program.declared)
-    for statement in enclosed(program.statements):
-        if isinstance(statement, Scratch):
-            known.add(statement.operand)
-        elif isinstance(statement, Store):
-            used = {n.operand for n in postorder((statement,)) if isinstance(n, Load | Store)}
-            if not used <= known:
-                return False
-    return True
 
 
 def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:

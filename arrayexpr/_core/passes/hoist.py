@@ -154,7 +154,8 @@ class _Hoisting:
             self.values.pop(node, None)
         order = list(self.loops)
         kept = self._placed(order) if self.strips else {v.node: v for v in self.values.values() if len(v.along) < 2}
-        self.values = kept
+        # One store may hoist a value, and a later one a part of it: parts are computed first.
+        self.values = kept = {node: kept[node] for node in values_under(kept) if node in kept}
         if not kept:
             return [self.loop]
         before: list[Node] = []

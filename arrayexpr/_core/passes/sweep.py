@@ -395,9 +395,7 @@ class _Sweeps:
         self.taken.add(name)
         return Operand(name, t.array(rank, order="C") if rank else t)
 
-    def _store_costly(
-        self, finals: list[tuple[Assign, tuple[Node, ...], Node]]
-    ) -> list[tuple[Assign, tuple[Node, ...], Node]]:
+    def _store_costly(self, finals: list[_Final]) -> list[_Final]:
         """Have the first sweep that computes a costly value keep it in a row for the others.
 
         Down the columns a row is a whole strip of them, more than the cache holds: there it is computed again.
