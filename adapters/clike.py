@@ -35,7 +35,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, complex_of, element, real_of
 from arrayexpr._core.vector_math import function_of
 
 from . import streams, strips
@@ -729,6 +729,7 @@ class Writer:
         for letter, name in (
             ("$T", self.type(t)),
             ("$R", self.type(part)),
+            *([("$C", self.type(complex_of(t)))] if "$C" in text else ()),
             ("$N", t.name),
             ("$s", _SUFFIX.get(t.name, "")),
         ):

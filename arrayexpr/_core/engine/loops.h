@@ -613,6 +613,9 @@ OPEN(loop_real_clongdouble) LOOP1(arrayexpr_clongdouble, long double, *r = a.re;
 OPEN(loop_imag_complex64) LOOP1(arrayexpr_complex64, float, *r = a.im;) }
 OPEN(loop_imag_complex128) LOOP1(arrayexpr_complex128, double, *r = a.im;) }
 OPEN(loop_imag_clongdouble) LOOP1(arrayexpr_clongdouble, long double, *r = a.im;) }
+OPEN(loop_complex_float32) LOOP2(float, float, arrayexpr_complex64, *r = (arrayexpr_complex64){a, b};) }
+OPEN(loop_complex_float64) LOOP2(double, double, arrayexpr_complex128, *r = (arrayexpr_complex128){a, b};) }
+OPEN(loop_complex_longdouble) LOOP2(long double, long double, arrayexpr_clongdouble, *r = (arrayexpr_clongdouble){a, b};) }
 OPEN(loop_sqrt_complex64) LOOP1(arrayexpr_complex64, arrayexpr_complex64, *r = csqrt_complex64(a);) }
 OPEN(loop_sqrt_complex128) LOOP1(arrayexpr_complex128, arrayexpr_complex128, *r = csqrt_complex128(a);) }
 OPEN(loop_sqrt_clongdouble) LOOP1(arrayexpr_clongdouble, arrayexpr_clongdouble, *r = csqrt_clongdouble(a);) }
@@ -1236,6 +1239,9 @@ static const struct { const char *name; loop_function function; } loops[] = {
     {"imag_complex64", loop_imag_complex64},
     {"imag_complex128", loop_imag_complex128},
     {"imag_clongdouble", loop_imag_clongdouble},
+    {"complex_float32", loop_complex_float32},
+    {"complex_float64", loop_complex_float64},
+    {"complex_longdouble", loop_complex_longdouble},
     {"sqrt_complex64", loop_sqrt_complex64},
     {"sqrt_complex128", loop_sqrt_complex128},
     {"sqrt_clongdouble", loop_sqrt_clongdouble},
