@@ -270,7 +270,9 @@ _row(
     involution=Law("iufc"), derivative=("-1",),
 )  # fmt: skip
 _row(
-    "absolute", "T>R", "iufc", {"f": "fabs", "i": "({0} < 0 ? -{0} : {0})", "u": "{0}", "c": "hypot$s({0}.re, {0}.im)"},
+    "absolute", "T>R", "iufc", {"f": "fabs", "i": "({0} < 0 ? -{0} : {0})", "u": "{0}",
+     "clongdouble": "hypot$s({0}.re, {0}.im)", "c": "absolute_$N({0})"},
+    source={"clongdouble": "", "c": ops_c.ABSOLUTE_COMPLEX},
     idempotent=Law("iuf"), vector_math="c", derivative=("sign(x0)",),
 )  # fmt: skip
 _row(
