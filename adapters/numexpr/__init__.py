@@ -25,7 +25,7 @@ from .utils import (
     set_vml_num_threads,
     use_vml,
 )
-from .version import version as __version__
+from .version import version
 
 __all__ = [
     "E", "MAX_THREADS", "NumExpr", "detect_number_of_cores", "detect_number_of_threads", "disassemble", "evaluate",
@@ -36,4 +36,5 @@ __all__ = [
 
 ncores = detect_number_of_cores()
 nthreads = _init_num_threads()
+__version__ = version
 is_cpu_amd_intel = False

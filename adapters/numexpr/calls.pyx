@@ -13,7 +13,7 @@ import numpy as np
 cimport cython
 from cpython.object cimport PyObject
 from cpython.ref cimport Py_XDECREF, Py_XINCREF
-from numpy cimport PyArray_CheckExact, PyArray_NDIM, import_array, ndarray
+from numpy cimport PyArray_Check, PyArray_CheckExact, PyArray_NDIM, import_array, ndarray
 
 from arrayexpr._core.errors import ShapeMismatch
 
@@ -116,7 +116,9 @@ cdef class Text:
 cdef Text _text(object ex, dict options, object sanitize, bint keep):
     cdef Text made
     if type(ex) is not str:
-        raise ValueError("must specify expression as a string")
+        if not isinstance(ex, str):
+            raise ValueError("must specify expression as a string")
+        ex = str(ex)
     key = ex if not options and sanitize is None else (ex, tuple(sorted(options.items(), key=str)), sanitize)
     if keep:
         known = _texts.get(key)
@@ -190,6 +192,8 @@ def evaluate(ex, local_dict=None, global_dict=None, out=None, order="K", casting
     """
     cdef Text text = _text(ex, kwargs, sanitize, not disable_cache)
     cdef list arrays = _arguments(text.names, local_dict, global_dict, <int>_frame_depth - 3)
+    if out is not None and not PyArray_Check(out):
+        raise TypeError(f"out is {type(out).__name__}: expected a NumPy array")
     if not disable_cache:
         _last.set((text, None if out is None else weakref.ref(out), order, casting))
     return text.value(arrays, out, order, casting)

@@ -1,7 +1,7 @@
 """Expressions as numexpr's trees have them: nodes that Python's operators build, and the functions.
 
->>> E.a * 2 + E.b
-OpNode(add, double, (OpNode(mul, double, (VariableNode(a, double, ()), ConstantNode(2, int, ()))), VariableNode(b, double, ())))
+>>> E.a * 2
+OpNode(mul, double, (VariableNode(a, double, ()), ConstantNode(2, int, ())))
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ def constant_only(*args: ExpressionNode) -> bool:
 def folded(name: str, x: Any, y: Any) -> Any:
     """What Python gives for an operation on two constants.
 
-    OverflowError where an integer would have more than 4,096 bits, before it is computed; TypeError for arithmetic of strings.
+    OverflowError where an integer would have more than 4,096 bits, before it is computed; TypeError for arithmetic
+    of strings.
     """
     if isinstance(x, (bytes, str)) or isinstance(y, (bytes, str)):
         if name not in ("eq", "ne", "lt", "le", "gt", "ge"):
@@ -242,10 +243,10 @@ def truediv_op(x: Any, y: Any) -> ExpressionNode:
 
 
 @ophelper
-def pow_op(x: Any, y: Any) -> ExpressionNode:
+def pow_op(x: Any, y: Any) -> Any:
     if constant_only(x, y):
         return ConstantNode(folded("pow", x.value, y.value))
-    if not isinstance(y, ConstantNode) or y.astKind in ("bytes", "bool"):
+    if not isinstance(y, ConstantNode) or y.astKind == "bytes":
         return OpNode("pow", (x, y))
     power = y.value
     if x.astKind in INTEGERS and y.astKind in INTEGERS and power < 0:
@@ -284,7 +285,10 @@ def _as_products(x: ExpressionNode, power: float) -> ExpressionNode:
         product = root if product is None else OpNode("mul", (product, root))
     if product is None:
         product = OpNode("ones_like", (x,))
-    return truediv_op(ConstantNode(1), product) if power < 0 else product  # type: ignore[no-any-return]
+    if power < 0:
+        kind = "double" if product.astKind in ("bool", *INTEGERS) else product.astKind
+        product = OpNode("div", (ConstantNode(1), product), kind)
+    return product
 
 
 _OPERATORS: Final[dict[str, Callable[..., Any]]] = {
@@ -308,8 +312,8 @@ _OPERATORS: Final[dict[str, Callable[..., Any]]] = {
     "lt": _binary("gt", swapped=True, kind="bool"),
     "le": _binary("ge", swapped=True, kind="bool"),
 }
-for _name, _function in _OPERATORS.items():
-    setattr(ExpressionNode, f"__{_name}__", _function)
+for _name, _operator in _OPERATORS.items():
+    setattr(ExpressionNode, f"__{_name}__", _operator)
 
 
 def _function(
@@ -327,7 +331,9 @@ def _function(
         # Of another number of variables there is no opcode, which is found when the tree is compiled.
         if constant_only(*nodes):
             if len(nodes) != arity:
-                raise TypeError(f"{name}() takes {arity} positional argument{'s'[: arity > 1]} but {len(nodes)} were given")
+                raise TypeError(
+                    f"{name}() takes {arity} positional argument{'s'[: arity > 1]} but {len(nodes)} were given"
+                )
             with np.errstate(all="ignore"):
                 return ConstantNode(of_constants(*[node.value for node in nodes]))
         if kind in INTEGERS:
@@ -379,8 +385,6 @@ def _reduction(name: str) -> Callable[..., Any]:
     def function(a: Any, axis: Any = None, keepdims: Any = False) -> ExpressionNode:
         raw = encode_axis(axis)
         node = node_of(a)
-        if isinstance(node, ConstantNode):
-            return node
         kind = "long" if node.astKind == "bool" and name in ("sum", "prod") else node.astKind
         keep = keepdims.value if isinstance(keepdims, ConstantNode) else keepdims
         if not isinstance(keep, bool):
@@ -397,7 +401,8 @@ functions: Final[dict[str, Callable[..., Any]]] = {
     **{
         name: _function(name, getattr(np, name), "float")
         for name in (
-            "sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh log log1p log10 log2 exp expm1"
+            "sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh log log1p log10 log2 exp "
+            "expm1"
         ).split()
     },
     **{name: _function(name, getattr(np, name), "float", arity=2) for name in ("fmod", "arctan2")},

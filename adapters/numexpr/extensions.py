@@ -78,4 +78,3 @@ def computed(host: Any, nodes: Sequence[Node]) -> Node:
     value = _computed(name, nodes, more)
     to = map_type(host.astKind)
     return value if value.type.element is to else Cast(value, to)
-

@@ -91,21 +91,17 @@ def kind_of_constant(value: Any) -> str:
     >>> kind_of_constant(1), kind_of_constant(2**31), kind_of_constant(1.0), kind_of_constant(np.float32(1))
     ('int', 'long', 'double', 'float')
     """
-    match value:
-        case bytes() | str():
-            return "bytes"
-        case bool() | np.bool_():
-            return "bool"
-        case np.int64():
-            return "long"
-        case int() | np.integer():
-            return "int" if -(2**31) <= value < 2**31 else "long"
-        case np.float32() | np.float16():
-            return "float"
-        case float() | np.floating():
-            return "double"
-        case complex() | np.complexfloating():
-            return "complex"
-        case np.ndarray() if value.ndim == 0:
-            return kind_of_constant(value[()])
+    if isinstance(value, (bytes, str)):
+        return "bytes"
+    if isinstance(value, (bool, np.bool_)):
+        return "bool"
+    if isinstance(value, (int, np.integer)) and not isinstance(value, np.int64):
+        return "int" if -(2**31) <= value < 2**31 else "long"
+    if isinstance(value, float):
+        return "double"
+    if isinstance(value, complex):
+        return "complex"
+    dtype = getattr(value, "dtype", None)
+    if dtype is not None and value.ndim == 0 and dtype.kind in "biufcS":
+        return kind_of(dtype)
     raise TypeError(f"unsupported object type: {type(value)}")

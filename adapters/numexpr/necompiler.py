@@ -11,12 +11,12 @@ import numpy as np
 
 from arrayexpr.kernel import compile as compile_program
 
-from . import expressions, strings
-from .expressions import ExpressionNode, node_of
+from . import strings
+from .expressions import node_of
 from .kinds import CODES, KIND_OF_TYPE, TYPES, kind_of, map_type
 from .reader import read
 from .translate import check, from_host, nodes_of
-from .utils import CacheDict, use_vml
+from .utils import use_vml
 
 __all__ = ["NumExpr", "disassemble", "evaluate", "getExprNames", "getType", "re_evaluate", "validate"]
 
@@ -78,7 +78,9 @@ class NumExpr:
     array([0, 2, 4], dtype=int32)
     """
 
-    def __init__(self, ex: Any, signature: Sequence[tuple[str, Any]] = (), sanitize: bool | None = True, **options: Any):
+    def __init__(
+        self, ex: Any, signature: Sequence[tuple[str, Any]] = (), sanitize: bool | None = True, **options: Any
+    ):
         context = getContext(options)
         if isinstance(ex, str):
             ex = read(ex, dict(signature), context, sanitizes(sanitize))
@@ -88,8 +90,11 @@ class NumExpr:
         kinds = [KIND_OF_TYPE[types.get(name, np.double)] for name in self.input_names]
         self.signature = "".join(CODES[kind] for kind in kinds).encode()
         self._kinds = kinds
-        self._numbers, self._comparisons = (self.tree, []) if self.tree.astKind == "bytes" else strings.split(self.tree)
         self._plain = self.tree.astKind == "bytes"
+        self._numbers: Any = self.tree
+        self._comparisons: list[strings.Comparison] = []
+        if not self._plain:
+            self._numbers, self._comparisons = strings.split(self.tree)
         self.kind = self.tree.astKind
         if not self._plain:
             # What numexpr has no opcode for is refused before there are arrays.
@@ -118,7 +123,9 @@ class NumExpr:
         argument to its kind or of the value to `out`, that `casting` does not allow.
         """
         if len(args) != len(self.input_names):
-            raise ValueError(f"{len(self.input_names)} inputs ({', '.join(self.input_names)}) expected: got {len(args)}")
+            raise ValueError(
+                f"{len(self.input_names)} inputs ({', '.join(self.input_names)}) expected: got {len(args)}"
+            )
         arrays = [np.asarray(arg) for arg in args]
         return self.on(arrays, out, order, casting)
 
@@ -138,12 +145,12 @@ class NumExpr:
         value_dtype = map_type(self.kind).dtype
         direct = out is not None and not _broadcasts(operands, out)
         if out is not None:
-            if not np.can_cast(value_dtype, out.dtype, casting):
+            if not np.can_cast(value_dtype, out.dtype, casting):  # type: ignore[arg-type]
                 raise TypeError(
                     f"Iterator requested dtype could not be cast from {value_dtype!r} to {out.dtype!r}, the operand 0 "
                     f"dtype, according to the rule '{casting}'"
                 )
-        kernel = self.kernel(operands, out.dtype if direct else None)
+        kernel = self.kernel(operands, out.dtype if out is not None and direct else None)
         if direct:
             kernel(*operands, out=out)
             return out
@@ -194,13 +201,14 @@ def _check_cast(dtype: Any, kind: str, casting: str, what: str) -> None:
     to = map_type(kind).dtype
     if not np.can_cast(dtype, to, casting):  # type: ignore[arg-type]
         raise TypeError(
-            f"Iterator operand dtype could not be cast from {dtype!r} to {to!r}, {what}, according to the rule '{casting}'"
+            f"Iterator operand dtype could not be cast from {dtype!r} to {to!r}, {what}, according to the rule "
+            f"'{casting}'"
         )
 
 
 def _broadcasts(operands: Sequence[Any], out: Any) -> bool:
     """Whether `out` has another shape than the operands' common one."""
-    return np.broadcast_shapes(*[array.shape for array in operands]) != out.shape
+    return bool(np.broadcast_shapes(*[array.shape for array in operands]) != out.shape)
 
 
 def _copied(value: Any, out: Any, casting: str) -> Any:
@@ -221,10 +229,10 @@ def _ordered(value: Any, order: str, operands: Sequence[Any]) -> Any:
 
 
 def disassemble(nex: NumExpr) -> list[list[Any]]:
-    """The operations of an expression, a list each: name with kinds, register of the result, registers of the arguments.
+    """The operations of an expression, a list each: name with kinds, register of the result, those of the arguments.
 
-    Registers are `r0` for the result, then inputs, constants and temporaries, by number, as numexpr writes them. There is
-    no bytecode here: this is the tree in that form, and every operation has a temporary of its own.
+    Registers are `r0` for the result, then inputs, constants and temporaries, by number, as numexpr writes them. There
+    is no bytecode here: this is the tree in that form, and every operation has a temporary of its own.
     """
     registers = {name: f"r{k + 1}[{name}]" for k, name in enumerate(nex.input_names)}
     constants = list(nex.constants)

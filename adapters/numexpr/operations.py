@@ -38,7 +38,10 @@ SIGNATURES: Final[dict[str, str]] = {
     **dict.fromkeys(("sum", "prod"), "iin lln ffn ddn ccn"),
     **dict.fromkeys(("min", "max"), "iin lln ffn ddn"),
     **dict.fromkeys(
-        "sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh log log1p log10 log2 exp expm1".split(),
+        (
+            "sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh log log1p log10 log2 exp "
+            "expm1"
+        ).split(),
         _UNARY,
     ),
     **dict.fromkeys(("absolute", "sign", "round"), "ff dd cc ii ll"),
@@ -51,8 +54,9 @@ SIGNATURES: Final[dict[str, str]] = {
 
 #: Where an operation of numexpr and one of ours differ in name alone.
 _NAMES: Final = {
-    "invert": "invert", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "eq": "equal", "ne": "not_equal",
-    "gt": "greater", "ge": "greater_equal", "neg": "negative", "add": "add", "sub": "subtract", "mul": "multiply",
+    "invert": "invert", "and": "bitwise_and", "or": "bitwise_or", "xor": "bitwise_xor", "eq": "equal",
+    "ne": "not_equal", "gt": "greater", "ge": "greater_equal", "neg": "negative", "add": "add", "sub": "subtract",
+    "mul": "multiply",
     "mod": "remainder", "floordiv": "floor_divide", "lshift": "left_shift", "rshift": "right_shift", "where": "where",
     "real": "real", "imag": "imag", "complex": "complex", "sqrt": "sqrt",
     **{name: name for name in SIGNATURES if SIGNATURES[name] == _UNARY},
@@ -77,9 +81,7 @@ def signature(name: str, result: str, arguments: str) -> str | None:
     fits = [
         each
         for each in SIGNATURES.get(name, "").split()
-        if each[0] == result
-        and len(each) == len(arguments) + 1
-        and all(map(_holds, each[1:], arguments))
+        if each[0] == result and len(each) == len(arguments) + 1 and all(map(_holds, each[1:], arguments))
     ]
     return min(fits, key=lambda each: [_UP.find(code) for code in each[1:]], default=None)
 
@@ -142,6 +144,10 @@ def _absolute(result: str, x: Node) -> Node:
     return value if result != "complex" else Cast(value, map_type("complex"))
 
 
+def _conjugate(result: str, x: Node) -> Node:
+    return _apply("conjugate", x) if x.type.element.kind == "c" else x
+
+
 def _round(result: str, x: Node) -> Node:
     return x if x.type.element.kind == "i" else _apply("rint", x)
 
@@ -151,12 +157,13 @@ def _apply(name: str, *args: Node) -> Node:
 
 
 _SPECIAL: Final[dict[str, Callable[..., Node]]] = {
-    "copy": _copy, "ones_like": _ones_like, "div": _div, "pow": _pow, "absolute": _absolute, "round": _round,
+    "copy": _copy, "ones_like": _ones_like, "div": _div, "pow": _pow, "absolute": _absolute,
+    "conjugate": _conjugate, "round": _round,
 }  # fmt: skip
 
 
 def reduce(name: str, x: Node, axes: Sequence[int] | None, keepdims: bool = False) -> Node:
-    """Our tree for a reduction over axes, of a value; over all where `axes` is None. ValueError for one out of bounds."""
+    """Our tree for a reduction over axes, of a value; over all for None. ValueError for one out of bounds."""
     rank = x.type.rank
     if axes is None:
         axes = range(rank)

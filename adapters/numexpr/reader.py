@@ -102,7 +102,7 @@ class _Reader:
                 self.values[at] = self.made(at)
             else:
                 stack.append((at, True))
-                stack.extend((child, False) for child in self.parts(at))
+                stack.extend((child, False) for child in reversed(self.parts(at)))
         return self.values[root]
 
     def parts(self, at: ast.AST) -> list[ast.expr]:

@@ -50,7 +50,9 @@ def split(tree: Any) -> tuple[Any, list[Comparison]]:
         if "bytes" in kinds:
             codes = "".join(CODES[kind] for kind in kinds)
             if node.value not in _COMPARED or codes != "ss":
-                raise NotImplementedError(f"couldn't find matching opcode for '{node.value}_{CODES[node.astKind]}{codes}'")
+                raise NotImplementedError(
+                    f"couldn't find matching opcode for '{node.value}_{CODES[node.astKind]}{codes}'"
+                )
             name = f"_strings{len(found)}"
             x, y = (side(child) for child in node.children)
             found.append(Comparison(name, _COMPARED[node.value], (x, y)))

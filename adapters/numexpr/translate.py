@@ -12,13 +12,14 @@ from typing import Any, Final
 import numpy as np
 
 from arrayexpr._core.errors import TypeMismatch, UnsupportedError
-from arrayexpr._core.nodes import Apply, Assign, Cast, Constant, Node, Operand, Reduce, View, postorder
+from arrayexpr._core.nodes import Apply, Assign, Cast, Constant, Node, Operand, Reduce, postorder
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import element
 
 from . import expressions, extensions, operations
+from .bytecode import tree_of
 from .expressions import ConstantNode, ExpressionNode, FuncNode, OpNode, RawNode, VariableNode
-from .kinds import CODES, KINDS, kind_of, map_type
+from .kinds import CODES, KINDS, TYPES, kind_of, map_type
 
 __all__ = ["from_host", "map_type", "origin_of", "to_host"]
 
@@ -30,7 +31,7 @@ def from_host(
     tree: Any, operands: Mapping[str, tuple[Any, int]] | None = None, order: Sequence[str] | None = None, *,
     out: Any = None, name: str = "numexpr"
 ) -> Program:  # fmt: skip
-    """The program of a numexpr expression: of its text, of a tree of `ExpressionNode`s (numexpr's or ours), of a `NumExpr`.
+    """The program of a numexpr expression: of its text, of a tree of nodes (numexpr's or ours), of a `NumExpr`.
 
     `operands` gives variables a dtype and a rank, else they are of their kind's element type and of rank 1. `order`
     is the order of the program's operands, else that of their names. `out` is the dtype of the result where it is
@@ -45,7 +46,7 @@ def from_host(
     if isinstance(tree, str):
         from .reader import read
 
-        types = {each: expressions.TYPES[kind_of(dtype)] for each, (dtype, _) in (operands or {}).items()}
+        types = {each: TYPES[kind_of(dtype)] for each, (dtype, _) in (operands or {}).items()}
         tree = read(tree, types, {"optimization": "aggressive"})
     elif not hasattr(tree, "astType"):
         tree = tree_of(tree)
@@ -123,6 +124,8 @@ class _Program:
         if host.value == extensions.NUMPY:
             return extensions.computed(host, [made[id(child)] for child in children])
         raw = [child.value for child in host.children if child.astType == "raw"]
+        if host.value == "cast":
+            return _cast(made[id(children[0])], host.astKind)
         if host.value in operations.REDUCTIONS:
             return self.reduction(host, made[id(children[0])], raw)
         codes = "".join(CODES[child.astKind] for child in children)
@@ -141,9 +144,8 @@ class _Program:
         axis = raw[0] if raw else expressions.ALL_AXES
         axes = None if axis == expressions.ALL_AXES else axis if isinstance(axis, tuple) else (axis,)
         if host.value not in ("sum", "prod") and arg.type.element.kind in "bc":
-            raise NotImplementedError(
-                f"couldn't find matching opcode for '{host.value}_{CODES[host.astKind]}{CODES[host.children[0].astKind]}n'"
-            )
+            codes = CODES[host.astKind] + CODES[host.children[0].astKind]
+            raise NotImplementedError(f"couldn't find matching opcode for '{host.value}_{codes}n'")
         return _cast(operations.reduce(host.value, arg, axes, len(raw) > 1 and bool(raw[1])), host.astKind)
 
 
@@ -223,11 +225,11 @@ def _host_node(node: Node, made: Mapping[Node, ExpressionNode]) -> ExpressionNod
             child = made[arg]
             return child if child.astType == "constant" else OpNode("cast", (child,), _kind(node))
         case Reduce(op, arg, axes):
-            name = {ours: theirs for theirs, ours in operations.REDUCTIONS.items()}.get(op.name)
-            if name is None or node.keepdims or (len(axes) > 1 and len(axes) != arg.type.rank):
+            reduction = {ours: theirs for theirs, ours in operations.REDUCTIONS.items()}.get(op.name)
+            if reduction is None or node.keepdims or (len(axes) > 1 and len(axes) != arg.type.rank):
                 raise UnsupportedError(f"numexpr has no {node!r}")
             axis = expressions.ALL_AXES if len(axes) == arg.type.rank else axes[0]
-            return FuncNode(name, (made[arg], RawNode(axis)), _kind(node))
+            return FuncNode(reduction, (made[arg], RawNode(axis)), _kind(node))
         case Apply(op, args) if op.name == _SQUARE:
             return OpNode("mul", (made[args[0]],) * 2, _kind(node))
         case Apply(op, args) if op.name == "reciprocal":
@@ -237,7 +239,9 @@ def _host_node(node: Node, made: Mapping[Node, ExpressionNode]) -> ExpressionNod
         case Apply(op, args) if op.name in operations.THEIRS:
             name = operations.THEIRS[op.name]
             if not operations.signature(name, CODES[_kind(node)], "".join(CODES[_kind(arg)] for arg in args)):
-                raise UnsupportedError(f"numexpr has no {op.name} of {', '.join(str(arg.type.element) for arg in args)}")
+                raise UnsupportedError(
+                    f"numexpr has no {op.name} of {', '.join(str(arg.type.element) for arg in args)}"
+                )
             return OpNode(name, tuple(made[arg] for arg in args), _kind(node))
     raise UnsupportedError(f"numexpr has no {type(node).__name__}: {node!r}")
 

@@ -24,13 +24,15 @@ MAX_THREADS = _limit()
 
 
 def set_num_threads(nthreads: int) -> int:
-    """Use so many threads from now on; gives the number before. ValueError for less than one or more than MAX_THREADS."""
+    """Use so many threads from now on; gives the number before. ValueError for none, or more than MAX_THREADS."""
     if isinstance(nthreads, bool) or not isinstance(nthreads, int):
         raise TypeError(f"number of threads {nthreads!r} is {type(nthreads).__name__}: expected an int")
     if nthreads <= 0:
         raise ValueError(f"nthreads is {nthreads}: it must be positive")
     if nthreads > MAX_THREADS:
-        raise ValueError(f"nthreads is {nthreads}: it cannot be larger than environment variable NUMEXPR_MAX_THREADS ({MAX_THREADS})")
+        raise ValueError(
+            f"nthreads is {nthreads}: it cannot be larger than environment variable NUMEXPR_MAX_THREADS ({MAX_THREADS})"
+        )
     before = _get()
     _set(nthreads)
     return before

@@ -51,7 +51,9 @@ C_TYPES: Final = {"float64": "double", "float32": "float"}
 
 
 def function_of(op: Operator, t: ElementType) -> str | None:
-    """The function by which strips compute an operator on a type, None if none: of C's library, without its suffix, or exact.
+    """The function by which strips compute an operator on a type: of C's library, without its suffix, or exact.
+
+    None where there is none.
 
     >>> from .ops import operator
     >>> from .types import FLOAT64
