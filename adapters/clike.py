@@ -255,7 +255,7 @@ class Writer:
         self._scopes.pop()
 
     def _loop(self, loop: For) -> None:
-        if strips.call(self, loop) or streams.call(self, loop):
+        if strips.call(self, loop):
             return
         outermost = self._outermost
         self._outermost = False
@@ -289,6 +289,8 @@ class Writer:
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
+        if streams.loop(self, loop, i, start, stop, step):
+            return
         begun = any(isinstance(s, For | Guard) for s in loop.body) and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
         for pragma in self.dialect.pragmas.get(role, ()):
@@ -304,6 +306,10 @@ class Writer:
         if begun:
             self.depth -= 1
             self.line("}")
+
+    def is_scratch(self, operand: Operand) -> bool:
+        """Whether an operand is scratch that the lines so far declare."""
+        return operand in self._scratch
 
     def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
         """A loop that puts what stores would into variables, which are read where the stored elements are."""
