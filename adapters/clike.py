@@ -304,6 +304,7 @@ class Writer:
             self.depth -= 1
         self.line("}")
         if begun:
+            self.line("#endif")
             self.depth -= 1
             self.line("}")
 

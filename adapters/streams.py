@@ -53,8 +53,9 @@ def loop(writer: Writer, loop: For, index: str, start: str, stop: str, step: str
     writer.depth += 1
     writer.line(f"{writer.type(t)} {line}[{count}] {writer.dialect.aligned};")
     writer.line(f"const {size} {first} = {index};")
-    for condition, access, bytes_ in ahead:
-        writer.line(f"if ({condition}) arrayexpr_ahead(&{access}, {bytes_ * count});")
+    for condition, access, step in ahead:
+        line_of = "64" if step.isdigit() else f"({step} < 64 ? 64 : {step})"
+        writer.line(f"if ({condition}) arrayexpr_ahead(&{access}, {count} * {step}, {line_of});")
     writer.line("#pragma GCC ivdep")
     writer.line(f"for ({size} {k} = 0; {k} < {count}; ++{k}) {{")
     writer.line(f"    const {size} {index} = {first} + {k};")
@@ -77,32 +78,34 @@ def _assign(writer: Writer, place: str, store: Store) -> None:
     writer.depth -= 1
 
 
-def _ahead(writer: Writer, loop: Loop) -> list[tuple[str, str, int]]:
-    """What is to be asked for ahead: the condition, by name, the element that is read, and the size of one.
+def _ahead(writer: Writer, loop: Loop) -> list[tuple[str, str, str]]:
+    """What is to be asked for ahead: the condition, by name, the element that is read, and the bytes to the next.
 
     Nothing where another operand is a little further on in the same memory, as in a stencil: that one asks. Nor where
-    the loop reads the same elements each time, or is the row of a tile, which is short.
+    the loop reads the same elements each time, falls, or is the row of a tile, which is short.
     """
-    loads = [
-        node
-        for node in postorder((loop.body[0],))
-        if isinstance(node, Load) and address(writer, node, loop) is not None and not writer.is_scratch(node.operand)
-    ]
-    strides = {load: _around(writer, load, loop) for load in loads}
-    loads = [load for load in loads if strides[load] != ["0"]]
-    if not isinstance(loop.start, Constant) or not 0 < len(loads) <= _OPERANDS:
+    steps: dict[Load, str] = {}
+    for node in postorder((loop.body[0],)):
+        if isinstance(node, Load) and not writer.is_scratch(node.operand):
+            along = [axis for axis, subscript in enumerate(node.subscripts) if depends(subscript, loop.index)]
+            step = writer.stride(node.operand, along[0]) if len(along) == 1 else "0"
+            if step != "0" and not step.startswith("-") and _around(writer, node, loop) != ["0"]:
+                steps[node] = step
+    if not isinstance(loop.start, Constant) or not 0 < len(steps) <= _OPERANDS:
         return []
     rows = writer.local("p")
-    places = [writer.place(load) for load in loads]
+    places = [writer.place(load) for load in steps]
     writer.line(f"const void *const {rows}[] = {{{', '.join(f'&{place}' for place in places)}}};")
     target = writer.program.target
     near = (target.l2 if target is not None else 1 << 20) // 2
     found = []
-    for k, (load, place) in enumerate(zip(loads, places, strict=True)):
+    for k, ((load, step), place) in enumerate(zip(steps.items(), places, strict=True)):
         name = writer.local("b")
-        moves = "".join(f"({' | '.join(strides[load])}) != 0 && " for _ in strides[load][:1])
-        writer.line(f"const int {name} = {moves}arrayexpr_foremost({rows}, {len(loads)}, {k}, {near});")
-        found.append((name, place, load.operand.type.element.itemsize))
+        tests = [f"({' | '.join(around)}) != 0" for around in (_around(writer, load, loop),) if around]
+        tests += [] if step.isdigit() else [f"{step} > 0"]
+        tests.append(f"arrayexpr_foremost({rows}, {len(steps)}, {k}, {near})")
+        writer.line(f"const int {name} = {' && '.join(tests)};")
+        found.append((name, place, step))
     return found
 
 

@@ -469,13 +469,22 @@ cdef class Problem:
         return result
 
     cdef bint _streams(self, const int *itemsize) noexcept:
-        """Whether results are larger than the caches, contiguous, and of elements that may come in any order."""
+        """Whether results are larger than the caches, contiguous, and of elements that may come in any order.
+
+        Or half as large again with the longest of what is read: that puts a result out of the caches as well.
+        """
         cdef int s, k
+        cdef npy_intp read = 0
         if self.reduces or self.direction:
             return False
+        for s in range(self.count - self.outputs):
+            read = max(read, self.high[s] - self.low[s])
         for s in range(self.count - self.outputs, self.count):
-            if self.elements * itemsize[s] < self.stream_bytes or self.strides[s * AXES + AXES - 1] != itemsize[s]:
+            if self.strides[s * AXES + AXES - 1] != itemsize[s]:
                 return False
+            if self.elements * itemsize[s] < self.stream_bytes:
+                if self.elements * itemsize[s] + read < self.stream_bytes + self.stream_bytes // 2:
+                    return False
             # Short rows that begin or end within a line store it by halves.
             if self.tile or self.shape[AXES - 1] * itemsize[s] < 16 * LINE:
                 for k in range(AXES - self.rank, AXES - 1):
