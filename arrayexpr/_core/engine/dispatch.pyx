@@ -667,9 +667,24 @@ cdef class Region:
 
     cdef int run(self, Code code, Problem problem, char **data) except -1:
         """Call the code on all of the problem, in threads where that pays."""
-        cdef int status
+        cdef int status, s, first = AXES - code.rank
+        cdef Array arrays[16]
+        cdef kernel_function function
         if code.request is not None:
             code.work(problem.elements)
+        if problem.elements < KEEP_GIL and problem.rank <= code.rank and not code.tiled and self.count <= 16:
+            # Little work for one call of compiled code: `sweep` would take 8 ns of 45.
+            function = get_function(code.function)
+            if function != NULL:
+                for s in range(self.count):
+                    arrays[s].data = data[s]
+                    arrays[s].shape = problem.shape + first
+                    arrays[s].strides = problem.strides + s * AXES + first
+                if code.scratch == NULL or code.scratch(arrays) == 0:
+                    status = function(arrays, NULL, 1)
+                    if status:
+                        self._fail(status)
+                    return 0
         cdef Nest nest = self._nest(code, problem)
         nest.data = data
         cdef int threads = 1
