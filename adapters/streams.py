@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from arrayexpr._core.affine import depends
-from arrayexpr._core.nodes import Constant, For, Load, Loop, Store, postorder
+from arrayexpr._core.nodes import Apply, Constant, For, Load, Loop, Store, postorder
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.primitives import text
 
@@ -37,6 +37,21 @@ def loop(writer: Writer, loop: For, index: str, start: str, stop: str, step: str
     count = max(_ELEMENTS, _BYTES // t.itemsize)
     end, first, line, k = (writer.local(letter) for letter in "nimk")
     place, size = writer.place(store), writer.dialect.index
+    most = _most(loop)
+    if most is not None and most <= count:
+        # A row of a tile that is no longer than what is stored together.
+        writer.line("{")
+        writer.line(f"    {writer.type(t)} {line}[{most}] {writer.dialect.aligned};")
+        writer.line("    #pragma GCC ivdep")
+        writer.line(f"    for ({size} {index} = {start}; {index} < {stop}; ++{index}) {{")
+        writer.depth += 1
+        _assign(writer, f"{line}[{index} - {start}]", store)
+        writer.line("}")
+        writer.line(f"const {size} {index} = {start};")
+        writer.line(f"arrayexpr_stream((void *)&{place}, {line}, ({stop} - {start}) * {t.itemsize});")
+        writer.depth -= 1
+        writer.line("}")
+        return True
     writer.line("{")
     writer.depth += 1
     writer.line(f"{size} {index} = {start};")
@@ -70,6 +85,14 @@ def loop(writer: Writer, loop: For, index: str, start: str, stop: str, step: str
     writer.depth -= 1
     writer.line("}")
     return True
+
+
+def _most(loop: Loop) -> int | None:
+    """The most iterations of a loop from x to minimum(x + c, ...)."""
+    match loop.stop:
+        case Apply(low, (Apply(add, (start, Constant(most))), _)) if start is loop.start:
+            return int(most) if (low.name, add.name) == ("minimum", "add") else None
+    return None
 
 
 def _assign(writer: Writer, place: str, store: Store) -> None:

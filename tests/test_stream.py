@@ -110,3 +110,24 @@ def test_a_fill_and_a_copy(engine: str) -> None:
         assert np.array_equal(kernel(a), function(a))
         assert np.array_equal(kernel(a[::-1]), function(a)[::-1])
         assert np.array_equal(kernel(np.broadcast_to(a[:1], 2000)), np.broadcast_to(function(a[:1]), 2000))
+
+
+@pytest.mark.skipif(not compiler.compiler(), reason="no C compiler")
+def test_vector_math_has_the_same_bits_wherever_lines_begin() -> None:
+    def damped(a: Any, b: Any) -> Any:
+        return np.exp(-a * a) * np.sin(b)
+
+    past = arrayexpr.kernel(damped, target=TARGET, engine="c", wait=True)
+    cached = arrayexpr.kernel(damped, engine="block")
+    rng = np.random.default_rng(0)
+    for length in (*LENGTHS, 8, 9, 15, 16, 17):
+        for start in range(9):
+            a, b = rng.normal(size=(2, length))
+            room = vector("float64", length + 32, start)
+            around = room.copy()
+            around[16 : 16 + length] = cached(a, b)
+            past(a, b, out=room[16 : 16 + length])
+            assert np.array_equal(room, around), (length, start)
+    for shape in ((3, 37), (5, 200)):
+        a, b = rng.normal(size=(2, *shape))
+        assert np.array_equal(past(a[:, 1:-1], b[:, 1:-1]), cached(a[:, 1:-1], b[:, 1:-1]))

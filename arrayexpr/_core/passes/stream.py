@@ -15,7 +15,7 @@ def stream(program: Program) -> Program:
         for i in vector(0, n, 1):              for i in stream(0, n, 1):
             r[i] = a[i] + b[i]         →           r[i] = a[i] + b[i]
 
-    That gains where a result is larger than the last cache, so that nothing of it would be found there: the caller
+    That gains where a result would not stay in the last cache, so that nothing of it would be found there: the caller
     knows. Only a loop of one store, to an operand whose type says that it is contiguous along the loop, is changed.
 
     Keeps: the loop's iterations.
