@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +39,7 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
-from . import streams, strips
+from . import quotients, streams, strips
 from .folds import Folds
 from .packs import Packs
 
@@ -254,8 +255,17 @@ class Writer:
         self._block(statements)
         self._scopes.pop()
 
+    @contextmanager
+    def inner(self) -> Iterator[None]:
+        """What is written is one level deeper, and what it names is known there alone."""
+        self.depth += 1
+        self._scopes.append(_Scope(self._scopes[-1]))
+        yield
+        self._scopes.pop()
+        self.depth -= 1
+
     def _loop(self, loop: For) -> None:
-        if strips.call(self, loop) or streams.call(self, loop):
+        if strips.call(self, loop) or streams.call(self, loop) or quotients.call(self, loop):
             return
         outermost = self._outermost
         self._outermost = False

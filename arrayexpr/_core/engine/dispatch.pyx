@@ -471,9 +471,13 @@ cdef class Problem:
     cdef bint _streams(self, const int *itemsize) noexcept:
         """Whether results are larger than the caches, contiguous, and of elements that may come in any order."""
         cdef int s, k
-        if self.reduces or self.direction:
+        if self.direction or (self.reduces and self.tile):
             return False
         for s in range(self.count - self.outputs, self.count):
+            # Of what is reduced there is an element for many.
+            for k in range(AXES - self.rank, AXES if self.reduces else 0):
+                if self.strides[s * AXES + k] == 0:
+                    return False
             if self.elements * itemsize[s] < self.stream_bytes or self.strides[s * AXES + AXES - 1] != itemsize[s]:
                 return False
             # Short rows that begin or end within a line store it by halves.
