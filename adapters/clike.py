@@ -39,7 +39,7 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
-from . import quotients, streams, strips
+from . import prefetches, quotients, streams, strips
 from .folds import Folds
 from .packs import Packs
 
@@ -173,6 +173,8 @@ class Writer:
             for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
             if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
         }
+        #: Loops over strips of a row that was swept before: the loop over rows, and what they load of the row.
+        self._swept: dict[For, tuple[For, list[Load]]] = {}
         self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
@@ -305,6 +307,9 @@ class Writer:
             self.line(pragma)
         begin = "" if begun else f"{self.dialect.index} {i} = {start}"
         self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
+        self._swept.update({strip: (loop, loads) for strip, loads in prefetches.strips_of(loop).items()})
+        if isinstance(loop.step, Constant):
+            self.prefetch(loop, loop.step.value, stop)
         self._block(loop.body)
         if role == "parallel":
             self.depth += 1
@@ -314,6 +319,13 @@ class Writer:
         if begun:
             self.depth -= 1
             self.line("}")
+
+    def prefetch(self, strip: For, count: int, stop: str) -> None:
+        """Where a loop over strips computes on a row that was swept, prefetch so many elements of the next row."""
+        if strip in self._swept:
+            self.depth += 1
+            prefetches.write(self, strip, *self._swept[strip], count, stop)
+            self.depth -= 1
 
     def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
         """A loop that puts what stores would into variables, which are read where the stored elements are."""

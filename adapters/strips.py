@@ -115,6 +115,7 @@ def vectors(writer: Writer, loop: For, index: str, start: str, stop: str) -> boo
     writer.line(f"{writer.dialect.index} {index} = {start};")
     writer.line("#if ARRAYEXPR_VECTOR_MATH == 64")
     writer.line(f"for (; {index} <= {stop} - 8; {index} += 8) {{")
+    writer.prefetch(loop, 8, stop)
     for line in lines:
         writer.line("    " + line)
     writer.line("}")
@@ -140,7 +141,7 @@ def _in_registers(writer: Writer, stage: Loop, values: dict[Node, str]) -> bool:
         match node:
             case Constant():
                 known = True
-            case Load() | Store() if node.operand in writer.automatic:
+            case Load() | Store() if node.operand in writer.automatic and node.operand.type.rank:
                 known = node.subscripts == (minus(stage.index, stage.start),)
                 known = known and (isinstance(node, Store) or node.operand in values)
             case Load() | Store():
@@ -188,7 +189,7 @@ def _vector(
     """The name of a vector of a value's elements; the lines that compute it are put at the end of `lines`."""
     text: dict[Node, str] = {}
     for node in _scalars(value):
-        if isinstance(node, Load) and node.operand in writer.automatic:
+        if isinstance(node, Load) and node.operand in writer.automatic and node.operand.type.rank:
             text[node] = values[node.operand]
             continue
         match node:

@@ -77,6 +77,8 @@ def test_results_of_reductions_larger_than_the_caches_are_stored_past_them() -> 
         return e / e.sum(axis=1, keepdims=True)
 
     made = arrayexpr.kernel(softmax, target=target)
+    # The next row is prefetched while functions are computed.
+    assert "ARRAYEXPR_PREFETCH(a + (i0 + 1)" in arrayexpr.emit(trace(softmax, ("float64", 2)))
     np.testing.assert_allclose(made(x), softmax(x), rtol=1e-13)
     assert "in stream(" in arrayexpr.explain(made, x)
     assert "in stream(" not in arrayexpr.explain(arrayexpr.kernel(lambda a: a.sum(axis=0), target=target), x)
