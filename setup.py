@@ -28,6 +28,7 @@ MODULES = [
     "_core/passes/tiles.py",
     "_core/passes/block.py",
     "_core/passes/pack.py",
+    "_core/passes/jam.py",
     "_core/passes/strip.py",
     "_core/passes/vectorize.py",
     "_core/passes/stream.py",

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +39,7 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
-from . import streams, strips
+from . import prefetches, quotients, streams, strips
 from .folds import Folds
 from .packs import Packs
 
@@ -175,6 +176,8 @@ class Writer:
             for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
             if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
         }
+        #: Loops over strips of a row that was swept before: the loop over rows, and what they load of the row.
+        self._swept: dict[For, tuple[For, list[Load]]] = {}
         self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
@@ -257,8 +260,17 @@ class Writer:
         self._block(statements)
         self._scopes.pop()
 
+    @contextmanager
+    def inner(self) -> Iterator[None]:
+        """What is written is one level deeper, and what it names is known there alone."""
+        self.depth += 1
+        self._scopes.append(_Scope(self._scopes[-1]))
+        yield
+        self._scopes.pop()
+        self.depth -= 1
+
     def _loop(self, loop: For) -> None:
-        if strips.call(self, loop):
+        if strips.call(self, loop) or quotients.call(self, loop):
             return
         outermost = self._outermost
         self._outermost = False
@@ -303,6 +315,9 @@ class Writer:
             self.line(pragma)
         begin = "" if begun or first is not None else f"{self.dialect.index} {i} = {start}"
         self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
+        self._swept.update({strip: (loop, loads) for strip, loads in prefetches.strips_of(loop).items()})
+        if isinstance(loop.step, Constant):
+            self.prefetch(loop, loop.step.value, stop)
         self._block(loop.body)
         if role == "parallel":
             self.depth += 1
@@ -348,6 +363,13 @@ class Writer:
     def is_scratch(self, operand: Operand) -> bool:
         """Whether an operand is scratch that the lines so far declare."""
         return operand in self._scratch
+
+    def prefetch(self, strip: For, count: int, stop: str) -> None:
+        """Where a loop over strips computes on a row that was swept, prefetch so many elements of the next row."""
+        if strip in self._swept:
+            self.depth += 1
+            prefetches.write(self, strip, *self._swept[strip], count, stop)
+            self.depth -= 1
 
     def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
         """A loop that puts what stores would into variables, which are read where the stored elements are."""

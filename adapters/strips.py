@@ -134,6 +134,7 @@ def vectors(writer: Writer, loop: For, index: str, start: str, stop: str) -> boo
     writer.line(f"for (; {unless}{index} <= {stop} - 8; {index} += 8) {{")
     for place in loads if streams else ():
         writer.line(f"    arrayexpr_ahead({place}, 64, 64);")
+    writer.prefetch(loop, 8, stop)
     for line in lines:
         writer.line("    " + line.format(**whole))
     writer.line("}")
@@ -171,7 +172,7 @@ def _in_registers(writer: Writer, stage: Loop, values: dict[Node, str]) -> bool:
         match node:
             case Constant():
                 known = True
-            case Load() | Store() if node.operand in writer.automatic:
+            case Load() | Store() if node.operand in writer.automatic and node.operand.type.rank:
                 known = node.subscripts == (minus(stage.index, stage.start),)
                 known = known and (isinstance(node, Store) or node.operand in values)
             case Load() | Store():
@@ -223,7 +224,7 @@ def _vector(
     """
     names: dict[Node, str] = {}
     for node in _scalars(value):
-        if isinstance(node, Load) and node.operand in writer.automatic:
+        if isinstance(node, Load) and node.operand in writer.automatic and node.operand.type.rank:
             names[node] = values[node.operand]
             continue
         match node:

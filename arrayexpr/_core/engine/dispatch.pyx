@@ -475,11 +475,15 @@ cdef class Problem:
         """
         cdef int s, k
         cdef npy_intp read = 0
-        if self.reduces or self.direction:
+        if self.direction or (self.reduces and self.tile):
             return False
         for s in range(self.count - self.outputs):
             read = max(read, self.high[s] - self.low[s])
         for s in range(self.count - self.outputs, self.count):
+            # Of what is reduced there is an element for many.
+            for k in range(AXES - self.rank, AXES if self.reduces else 0):
+                if self.strides[s * AXES + k] == 0:
+                    return False
             if self.strides[s * AXES + AXES - 1] != itemsize[s]:
                 return False
             if self.elements * itemsize[s] < self.stream_bytes:
