@@ -63,9 +63,8 @@ cdef extern from "Python.h":
 #: for all beyond them.
 MAX_CODES = 8
 cdef int EXACT_CODES = MAX_CODES - 3
-#: What a key's count of tiled axes has added where results are larger than the caches, and are stored past them; and
-#: where tiles consist of whole lines, of which the first cache holds many: narrow ones do.
-LARGE, WHOLE = 8, 16
+#: What a key's count of tiled axes has added where results are larger than the caches, and are stored past them.
+LARGE = 8
 #: The bits of a key that count tiled axes.
 MAX_TILE = 7
 #: The rank of the nest that a kernel walks; axes beyond are walked around it.
@@ -447,8 +446,6 @@ cdef class Problem:
         text[1] = self.tile
         if self._streams(itemsize):
             text[1] |= LARGE
-            if self.tile and self._whole():
-                text[1] |= WHOLE
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
             code = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
@@ -471,24 +468,23 @@ cdef class Problem:
     cdef bint _streams(self, const int *itemsize) noexcept:
         """Whether results are larger than the caches, contiguous, and of elements that may come in any order."""
         cdef int s, k
+        cdef npy_intp size = 0
         if self.reduces or self.direction:
             return False
         for s in range(self.count - self.outputs, self.count):
-            if self.elements * itemsize[s] < self.stream_bytes or self.strides[s * AXES + AXES - 1] != itemsize[s]:
+            size = itemsize[s]
+        if self.tile:
+            # What a tile is made of goes through the caches as well, and comes back to none of it.
+            for s in range(self.count - self.outputs):
+                size += itemsize[s]
+        for s in range(self.count - self.outputs, self.count):
+            if self.elements * size < self.stream_bytes or self.strides[s * AXES + AXES - 1] != itemsize[s]:
                 return False
-            # Short rows that begin or end within a line store it by halves.
-            if self.tile or self.shape[AXES - 1] * itemsize[s] < 16 * LINE:
+            # Short rows that begin or end within a line store it by halves, and so do those of tiles of three axes.
+            if self.tile > 2 or self.shape[AXES - 1] * itemsize[s] < 16 * LINE:
                 for k in range(AXES - self.rank, AXES - 1):
                     if self.strides[s * AXES + k] % LINE:
                         return False
-        return True
-
-    cdef bint _whole(self) noexcept:
-        """Whether the lines of a tile's column fall into more than one set of the first cache, for what is packed."""
-        cdef int s
-        for s in range(self.count - self.outputs):
-            if self._packed(s) and _sets(self.strides[s * AXES + AXES - 1]) < 2:
-                return False
         return True
 
     cdef bint _packed(self, int s) noexcept:
