@@ -15,7 +15,7 @@ SIZES = (1, 2, 4, 8, 16)
 #: A stride is near if it stays within a line, and far if it leaves it at every step.
 LINE = 64
 #: Rows of a multiple of so many bytes share few sets of a first cache, which has 4096 bytes of each way.
-SETS = 1024
+SETS = 512
 
 
 def nearest(access: Load | Store, loops: Sequence[Loop], program: Program, known: Mapping[Node, int]) -> Loop | None:

@@ -138,78 +138,92 @@ static inline void arrayexpr_fetch(const char *p, ptrdiff_t bytes) {
             for (ptrdiff_t i = 0; i < rows; ++i) memcpy(t + i * t_step + j * SIZE, s + i * near + j * far, SIZE); \
     }
 
-/* One plane of a tile: t[i][j] = s[i * near + j * far] over `rows` target rows of n elements. */
+/* Some rows of the source, as many as a block has or fewer, of one plane: t[i][j] = s[i * near + j * far] over `rows`
+   target rows of n elements. As many rows are prefetched from `next` on, some between any two blocks. */
 #if ARRAYEXPR_PACK_VECTOR
+#define ARRAYEXPR_PACK_ROWS(SIZE) (ARRAYEXPR_PACK_VECTOR / SIZE)
 #define ARRAYEXPR_PACK_PLANE(SIZE)                                                                                \
     static inline void arrayexpr_plane##SIZE(char *t, ptrdiff_t t_step, const char *s, ptrdiff_t near,            \
-                                             ptrdiff_t far, ptrdiff_t rows, ptrdiff_t n) {                        \
-        enum { COLUMNS = 16 / SIZE, N = ARRAYEXPR_PACK_VECTOR / SIZE, LINE = 64 / SIZE, AHEAD = N < 16 ? 16 : N };\
+                                             ptrdiff_t far, ptrdiff_t rows, ptrdiff_t n, const char *next) {      \
+        enum { COLUMNS = 16 / SIZE, N = ARRAYEXPR_PACK_ROWS(SIZE), LINE = 64 / SIZE };                            \
         if (near == -SIZE) {                                                                                      \
             s += (rows - 1) * near;                                                                               \
+            next += (rows - 1) * near;                                                                            \
             t += (rows - 1) * t_step;                                                                             \
             near = SIZE;                                                                                          \
             t_step = -t_step;                                                                                     \
         }                                                                                                         \
-        const ptrdiff_t whole_rows = near == SIZE ? rows - rows % COLUMNS : 0, whole = n - n % N;                 \
-        const ptrdiff_t lines = whole_rows / LINE, each = lines ? (N + lines - 1) / lines : 0;                    \
-        for (ptrdiff_t j = 0; j < whole; j += N) {                                                                \
-            ptrdiff_t i = 0, ahead = 0;                                                                           \
-            for (; i + LINE <= whole_rows; i += LINE) {                                                           \
-                const char *p = s + i * near + j * far;                                                           \
-                for (ptrdiff_t k = 0; k < each && ahead < N; ++k, ++ahead)                                        \
-                    arrayexpr_fetch(s + (j + ahead + AHEAD) * far, rows * SIZE);                                  \
-                for (int k = 0; k < LINE; k += COLUMNS)                                                           \
-                    arrayexpr_block##SIZE(t + (i + k) * t_step + j * SIZE, t_step, p + k * SIZE, far);            \
-            }                                                                                                     \
-            for (; i < whole_rows; i += COLUMNS)                                                                  \
-                arrayexpr_block##SIZE(t + i * t_step + j * SIZE, t_step, s + i * near + j * far, far);            \
+        const ptrdiff_t whole = near == SIZE && n == N ? rows - rows % COLUMNS : 0;                               \
+        const ptrdiff_t lines = whole / LINE, each = lines ? (N + lines - 1) / lines : 0;                         \
+        ptrdiff_t i = 0, row = 0;                                                                                 \
+        for (; i + LINE <= whole; i += LINE) {                                                                    \
+            for (ptrdiff_t k = 0; k < each && row < N; ++k, ++row) arrayexpr_fetch(next + row * far, rows * SIZE);\
+            for (int k = 0; k < LINE; k += COLUMNS)                                                               \
+                arrayexpr_block##SIZE(t + (i + k) * t_step, t_step, s + (i + k) * SIZE, far);                     \
         }                                                                                                         \
-        arrayexpr_cross##SIZE(t + whole_rows * t_step, t_step, s + whole_rows * near, near, far,                  \
-                              rows - whole_rows, whole);                                                          \
-        arrayexpr_cross##SIZE(t + whole * SIZE, t_step, s + whole * far, near, far, rows, n - whole);             \
+        for (; i < whole; i += COLUMNS) arrayexpr_block##SIZE(t + i * t_step, t_step, s + i * near, far);         \
+        arrayexpr_cross##SIZE(t + whole * t_step, t_step, s + whole * near, near, far, rows - whole, n);          \
     }
 #else
+#define ARRAYEXPR_PACK_ROWS(SIZE) 8
 #define ARRAYEXPR_PACK_PLANE(SIZE)                                                                                \
     static inline void arrayexpr_plane##SIZE(char *t, ptrdiff_t t_step, const char *s, ptrdiff_t near,            \
-                                             ptrdiff_t far, ptrdiff_t rows, ptrdiff_t n) {                        \
+                                             ptrdiff_t far, ptrdiff_t rows, ptrdiff_t n, const char *next) {      \
         for (ptrdiff_t j = 0; j < n; ++j) {                                                                       \
-            for (ptrdiff_t i = 0; i < rows; i += 64 / SIZE) ARRAYEXPR_PREFETCH(s + i * near + (j + 8) * far);     \
+            for (ptrdiff_t i = 0; i < rows; i += 64 / SIZE) ARRAYEXPR_PREFETCH(next + i * near + j * far);        \
             arrayexpr_cross##SIZE(t + j * SIZE, t_step, s + j * far, near, far, rows, 1);                         \
         }                                                                                                         \
     }
 #endif
+
+/* Moves to the next place along all axes but two; 0 after the last one, which leaves all at the first. */
+static inline int arrayexpr_onward(ptrdiff_t *place, char **t, const ptrdiff_t *t_steps, const char **s,
+                                   const ptrdiff_t *s_steps, const ptrdiff_t *extents, int rank, int one, int other) {
+    for (int k = rank - 1; k >= 0; --k) {
+        if (k == one || k == other) continue;
+        *t += t_steps[k];
+        *s += s_steps[k];
+        if (++place[k] < extents[k]) return 1;
+        *t -= extents[k] * t_steps[k];
+        *s -= extents[k] * s_steps[k];
+        place[k] = 0;
+    }
+    return 0;
+}
 
 #define ARRAYEXPR_PACK(SIZE)                                                                                      \
     ARRAYEXPR_PACK_LOOPS(SIZE)                                                                                    \
     ARRAYEXPR_PACK_PLANE(SIZE)                                                                                    \
     static inline void arrayexpr_pack##SIZE(char *t, const ptrdiff_t *t_steps, const char *s,                     \
                                             const ptrdiff_t *s_steps, const ptrdiff_t *extents, int rank) {       \
-        int unit = rank - 1;                                                                                      \
+        enum { N = ARRAYEXPR_PACK_ROWS(SIZE), AHEAD = N < 16 ? 16 / N : 1 };                                      \
+        int unit = rank - 1, across = -1;                                                                         \
         for (int k = 0; k < rank; ++k) {                                                                          \
             if (extents[k] < 1) return;                                                                           \
             if (t_steps[k] == SIZE) unit = k;                                                                     \
         }                                                                                                         \
         const int near = arrayexpr_nearest(s_steps, extents, rank, unit);                                         \
-        const int row = rank < 2 ? -1 : unit == rank - 1 ? rank - 2 : rank - 1;                                   \
+        for (int k = 0; k < rank; ++k)                                                                            \
+            if (k != unit && k != near && extents[k] > 1) across = k;                                             \
         ptrdiff_t place[ARRAYEXPR_PACK_AXES] = {0};                                                               \
-        for (;;) {                                                                                                \
-            if (near == unit) {                                                                                   \
-                if (s_steps[unit] == SIZE && row >= 0) arrayexpr_fetch(s + 4 * s_steps[row], extents[unit] * SIZE);\
+        if (near == unit) {                                                                                       \
+            const ptrdiff_t ahead = across >= 0 && s_steps[unit] == SIZE ? 4 * s_steps[across] : 0;               \
+            do {                                                                                                  \
+                if (ahead) arrayexpr_fetch(s + ahead, extents[unit] * SIZE);                                      \
                 arrayexpr_row##SIZE(t, s, s_steps[unit], extents[unit]);                                          \
-            }                                                                                                     \
-            else                                                                                                  \
-                arrayexpr_plane##SIZE(t, t_steps[near], s, s_steps[near], s_steps[unit], extents[near],           \
-                                      extents[unit]);                                                             \
-            int k = rank - 1;                                                                                     \
-            for (; k >= 0; --k) {                                                                                 \
-                if (k == unit || k == near) continue;                                                             \
-                t += t_steps[k];                                                                                  \
-                s += s_steps[k];                                                                                  \
-                if (++place[k] < extents[k]) break;                                                               \
-                t -= extents[k] * t_steps[k];                                                                     \
-                s -= extents[k] * s_steps[k];                                                                     \
-                place[k] = 0;                                                                                     \
-            }                                                                                                     \
-            if (k < 0) return;                                                                                    \
+            } while (arrayexpr_onward(place, &t, t_steps, &s, s_steps, extents, rank, unit, unit));               \
+            return;                                                                                               \
+        }                                                                                                         \
+        const ptrdiff_t n = extents[unit], far = s_steps[unit];                                                   \
+        for (ptrdiff_t j = 0; j < n; j += N, t += N * SIZE, s += N * far) {                                       \
+            do {                                                                                                  \
+                const char *next = s + AHEAD * N * far;                                                           \
+                if (across >= 0 && extents[across] > AHEAD) {                                                     \
+                    next = s + AHEAD * s_steps[across];                                                           \
+                    if (place[across] + AHEAD >= extents[across]) next += N * far - extents[across] * s_steps[across];\
+                }                                                                                                 \
+                arrayexpr_plane##SIZE(t, t_steps[near], s, s_steps[near], far, extents[near], n - j < N ? n - j : N,\
+                                      next);                                                                      \
+            } while (arrayexpr_onward(place, &t, t_steps, &s, s_steps, extents, rank, unit, near));               \
         }                                                                                                         \
     }
