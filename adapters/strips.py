@@ -23,7 +23,7 @@ def function(writer: Writer, op: Operator, t: ElementType) -> str:
     suffix = "f" if t.name == "float32" else ""
     writer.helpers.setdefault(header().strip())
     if name in EXACT:
-        writer.helpers.setdefault(header("division.h").strip())
+        writer.helpers.setdefault(header("remainder.h").strip())
         writer.need(op, t)
         writer.helpers.setdefault(f"ARRAYEXPR_{name.upper()}({C_TYPES[t.name]}, {t.name}, {suffix})")
         return f"arrayexpr_{name}_{t.name}"

@@ -43,7 +43,7 @@ MEASURED_ULP: Final[dict[str, tuple[float, float]]] = {
 #: The functions of `primitives/vector_math_avx512.h`, by name and element type.
 OWN: Final = frozenset({("cos", "float64"), ("exp", "float64"), ("sin", "float64")})
 
-#: Exact functions of `primitives/division.h`, by operator: NumPy's bits, whatever computes them.
+#: Exact functions of `primitives/remainder.h`, by operator: NumPy's bits, whatever computes them.
 EXACT: Final = frozenset({"floor_divide", "fmod", "remainder"})
 
 #: C types of the element types that have vector functions.

@@ -11,15 +11,15 @@
    what is left has the other sign, is still exact, and is one divisor off. Blocks with another quotient among them (too
    large, infinite, not a number) are computed one by one. */
 
-#ifndef ARRAYEXPR_DIVISION_H
-#define ARRAYEXPR_DIVISION_H
+#ifndef ARRAYEXPR_REMAINDER_H
+#define ARRAYEXPR_REMAINDER_H
 
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
 
 #ifdef __FMA__
-#define ARRAYEXPR_DIVISION(NAME, T, N, S, ONE, VALUE)                                                                  \
+#define ARRAYEXPR_EXACT_2(NAME, T, N, S, ONE, VALUE)                                                                  \
     static inline void arrayexpr_##NAME##_##N(T *to, const T *from, const T *other, ptrdiff_t n) {                     \
         enum { BLOCK = 64 };                                                                                           \
         const T most = sizeof(T) == 4 ? 16777216 : 9007199254740992;                                                   \
@@ -42,15 +42,15 @@
         }                                                                                                              \
     }
 #else
-#define ARRAYEXPR_DIVISION(NAME, T, N, S, ONE, VALUE)                                                                  \
+#define ARRAYEXPR_EXACT_2(NAME, T, N, S, ONE, VALUE)                                                                  \
     static inline void arrayexpr_##NAME##_##N(T *to, const T *from, const T *other, ptrdiff_t n) {                     \
         for (ptrdiff_t k = 0; k < n; ++k) to[k] = ONE(from[k], other[k]);                                              \
     }
 #endif
 
-#define ARRAYEXPR_FMOD(T, N, S) ARRAYEXPR_DIVISION(fmod, T, N, S, fmod##S, mod)
+#define ARRAYEXPR_FMOD(T, N, S) ARRAYEXPR_EXACT_2(fmod, T, N, S, fmod##S, mod)
 #define ARRAYEXPR_REMAINDER(T, N, S)                                                                                   \
-    ARRAYEXPR_DIVISION(remainder, T, N, S, remainder_##N,                                                              \
+    ARRAYEXPR_EXACT_2(remainder, T, N, S, remainder_##N,                                                              \
                        mod == 0 ? copysign##S(0, b) : (b < 0) != (mod < 0) ? mod + b : mod)
 /* What is left without the remainder is a multiple of the divisor, rounded to the nearest whole. */
 #define ARRAYEXPR_FLOOR_DIVIDE(T, N, S)                                                                                \
@@ -58,7 +58,7 @@
         const T whole = floor##S(quotient), near = quotient - whole > (T)0.5 ? whole + 1 : whole;                      \
         return quotient == 0 ? copysign##S(0, ratio) : near;                                                           \
     }                                                                                                                  \
-    ARRAYEXPR_DIVISION(floor_divide, T, N, S, floor_divide_##N,                                                        \
+    ARRAYEXPR_EXACT_2(floor_divide, T, N, S, floor_divide_##N,                                                        \
                        arrayexpr_whole_##N(ratio, (a - mod) / b - (mod != 0 && (b < 0) != (mod < 0) ? 1 : 0)))
 
 #endif
