@@ -8,7 +8,6 @@ import inspect
 import keyword
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from ._core.infer import shape as shape_of
 from ._core.layout import Layout
 from ._core.nodes import Assign
 from ._core.program import Program
+from ._core.record import record, replace
 from .build import spec_of, trace
 from .expression import expression
 from .target import Target
@@ -96,7 +96,7 @@ def _emit_c(program: Program) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Options:
     """How a kernel is to be made."""
 

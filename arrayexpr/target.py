@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import os
 import re
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ._core.engine import pool
 from ._core.errors import ArrayExprError
+from ._core.record import record, replace
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """What schedules ask of a machine: cache sizes in bytes, vector width in bytes, cores to use.
 

@@ -2,7 +2,8 @@
 
 Each figure is that of a whole process: start, imports, arrays, the first result. Every cold process of ours has an
 expression that no process before had, and an empty cache of kernels; after the clock it waits for compiled code, and
-another process then computes the same with the cache as that one left it. Processes of all kinds run in turns. Each checks its result against NumPy's, after the clock.
+another process then computes the same with the cache as that one left it. Processes of all kinds run in turns. Each
+checks its result against NumPy's, after the clock.
 
     python benchmarks/first_result.py
     python benchmarks/first_result.py --elements 1000000 --rounds 15

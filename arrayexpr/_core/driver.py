@@ -19,13 +19,13 @@ import importlib
 import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import IO, Any, Final
 
 from .errors import ArrayExprError, VerifyError
 from .infer import total_operations
 from .program import Program
+from .record import made, record
 from .rewrite import Log
 from .verify import verify
 
@@ -63,7 +63,7 @@ def named(name: str) -> tuple[Pass, frozenset[str]]:
     return function, frozenset(inspect.signature(function).parameters)
 
 
-@dataclass
+@record
 class Step:
     """What one pass did: `cost` in operations per element over the distinct nodes, `log` the rewrites."""
 
@@ -73,7 +73,7 @@ class Step:
     cost_before: float
     cost_after: float
     seconds: float
-    log: Log = field(default_factory=Log)
+    log: Log = made(default_factory=Log)
 
     @property
     def changed(self) -> bool:

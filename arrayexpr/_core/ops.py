@@ -25,17 +25,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from . import ops_c, ops_numpy
 from .errors import ArrayExprError, TypeMismatch
+from .record import made, record
 from .types import BOOL, INT64, ElementType, element, elements, real_of
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Law:
     """The element kinds for which an identity holds bit for bit (`exact`), and up to rounding (`fast`)."""
 
@@ -46,7 +46,7 @@ class Law:
         return kind in self.exact or (fast and kind in self.fast)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Element:
     """A special operand: `op(x, value)` is x for a unit and value for a zero, where `law` holds.
 
@@ -58,7 +58,7 @@ class Element:
     left: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Operator:
     """One row of the table.
 
@@ -83,7 +83,7 @@ class Operator:
     precedence: int = 0
     c: str | Mapping[str, str] | None = None
     source: str | Mapping[str, str] = ""
-    spellings: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    spellings: Mapping[str, str | Mapping[str, str]] = made(default_factory=dict)
     commutes: Law = Law()
     associates: Law = Law()
     idempotent: Law = Law()
@@ -98,7 +98,11 @@ class Operator:
     vector_math: str = ""
     reduction: str | None = None
     only: tuple[str, ...] = ()
-    _results: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _results: dict[Any, Any] = made(default_factory=dict)
+
+    # A row is itself and no other, as a node is.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     @property
     def arity(self) -> int:
