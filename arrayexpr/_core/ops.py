@@ -23,7 +23,6 @@ True
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -176,11 +175,16 @@ def _result(op: Operator, types: tuple[ElementType, ...]) -> ElementType:
 _table: dict[str, Operator] = {}
 
 
+def _is_signature(places: str, result: str) -> bool:
+    return bool(places) and len(result) == 1 and set(places) <= set("TBINU") and result in "TRBINU"
+
+
 def register(op: Operator) -> Operator:
     """Add a row to the table. Raises where the name is taken or is not an identifier."""
     if op.name in _table:
         raise ArrayExprError(f"operator {op.name} is registered already")
-    if not re.fullmatch(r"[A-Za-z]\w*", op.name) or not re.fullmatch(r"[TBINU]+>[TRBINU]", op.signature):
+    places, _, result = op.signature.partition(">")
+    if not (op.name.isidentifier() and op.name[0] != "_" and _is_signature(places, result)):
         raise ArrayExprError(f"operator {op.name!r} with signature {op.signature!r}: expected a name and e.g. 'TT>T'")
     _table[op.name] = op
     return op

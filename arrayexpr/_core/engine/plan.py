@@ -7,7 +7,6 @@ from typing import Any
 
 from ...target import Target
 from ..infer import total_operations
-from ..interpret import assigned_operand
 from ..nodes import (
     Apply,
     Assign,
@@ -24,7 +23,7 @@ from ..nodes import (
     substitute,
 )
 from ..passes.hoist import broadcast_matters
-from ..program import Program
+from ..program import Program, assigned_operand
 from ..record import record
 from .dispatch import Code, Region
 from .handover import Mode

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
-from ..interpret import assigned_operand, interpret
 from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
-from ..program import Program
+from ..program import Program, assigned_operand
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep
 from .reading import Source
@@ -71,7 +70,7 @@ class Runtime:
                     slots[step.slot] = _run_array(step, slots)
                 case InterpretStep():
                     declared = {o.name: slots[o.name] for o in program.declared if o.name in slots}
-                    slots.update(interpret(step.program, declared))
+                    slots.update(_interpreted(step.program, declared))
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -351,7 +350,7 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     if not ran:
         operands = list(dict.fromkeys(n for n in postorder(step.assigns) if isinstance(n, Operand)))
         region = Program("region", operands, step.assigns)
-        interpret(region, {o.name: slots[o.name] for o in operands})
+        _interpreted(region, {o.name: slots[o.name] for o in operands})
         return False
     for out, value in spread:
         np.copyto(out, value)
@@ -368,6 +367,13 @@ def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: b
     first = [array[tuple(items[step.rank - array.ndim :])] for array in streams if array.ndim]
     array = allocate_like(first, _kept_shape(step, shape), dtype)
     return array if assign.target.type.rank == len(shape) else array.squeeze(axis=reduced)
+
+
+def _interpreted(program: Program, arrays: dict[str, Any]) -> dict[str, Any]:
+    # Few programs need it, and no other's first result waits for its import.
+    from ..interpret import interpret
+
+    return interpret(program, arrays)
 
 
 def _partly_overlaps(array: Any, out: Any) -> bool:
