@@ -40,6 +40,7 @@ SCHEDULE_PASSES: Final = (
     "hoist",
     "block",
     "pack",
+    "jam",
     "strip",
     "vectorize",
     "parallelize",
