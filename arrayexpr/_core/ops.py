@@ -24,19 +24,18 @@ True
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from . import ops_c, ops_numpy
 from .errors import ArrayExprError, TypeMismatch
+from .record import made, record
 from .types import BOOL, INT64, ElementType, complex_of, element, elements, real_of
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Law:
     """The element kinds for which an identity holds bit for bit (`exact`), and up to rounding (`fast`)."""
 
@@ -47,7 +46,7 @@ class Law:
         return kind in self.exact or (fast and kind in self.fast)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Element:
     """A special operand: `op(x, value)` is x for a unit and value for a zero, where `law` holds.
 
@@ -59,7 +58,7 @@ class Element:
     left: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Operator:
     """One row of the table.
 
@@ -85,7 +84,7 @@ class Operator:
     precedence: int = 0
     c: str | Mapping[str, str] | None = None
     source: str | Mapping[str, str] = ""
-    spellings: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    spellings: Mapping[str, str | Mapping[str, str]] = made(default_factory=dict)
     commutes: Law = Law()
     associates: Law = Law()
     idempotent: Law = Law()
@@ -100,7 +99,11 @@ class Operator:
     vector_math: str = ""
     reduction: str | None = None
     only: tuple[str, ...] = ()
-    _results: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _results: dict[Any, Any] = made(default_factory=dict)
+
+    # A row is itself and no other, as a node is.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     @property
     def arity(self) -> int:
@@ -176,11 +179,16 @@ def _result(op: Operator, types: tuple[ElementType, ...]) -> ElementType:
 _table: dict[str, Operator] = {}
 
 
+def _is_signature(places: str, result: str) -> bool:
+    return bool(places) and len(result) == 1 and set(places) <= set("TBINU") and result in "TRCBINU"
+
+
 def register(op: Operator) -> Operator:
     """Add a row to the table. Raises where the name is taken or is not an identifier."""
     if op.name in _table:
         raise ArrayExprError(f"operator {op.name} is registered already")
-    if not re.fullmatch(r"[A-Za-z]\w*", op.name) or not re.fullmatch(r"[TBINU]+>[TRCBINU]", op.signature):
+    places, _, result = op.signature.partition(">")
+    if not (op.name.isidentifier() and op.name[0] != "_" and _is_signature(places, result)):
         raise ArrayExprError(f"operator {op.name!r} with signature {op.signature!r}: expected a name and e.g. 'TT>T'")
     _table[op.name] = op
     return op
