@@ -17,7 +17,7 @@ from numpy cimport PyArray_Check, PyArray_CheckExact, PyArray_NDIM, import_array
 
 from arrayexpr._core.errors import ShapeMismatch
 
-from . import necompiler
+from . import necompiler, utils
 from .utils import CacheDict
 
 cdef extern from "Python.h":
@@ -50,11 +50,12 @@ cdef class Bound:
     cdef object kernel
     cdef object out          # dtype of `out`; None where the value is new
     cdef str casting
+    cdef int threads
 
-    cdef bint fits(self, list arrays, object out, str casting):
+    cdef bint fits(self, list arrays, object out, str casting, int threads):
         cdef Py_ssize_t k
         cdef ndarray array
-        if casting != self.casting or (out is None) != (self.out is None):
+        if casting != self.casting or threads != self.threads or (out is None) != (self.out is None):
             return False
         if out is not None and out.dtype is not self.out:
             return False
@@ -77,9 +78,10 @@ cdef class Text:
 
     cdef object value(self, list arrays, object out, str order, str casting):
         cdef Bound bound
+        cdef int threads = utils.num_threads
         if order == "K":
             for bound in self.bound:
-                if bound.fits(arrays, out, casting):
+                if bound.fits(arrays, out, casting, threads):
                     try:
                         value = bound.kernel(*arrays) if out is None else bound.kernel(*arrays, out=out)
                     except ShapeMismatch:
@@ -107,6 +109,7 @@ cdef class Text:
             bound.ranks = [array.ndim for array in arrays]
             bound.out = None if out is None else out.dtype
             bound.casting = casting
+            bound.threads = utils.num_threads
             bound.kernel = made.kernel(arrays, bound.out)
             # A new list: another thread may be walking the old one.
             self.bound = [bound, *self.bound[: _BOUND - 1]]

@@ -11,7 +11,7 @@ import numpy as np
 
 from arrayexpr.kernel import compile as compile_program
 
-from . import strings
+from . import strings, utils
 from .expressions import node_of
 from .kinds import CODES, KIND_OF_TYPE, TYPES, kind_of, map_type
 from .reader import read
@@ -161,7 +161,8 @@ class NumExpr:
 
     def kernel(self, operands: Sequence[Any], out: Any) -> Any:
         """The kernel for operands of these element types and ranks."""
-        key = (out, *[(array.dtype, array.ndim) for array in operands])
+        threads = utils.num_threads
+        key = (out, threads, *[(array.dtype, array.ndim) for array in operands])
         made = self._kernels.get(key)
         if made is None:
             with self._lock:
@@ -170,7 +171,8 @@ class NumExpr:
                     types = {
                         name: (array.dtype, array.ndim) for name, array in zip(self._operands, operands, strict=True)
                     }
-                    made = compile_program(from_host(self._numbers, types, self._operands, out=out))
+                    program = from_host(self._numbers, types, self._operands, out=out)
+                    made = compile_program(program, threads=threads)
                     self._kernels[key] = made
         return made
 

@@ -6,9 +6,6 @@ import logging
 import os
 from typing import Any
 
-from arrayexpr.target import get_num_threads as _get
-from arrayexpr.target import set_num_threads as _set
-
 log = logging.getLogger(__name__)
 
 use_vml = False
@@ -22,6 +19,9 @@ def _limit() -> int:
 #: The most threads that may be set.
 MAX_THREADS = _limit()
 
+#: The threads of the kernels here. Those of other kernels are none of numexpr's business.
+num_threads = 1
+
 
 def set_num_threads(nthreads: int) -> int:
     """Use so many threads from now on; gives the number before. ValueError for none, or more than MAX_THREADS."""
@@ -33,14 +33,14 @@ def set_num_threads(nthreads: int) -> int:
         raise ValueError(
             f"nthreads is {nthreads}: it cannot be larger than environment variable NUMEXPR_MAX_THREADS ({MAX_THREADS})"
         )
-    before = _get()
-    _set(nthreads)
+    global num_threads
+    before, num_threads = num_threads, nthreads
     return before
 
 
 def get_num_threads() -> int:
     """How many threads are used."""
-    return _get()
+    return num_threads
 
 
 def detect_number_of_cores() -> int:
