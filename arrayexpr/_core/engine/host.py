@@ -43,7 +43,8 @@ class HostStep:
         for arg, live in zip(self.args, self.live, strict=True):
             array = arg.array(slots) if isinstance(arg, Source) else arg
             if not live:
-                array = array.view()
+                # A scalar may be the index of a loop, which goes on.
+                array = array.view() if array.ndim else array.copy()
                 array.flags.writeable = False
             passed.append(array)
         value = host_value(self.node, self.function, passed, self.slot is None)

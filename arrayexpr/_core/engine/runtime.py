@@ -213,7 +213,7 @@ def run_step(step: Step, slots: dict[str, Any]) -> None:
         case HostStep():
             step.run(slots)
         case LoopStep():
-            run_loop(step, slots, run_step)
+            run_loop(step, slots, run_step, _plain_streams)
         case InterpretStep():
             declared = {o.name: slots[o.name] for o in step.program.declared if o.name in slots}
             slots.update(interpret(step.program, declared))
@@ -393,6 +393,21 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     for out, value in spread:
         np.copyto(out, value)
     return not copied and ran == 1
+
+
+def _plain_streams(step: RegionStep, slots: dict[str, Any]) -> tuple[list[Any], tuple[int, ...]] | None:
+    """The arrays that a region runs on as they are, and the shape it goes over; None where one is to be made first."""
+    if not all(target.slot in slots for target in step.targets):
+        return None
+    streams = [source.array(slots) for source in step.sources]
+    shape = _fitting(step, streams, slots)
+    outs = [_target_array(step, target, slots) for target in step.targets]
+    for out, kept in zip(outs, step.kept, strict=True):
+        if kept and out.shape != _kept_shape(step, shape):
+            return None
+        if (step.region.reduced or len(outs) > 1) and not kept and out.shape != shape:
+            return None
+    return [*streams, *outs], shape if step.region.reduced else outs[0].shape
 
 
 def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: bool, shape: tuple[int, ...]) -> Any:

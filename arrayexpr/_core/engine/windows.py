@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ShapeMismatch, UnsupportedError
 from ..interpret import subscripts_at
-from ..nodes import Apply, Cast, Constant, Extent, Node, Operand, View
+from ..nodes import Apply, Cast, Constant, Extent, Node, Operand, Slice, View, postorder
 from ..printer import show
 
 Slots = Mapping[str, Any]
@@ -58,6 +58,58 @@ class WindowStep:
             except IndexError as error:
                 raise ShapeMismatch(f"{show(view)}: {error}, of shape {array.shape}") from None
         return array
+
+
+    def is_even(self, index: str, assigned: Collection[str], slots: Slots, values: range) -> bool:
+        """Whether the view moves by the same bytes each time the index does, from the second of its values on."""
+        ends = [{**slots, index: np.asarray(k, np.int64)} for k in (values[1], values[-1])]
+        array = slots[self.base]
+        for view, numbers in zip(self.views, self.numbers, strict=True):
+            if not all(_is_affine(n, index, assigned) for n in view.args[1:]):
+                return False
+            if view.order is not None:
+                array = array.transpose(view.order)
+                continue
+            first, last = ([n(at) for n in numbers] for at in ends)
+            places = iter(zip(first, last, strict=True))
+            axis = 0
+            for item in view.subscripts:
+                if item is None:
+                    continue
+                length = array.shape[axis]
+                axis += 1
+                whole = item if isinstance(item, Slice) else (item,)
+                for bound in whole:
+                    if not isinstance(bound, Node):
+                        continue
+                    # Counted from the end at both ends, or at none; and nothing is clipped on the way.
+                    a, b = next(places)
+                    if not (0 <= a <= length and 0 <= b <= length or -length <= a < 0 and -length <= b < 0):
+                        return False
+            array = array[(*subscripts_at(view, iter(first)), ...)]
+        return True
+
+
+def _is_affine(node: Node, index: str, assigned: Collection[str]) -> bool:
+    """Whether a scalar is affine in an index, all else in it being the same in every iteration."""
+    match node:
+        case Constant() | Extent():
+            return True
+        case Operand(name):
+            return name == index or name not in assigned
+        case Apply(op, (x, y)) if op.name in ("add", "subtract"):
+            return _is_affine(x, index, assigned) and _is_affine(y, index, assigned)
+        case Apply(op, (x, y)) if op.name == "multiply":
+            if not (_is_affine(x, index, assigned) and _is_affine(y, index, assigned)):
+                return False
+            return not (_mentions(x, index) and _mentions(y, index))
+        case Apply() | Cast():
+            return not _mentions(node, index) and all(_is_affine(x, index, assigned) for x in node.args)
+    return False
+
+
+def _mentions(node: Node, name: str) -> bool:
+    return any(isinstance(n, Operand) and n.name == name for n in postorder((node,)))
 
 
 def number(node: Node) -> Number:
