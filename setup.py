@@ -37,6 +37,7 @@ MODULES = [
     "_core/engine/overlap.pyx",
     "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
+    "_core/engine/iterate.pyx",
     "_core/engine/vector_math.pyx",
 ]
 

@@ -354,6 +354,11 @@ def _reads(root: Node) -> frozenset[str]:
                 pass
             case Assign():
                 stack.append(node.value)
+                # The target is not read, but for what its subscripts are computed from.
+                view: Any = node.target
+                while isinstance(view, View):
+                    stack.extend(view.args[1:])
+                    view = view.arg
             case Store():
                 stack.extend(node.args[1:])
             case Scratch():
@@ -551,6 +556,8 @@ def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
             result.append(1)
             continue
         if isinstance(item, Slice):
+            if isinstance(item.start, Node) or isinstance(item.stop, Node):
+                return None
             result.append(len(range(*slice(*item).indices(args[0][axis]))))
         axis += 1
     return tuple(result)

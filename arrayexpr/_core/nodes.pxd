@@ -45,7 +45,7 @@ cdef class Stride(Node):              # operand.strides[axis], in bytes: int64
 # -- expressions: arrays as a whole; operands broadcast right-aligned, as in NumPy --
 cdef class View(Node):                # an affine window: either subscripts or an order of axes
     cdef readonly Node arg
-    cdef readonly tuple subscripts    # per axis int or Slice; None for a new axis; or None
+    cdef readonly tuple subscripts    # per axis int, int64 expression or Slice of such; None for a new axis; or None
     cdef readonly tuple order         # axis k of the result is axis order[k] of arg; or None
 cdef class Apply(Node):               # op(args...), element by element
     cdef readonly object op

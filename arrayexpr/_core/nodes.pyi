@@ -7,8 +7,9 @@ from .ops import Operator
 from .types import ArrayType, ElementType
 
 class Slice(NamedTuple):
-    start: int | None = None
-    stop: int | None = None
+    # None, an int, or an int64 expression.
+    start: Any = None
+    stop: Any = None
     step: int | None = None
 
 ROLES: Final[frozenset[str]]
@@ -61,12 +62,12 @@ class View(Node):
     def __init__(
         self,
         arg: Node,
-        subscripts: Iterable[int | slice | Slice | None] | None = None,
+        subscripts: Iterable[int | Node | slice | Slice | None] | None = None,
         order: Iterable[int] | None = None,
     ) -> None: ...
     @property
     def arg(self) -> Node: ...
-    # A tuple of int, Slice and None; or None where there is an order.
+    # A tuple of int, Node, Slice and None; or None where there is an order.
     @property
     def subscripts(self) -> Any: ...
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import sys
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -165,17 +165,21 @@ def _call(name: str, parts: Iterable[str]) -> _Text:
     return f"{name}({', '.join(parts)})", ATOM
 
 
-def _subscript(item: Any) -> str:
+def _subscript(item: Any, moving: Iterator[str]) -> str:
+    if isinstance(item, Node):
+        return next(moving)
     if not isinstance(item, Slice):
         return str(item)
-    start, stop, step = ("" if x is None else str(x) for x in item)
+    start, stop, step = ("" if x is None else next(moving) if isinstance(x, Node) else str(x) for x in item)
     return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
 
 
-def _view_subscripts(node: View) -> str:
-    shown = [_subscript(item) for item in node.subscripts]
+def _view_subscripts(node: View, moving: Iterable[str] = ()) -> str:
+    """The subscripts; `moving` are the texts of those that are expressions."""
+    texts = iter(moving)
+    shown = [_subscript(item, texts) for item in node.subscripts]
     # Without a slice or a new axis the subscripts would read as a Load's.
-    if all(isinstance(item, int) for item in node.subscripts):
+    if not any(item is None or isinstance(item, Slice) for item in node.subscripts):
         shown.append("...")
     return f"[{', '.join(shown)}]"
 
@@ -240,7 +244,7 @@ def _expression(node: Node, texts: list[_Text], functions: Collection[str] = ())
         base = _wrap(texts[0], ATOM)
         if node.order is not None:
             return f"{base}.transpose({', '.join(map(str, node.order))})", ATOM
-        return base + _view_subscripts(node), ATOM
+        return base + _view_subscripts(node, [text for text, _ in texts[1:]]), ATOM
     if isinstance(node, Cast):
         return _call("cast", (texts[0][0], type_text(node.type.element)))
     if isinstance(node, Reduce):
@@ -360,7 +364,8 @@ class _Printer:
             chain.append(chain[-1].arg)
         text = self.expression(chain.pop(), indent)[0]
         for view in reversed(chain):
-            text = _expression(view, [(text, ATOM)])[0]
+            moving = [(self.expression(n, indent)[0], ATOM) for n in view.args[1:]]
+            text = _expression(view, [(text, ATOM), *moving])[0]
         return text if isinstance(node, View) and node.subscripts else f"{text}[...]"
 
     def ints(self, nodes: Iterable[Node], indent: int) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
+
+import numpy as np
 
 from ...target import Target
 from ..infer import total_operations
 from ..interpret import assigned_operand
 from ..nodes import (
+    EFFECTS,
     Apply,
     Assign,
     Call,
@@ -17,7 +20,11 @@ from ..nodes import (
     Constant,
     Contract,
     Extent,
+    For,
+    Index,
+    Loop,
     Node,
+    Opaque,
     Operand,
     Reduce,
     View,
@@ -26,13 +33,18 @@ from ..nodes import (
 )
 from ..passes.hoist import broadcast_matters
 from ..program import Program
+from ..touches import together
+from ..types import INT64
 from .dispatch import Code, Region
 from .handover import Mode
+from .host import HostStep, OutOfOrder, called, is_live, is_ordered, taken_out
+from .loopstep import LoopStep
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
 from .specialise import NS, builder
+from .windows import Number, WindowStep, number
 
 #: What the steps know to run.
-_KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Assign, Call, Extent)
+_KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Call, Extent, Opaque)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +74,12 @@ class ArrayStep:
 
 @dataclass(frozen=True, slots=True)
 class InterpretStep:
-    """A program that only the interpreter runs: effects, loops of the host, functions of the host."""
+    """A program that only the interpreter runs; it sets the slots of its results."""
 
     program: Program
+
+
+Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep
 
 
 @dataclass(slots=True)
@@ -72,7 +87,7 @@ class Plan:
     """The steps of one program, over named slots: its operands, results, locals, and temporaries."""
 
     program: Program
-    steps: list[RegionStep | ArrayStep | InterpretStep] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def single(self) -> RegionStep | None:
@@ -81,9 +96,18 @@ class Plan:
             return self.steps[0]
         return None
 
+    def every_step(self) -> Iterator[Step]:
+        """The steps, and those inside loops."""
+        stack = self.steps[::-1]
+        while stack:
+            step = stack.pop()
+            yield step
+            if isinstance(step, LoopStep):
+                stack.extend(reversed(step.steps))
+
     def codes(self) -> list[Code]:
         """Every specialisation made so far."""
-        regions = (step.region for step in self.steps if isinstance(step, RegionStep))
+        regions = (step.region for step in self.every_step() if isinstance(step, RegionStep))
         return list(dict.fromkeys(code for region in regions for code in region.codes.values() if code is not None))
 
 
@@ -92,16 +116,25 @@ def plan(
 ) -> Plan:
     """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting."""
     result = Plan(program)
-    if not all(isinstance(s, Assign) for s in program.statements) or any(
-        not isinstance(n, _KNOWN) for n in program.nodes()
-    ):
+    if not all(_stands_alone(s) for s in program.statements):
         result.steps.append(InterpretStep(program))
         return result
-    cutter = _Cutter(result, emit, target, mode, threads)
-    statements = [s for s in program.statements if isinstance(s, Assign)]
-    for group in _groups(statements):
-        cutter.assign(group)
+    _Cutter(result, emit, target, mode, threads).block(program.statements)
     return result
+
+
+def _stands_alone(statement: Node) -> bool:
+    """Whether a statement is one of arrays as a whole, which no other one declares anything for."""
+    while isinstance(statement, EFFECTS):
+        statement = statement.inner
+    return statement.type is not None or isinstance(statement, Assign | For)
+
+
+def _is_region(statement: Node) -> TypeGuard[Assign]:
+    """Whether a statement is to be computed by regions and NumPy."""
+    return isinstance(statement, Assign) and all(
+        isinstance(n, _KNOWN) or n is statement for n in postorder((statement,))
+    )
 
 
 def _groups(statements: Sequence[Assign]) -> list[list[Assign]]:
@@ -161,10 +194,143 @@ class _Cutter:
         self.mode = mode
         self.threads = threads
         self.count = 0
+        #: Where steps go: the plan's own, or those of the loop that is being planned.
+        self.steps = result.steps
+        #: The names of what has an array: operands, and what has been assigned.
+        self.known = {operand.name for operand in result.program.operands}
+        self.taken = {n.name for n in result.program.nodes() if isinstance(n, Operand | Index)}
+        self.taken.update(operand.name for operand in result.program.declared)
+
+    def block(self, statements: Sequence[Node]) -> None:
+        """The steps for statements in order."""
+        order = together(statements, [not _is_region(s) for s in statements])
+        run: list[Assign] = []
+        for statement in (statements[place] for place in order):
+            if _is_region(statement):
+                run.append(statement)
+                continue
+            self._groups(run)
+            run = []
+            self.statement(statement)
+        self._groups(run)
+
+    def _groups(self, statements: Sequence[Assign]) -> None:
+        for group in _groups(statements):
+            self.assign(group)
+
+    def statement(self, statement: Node) -> None:
+        """The steps for a statement that has an effect, or is more than an assignment."""
+        inner = statement
+        while isinstance(inner, EFFECTS):
+            if inner.type is not None:
+                self._effect(inner, None)
+                return
+            inner = inner.inner
+        if isinstance(inner, For):
+            self._loop(inner)
+            return
+        if isinstance(inner, Assign):
+            found: list[tuple[Operand, Node]] = []
+            value = inner.value
+            try:
+                if is_ordered(inner.value):
+                    found, value = taken_out(inner.value, self._temporary)
+                left = Assign(inner.target, value)
+                if _is_region(left):
+                    for temporary, node in found:
+                        self._effect(node, temporary)
+                    self.assign([left])
+                    return
+            except OutOfOrder:
+                pass
+        self._interpret(inner)
+
+    def _effect(self, node: Node, temporary: Operand | None) -> None:
+        """The steps for an effect whose value a temporary is to hold, or nothing."""
+        call = called(node)
+        if call is None or not all(_is_region(Assign(Operand("_", arg.type.plain), arg)) for arg in call[0].args):
+            self._interpret(node if temporary is None else Assign(temporary, node))
+        else:
+            self._host_step(*call, temporary, self.plan.program.hosts.get(call[0].name))
+
+    def _host_step(
+        self, node: Opaque, written: frozenset[str] | None, temporary: Operand | None, function: Any
+    ) -> None:
+        live = tuple(is_live(arg, written) for arg in node.args)
+        args: list[Any] = []
+        for arg in node.args:
+            if isinstance(arg, Constant):
+                args.append(np.asarray(arg.value, arg.type.element.dtype))
+            else:
+                args.append(source_of(self._still(self._materialised(arg))))
+        touched = {assigned_operand(arg).name for arg, own in zip(node.args, live, strict=True) if own}
+        slot = None if temporary is None else temporary.name
+        self.steps.append(HostStep(node, tuple(args), live, slot, function, frozenset(touched | (written or set()))))
+
+    def _interpret(self, statement: Node) -> None:
+        """A step for one statement that only the interpreter runs."""
+        nodes = postorder((statement,))
+        first = {assigned_operand(n.target): None for n in nodes if isinstance(n, Assign) if n.target.type is not None}
+        given = {o.name for o in self.plan.program.operands}
+        # What is assigned may have no array yet; an operand has, and is assigned in place.
+        program = self.plan.program
+        own = [o for o in program.locals if o.name not in self.known] if isinstance(statement, For) else []
+        results = [o for o in first if o.name not in given and o not in own]
+        inputs = [n for n in nodes if isinstance(n, Operand) and n not in results and n not in own]
+        inside = Program(program.name, dict.fromkeys(inputs), [statement], results, locals=own, hosts=program.hosts)
+        self.known.update(o.name for o in results)
+        self.steps.append(InterpretStep(inside))
+
+    def _still(self, node: Node) -> Node:
+        """The node over operands where views of it have subscripts that are expressions, and the steps for those."""
+        return self._all_still([node])[0]
+
+    def _all_still(self, nodes: Sequence[Node]) -> list[Node]:
+        new: dict[Node, Node] = {}
+        stack = list(nodes)
+        seen = set(stack)
+        while stack:
+            node = stack.pop()
+            if isinstance(node, View) and len(node.args) > 1 and source_or_none(node) is not None:
+                new[node] = window = self._temporary(node.type)
+                self.steps.append(WindowStep.of(window.name, node))
+                continue
+            fresh = [child for child in node.args if child not in seen]
+            seen.update(fresh)
+            stack.extend(fresh)
+        return substitute(nodes, new.get) if new else list(nodes)
+
+    def _loop(self, node: For) -> None:
+        """The step for a loop around statements of arrays."""
+        if isinstance(node, Loop) or not all(_stands_alone(s) for s in node.body):
+            self._interpret(node)
+            return
+        index = Operand(node.index.name, INT64.array(0))
+        bounds = [self._number(bound) for bound in (node.start, node.stop, node.step)]
+        outside, known = self.steps, set(self.known)
+        self.steps = []
+        try:
+            self.block(substitute(node.body, {node.index: index}.get))
+            inside = self.steps
+        finally:
+            self.steps = outside
+        own = self.known - known
+        self.known = known
+        self.steps.append(LoopStep.of(node, bounds, inside, own.difference(r.name for r in self.plan.program.results)))
+
+    def _number(self, node: Node) -> Number:
+        """A scalar of the host's integers, as a function of the slots."""
+        if all(isinstance(n, Constant | Operand | Extent | Apply | Cast | View) for n in postorder((node,))):
+            return number(node)
+        made = self._temporary(node.type)
+        self.statement(Assign(made, node))
+        return number(made)
 
     def assign(self, statements: Sequence[Assign]) -> None:
         """The steps for statements that share their sweeps, or for one."""
+        self.known.update(assigned_operand(s.target).name for s in statements)
         while True:
+            statements = [s for s in self._all_still(statements) if isinstance(s, Assign)]
             try:
                 self._region(statements)
                 return
@@ -178,7 +344,7 @@ class _Cutter:
     def _temporaries(self, nodes: Sequence[Node]) -> dict[Node, Node]:
         """Steps that compute nodes before what needs them, and the operands that hold them."""
         new: dict[Node, Node] = {}
-        together: dict[object, list[Assign]] = {}
+        sweeps: dict[object, list[Assign]] = {}
         for node in nodes:
             match node:
                 case Reduce(op, arg) if not node.axes and op.arity == 2:
@@ -189,12 +355,15 @@ class _Cutter:
                     new[node] = self._array_step(node, [self._materialised(arg)])
                 case Contract(left, right):
                     new[node] = self._array_step(node, [self._materialised(left), self._materialised(right)])
+                case Opaque(name, _):
+                    new[node] = temporary = self._temporary(node.type)
+                    self._host_step(node, frozenset(), temporary, self.plan.program.hosts.get(name))
                 case _:
                     new[node] = temporary = self._temporary(node.type)
                     assign = Assign(temporary, node)
                     shared = _space(assign) if isinstance(node, Reduce) else None
-                    together.setdefault(assign if shared is None else shared, []).append(assign)
-        for group in together.values():
+                    sweeps.setdefault(assign if shared is None else shared, []).append(assign)
+        for group in sweeps.values():
             self.assign(group)
         return new
 
@@ -207,15 +376,14 @@ class _Cutter:
         return temporary
 
     def _temporary(self, type_: Any) -> Operand:
-        taken = {operand.name for operand in self.plan.program.declared}
         while True:
             self.count += 1
-            if f"t{self.count}" not in taken:
+            if f"t{self.count}" not in self.taken:
                 return Operand(f"t{self.count}", type_.plain)
 
     def _array_step(self, node: Node, args: list[Node]) -> Operand:
         temporary = self._temporary(node.type)
-        self.plan.steps.append(ArrayStep(node, tuple(map(source_of, args)), temporary.name))
+        self.steps.append(ArrayStep(node, tuple(map(source_of, args)), temporary.name))
         return temporary
 
     def _region(self, statements: Sequence[Assign]) -> None:
@@ -267,7 +435,7 @@ class _Cutter:
             reduced=reduced,
             hoisted=bytes(broadcast_matters(values, inputs, spread)),
         )
-        self.plan.steps.append(
+        self.steps.append(
             RegionStep(region, tuple(sources[node] for node in ordered), tuple(targets), tuple(statements), kept, rank)
         )
 

@@ -9,11 +9,14 @@ import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
 from ..interpret import assigned_operand, interpret
-from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
+from ..nodes import EFFECTS, Assign, Cast, Constant, Contract, Operand, Pack, Reduce, Store, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
-from .plan import ArrayStep, InterpretStep, Plan, RegionStep
+from .host import HostStep
+from .loopstep import LoopStep, run_loop
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
 from .reading import Source
+from .windows import WindowStep
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
 _OVERLAP_WORK = 10_000
@@ -25,7 +28,10 @@ class Runtime:
     def __init__(self, plan: Plan):
         self.plan = plan
         self.program = plan.program
-        self.assigned = {assigned_operand(s.target).name for s in self.program.statements if isinstance(s, Assign)}
+        self.assigned = {assigned_operand(n.target).name for n in self.program.nodes() if isinstance(n, Assign)}
+        self.assigned |= {n.args[0].key for n in self.program.nodes() if isinstance(n, Store | Pack)}
+        #: What functions of the host may write.
+        self.touched = _touched(plan)
         self.limits = _limits(self.program)
         self.recipe = self._recipe()
         # Slots that are written before the last step: a later one may read what that overwrites.
@@ -36,7 +42,7 @@ class Runtime:
             if step is not plan.steps[-1] or len(step.targets) > 1
             for target in step.targets
         }
-        if any(isinstance(step, InterpretStep) for step in plan.steps):
+        if not all(isinstance(step, RegionStep | ArrayStep) for step in plan.steps):
             self.early.update(operand.name for operand in self.program.declared)
 
     def run(self, kernel: Kernel, args: Sequence[Any], out: Any = None) -> Any:
@@ -67,11 +73,8 @@ class Runtime:
                 case RegionStep():
                     if _run_region(step, slots) and direct and step is self.plan.single:
                         self._remember(kernel, step, args, out, slots)
-                case ArrayStep():
-                    slots[step.slot] = _run_array(step, slots)
-                case InterpretStep():
-                    declared = {o.name: slots[o.name] for o in program.declared if o.name in slots}
-                    slots.update(interpret(step.program, declared))
+                case _:
+                    run_step(step, slots)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -108,7 +111,7 @@ class Runtime:
         if array.dtype.isnative and array.flags.aligned:
             return array
         copy = array.astype(operand.type.element.dtype, order="K")
-        if operand.name in self.assigned:
+        if operand.name in self.assigned or (operand.name in self.touched and array.flags.writeable):
             restore.append((array, copy))
         return copy
 
@@ -157,6 +160,9 @@ class Runtime:
         """Raise what a step will have to say of shapes before the first one changes anything."""
         known = dict(slots)
         for step in self.plan.steps:
+            if isinstance(step, RegionStep | ArrayStep) and not all(s.slot in known for s in step.sources):
+                # What comes of a function of the host, or of a loop, is not known.
+                continue
             if isinstance(step, RegionStep):
                 shape = _fitting(step, [source.array(known) for source in step.sources], known)
                 for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
@@ -195,8 +201,39 @@ class Runtime:
             kernel.add(self.recipe)
 
 
+def run_step(step: Step, slots: dict[str, Any]) -> None:
+    """Run one step on the slots."""
+    match step:
+        case RegionStep():
+            _run_region(step, slots)
+        case ArrayStep():
+            slots[step.slot] = _run_array(step, slots)
+        case WindowStep():
+            slots[step.slot] = step.array(slots)
+        case HostStep():
+            step.run(slots)
+        case LoopStep():
+            run_loop(step, slots, run_step, _plain_streams)
+        case InterpretStep():
+            declared = {o.name: slots[o.name] for o in step.program.declared if o.name in slots}
+            slots.update(interpret(step.program, declared))
+
+
+def _touched(plan: Plan) -> set[str]:
+    """The operands that functions of the host may write."""
+    names: set[str] = set()
+    for step in plan.every_step():
+        if isinstance(step, HostStep):
+            names |= step.written
+        elif isinstance(step, InterpretStep) and any(isinstance(n, EFFECTS) for n in step.program.nodes()):
+            names.update(operand.name for operand in step.program.operands)
+    return names
+
+
 def _reads(program: Program, operand: Operand) -> bool:
     """Whether what is in an operand before the program runs may matter after: it is read or assigned in part."""
+    if not all(isinstance(s, Assign) for s in program.statements):
+        return True
     return any(
         operand in postorder((s.value,)) or s.target is not operand
         for s in program.statements
@@ -356,6 +393,21 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     for out, value in spread:
         np.copyto(out, value)
     return not copied and ran == 1
+
+
+def _plain_streams(step: RegionStep, slots: dict[str, Any]) -> tuple[list[Any], tuple[int, ...]] | None:
+    """The arrays that a region runs on as they are, and the shape it goes over; None where one is to be made first."""
+    if not all(target.slot in slots for target in step.targets):
+        return None
+    streams = [source.array(slots) for source in step.sources]
+    shape = _fitting(step, streams, slots)
+    outs = [_target_array(step, target, slots) for target in step.targets]
+    for out, kept in zip(outs, step.kept, strict=True):
+        if kept and out.shape != _kept_shape(step, shape):
+            return None
+        if (step.region.reduced or len(outs) > 1) and not kept and out.shape != shape:
+            return None
+    return [*streams, *outs], shape if step.region.reduced else outs[0].shape
 
 
 def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: bool, shape: tuple[int, ...]) -> Any:

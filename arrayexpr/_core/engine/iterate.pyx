@@ -1,0 +1,81 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The iterations of a loop that stays: calls of regions whose arrays only move from one to the next.
+
+What a call of a region has to find out first, its problem and its code, is found out once. An iteration then is a
+call of each region's code, and an addition for each of their arrays.
+"""
+
+cimport numpy as cnp
+from libc.stdlib cimport calloc, free
+from numpy cimport npy_intp
+
+from .dispatch cimport Code, Problem, Region
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    int PyErr_CheckSignals() except -1
+
+
+cdef class Moving:
+    """A region on arrays that move by so many bytes each time it has run.
+
+    The arrays neither change shape or strides, nor does an input partly overlap an output, wherever they move to.
+    `usable` is False where no code runs the region.
+    """
+
+    cdef Region region
+    cdef Problem problem
+    cdef Code code
+    cdef char **data
+    cdef npy_intp *moves
+    cdef object arrays           # keeps the memory alive
+    cdef readonly bint usable
+
+    def __cinit__(self, Region region not None, list arrays not None, tuple shape not None, list starts, list moves):
+        cdef int s, n = region.count
+        self.region = region
+        self.arrays = arrays
+        self.data = <char **>calloc(n, sizeof(char *))
+        self.moves = <npy_intp *>calloc(n, sizeof(npy_intp))
+        if self.data == NULL or self.moves == NULL:
+            raise MemoryError()
+        self.problem = region.problem(arrays, shape)
+        self.code = region.decide_problem(self.problem) if self.problem.elements else None
+        self.usable = self.code is not None
+        for s in range(n):
+            self.data[s] = <char *>cnp.PyArray_DATA(<cnp.ndarray>arrays[s]) + self.problem.offsets[s]
+            self.data[s] += <npy_intp>starts[s]
+            self.moves[s] = moves[s]
+
+    def __dealloc__(self):
+        free(self.data)
+        free(self.moves)
+
+    cdef int step(self) except -1:
+        cdef int s
+        self.region.run(self.code, self.problem, self.data)
+        for s in range(self.region.count):
+            self.data[s] += self.moves[s]
+        return 0
+
+    def run(self):
+        """Run once, and move on."""
+        self.step()
+
+
+def iterate(list phases not None, npy_intp count, cnp.ndarray index not None, npy_intp step):
+    """Run phases of `Moving` regions in turn, `count` of them all together; the index, an int64, goes on by `step`."""
+    cdef npy_intp k, place = 0
+    cdef npy_intp *at = <npy_intp *>cnp.PyArray_DATA(index)
+    cdef int m
+    cdef list phase
+    for k in range(count):
+        phase = <list>phases[place]
+        for m in range(len(phase)):
+            (<Moving>phase[m]).step()
+        at[0] += step
+        place += 1
+        if place == len(phases):
+            place = 0
+        PyErr_CheckSignals()
