@@ -40,6 +40,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 
 _CLASSES: Final = (
     Constant, Operand, Index, Extent, Stride, View, Apply, Cast, Reduce, Contract, Function, Call, Opaque, SideEffect,
-    Unreorderable, Assign, For, Loop, Load, Store, Scratch, Pack, Guard, Barrier,
+    Unreorderable, Assign, For, Loop, Load, Store, Scratch, Pack, Guard, Barrier, Disjoint,
 )  # fmt: skip
 
 
@@ -350,7 +351,7 @@ def _reads(root: Node) -> frozenset[str]:
         match node:
             case Operand():
                 found.add(node.name)
-            case Function() | Extent() | Stride():
+            case Function() | Extent() | Stride() | Disjoint():
                 pass
             case Assign():
                 stack.append(node.value)

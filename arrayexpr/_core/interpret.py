@@ -23,6 +23,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -49,6 +50,9 @@ from .types import BROADCAST, FALLING, UNIT, ArrayType, element
 
 if TYPE_CHECKING:
     from .program import Program
+
+# np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
+_OVERLAP_WORK: Final = 10_000
 
 #: The bytes of integers in scratch before it is written: no value that a test would take for a right one.
 _UNWRITTEN: Final = 0xA5
@@ -234,7 +238,7 @@ def _inner(node: Node, hint: Any) -> Sequence[Node]:
         return [arg for arg in node.args if not _live(arg, hint)]
     if isinstance(node, (Load, Call)):
         return node.args[1:]
-    if isinstance(node, (Extent, Stride)):
+    if isinstance(node, (Extent, Stride, Disjoint)):
         return ()
     return node.args
 
@@ -545,6 +549,25 @@ def _stride(run: _Run, frame: _Frame, node: Stride, args: list[Any], hint: Any) 
     return np.int64(0 if array.shape[node.axis] == 1 else array.strides[node.axis])
 
 
+def _disjoint(run: _Run, frame: _Frame, node: Disjoint, args: list[Any], hint: Any) -> Any:
+    return np.bool_(are_disjoint(run.array(node.one, frame), run.array(node.other, frame), node.same))
+
+
+def are_disjoint(one: Any, other: Any, same: bool) -> bool:
+    """Whether two arrays certainly share no memory; or, if `same`, are the very same elements."""
+    if same and _address(one) == _address(other) and one.dtype == other.dtype:
+        return True
+    try:
+        return not np.shares_memory(one, other, max_work=_OVERLAP_WORK)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return False
+
+
+def _address(array: Any) -> tuple[Any, ...]:
+    moving = [stride for n, stride in zip(array.shape, array.strides, strict=True) if n > 1]
+    return array.__array_interface__["data"][0], array.shape, tuple(moving)
+
+
 def _viewed(node: View, value: Any, moving: Sequence[Any]) -> Any:
     value = np.asarray(value)
     if node.order is not None:
@@ -703,6 +726,7 @@ _STEPS: Final[dict[type, Callable[..., Any]]] = {
     Index: _index,
     Extent: _extent,
     Stride: _stride,
+    Disjoint: _disjoint,
     View: _view,
     Apply: _apply,
     Cast: _cast,

@@ -257,6 +257,20 @@ cdef class Stride(Node):
 
 
 @cython.trashcan(True)
+cdef class Disjoint(Node):
+    """Whether two operands share no memory; or, if `same`, each element of one with none but its like of the other.
+
+    False too where that takes long to tell: True is certain.
+    """
+
+    __match_args__ = ("one", "other", "same")
+
+    cdef void bind(self):
+        self.one, self.other = self.args
+        self.same = self.key
+
+
+@cython.trashcan(True)
 cdef class View(Node):
     """`View(a, subscripts=(Slice(1), None, 0))` or `View(a, order=(1, 0))`.
 
@@ -484,7 +498,7 @@ _INT = INT64.array(0)
 _BOOL = BOOL.array(0)
 cdef object _SCALAR_INT = _INT
 
-LEAVES = (Constant, Operand, Index, Extent, Stride)
+LEAVES = (Constant, Operand, Index, Extent, Stride, Disjoint)
 EFFECTS = (SideEffect, Unreorderable)
 STATEMENTS = (Assign, For, Loop, Store, Scratch, Pack, Guard, Barrier)
 
@@ -589,6 +603,14 @@ cpdef Node stride(Node operand, int axis):
     if not 0 <= axis < operand.type.rank:
         raise VerifyError(f"axis {axis} of {operand.key}: expected 0 to {operand.type.rank - 1}")
     return _intern(STRIDE, _SCALAR_INT, axis, (operand,))
+
+
+cpdef Node disjoint(Node one, Node other, bint same=False):
+    for node in (one, other):
+        _need(node, Operand, "Disjoint's operand")
+    if one is other:
+        raise VerifyError(f"Disjoint of {one.key} and itself: expected two operands")
+    return _intern(DISJOINT, _BOOL, same, (one, other))
 
 
 cdef object _bound(object x, list moving):
@@ -1065,7 +1087,7 @@ cdef dict _builders = {
     Constant: constant, Operand: operand, Index: index, Extent: extent, Stride: stride, View: view, Apply: apply,
     Cast: cast, Reduce: reduce, Contract: contract, Function: function, Call: call, Opaque: opaque,
     SideEffect: side_effect, Unreorderable: unreorderable, Assign: assign, For: for_, Loop: loop, Load: load,
-    Store: store, Scratch: scratch, Pack: pack, Guard: guard, Barrier: barrier,
+    Store: store, Scratch: scratch, Pack: pack, Guard: guard, Barrier: barrier, Disjoint: disjoint,
 }
 arrayexpr_builders = <PyObject *>_builders
 arrayexpr_take_over(<PyTypeObject *>Node)

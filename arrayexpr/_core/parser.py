@@ -21,6 +21,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -363,6 +364,16 @@ class TextParser:
             self.fail("keepdims: expected True or False", keepdims)
         keep = isinstance(keepdims, ast.Constant) and bool(keepdims.value)
         return at.args[1:2], lambda v: Reduce(op, v[0], axes, keep)
+
+    def form_disjoint(self, at: ast.Call) -> _Piece:
+        keywords = self.keywords(at, ("same",))
+        if len(at.args) != 2:
+            self.fail("expected disjoint(a, b), of two operands", at)
+        one, other = (self.operand(each, "disjoint") for each in at.args)
+        same = keywords.get("same")
+        if same is not None and not (isinstance(same, ast.Constant) and type(same.value) is bool):
+            self.fail("same: expected True or False", same)
+        return (), lambda _: Disjoint(one, other, isinstance(same, ast.Constant) and bool(same.value))
 
     def form_opaque(self, at: ast.Call) -> _Piece:
         keywords = self.keywords(at, ("type",))
@@ -727,6 +738,7 @@ class TextParser:
 _FORMS: Final[dict[str, Callable[[TextParser, ast.Call], _Piece]]] = {
     "apply": TextParser.form_apply,
     "cast": TextParser.form_cast,
+    "disjoint": TextParser.form_disjoint,
     "reduce": TextParser.form_reduce,
     "opaque": TextParser.form_opaque,
     "side_effect": TextParser.form_side_effect,

@@ -21,6 +21,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -56,7 +57,8 @@ MAX_TEXT: Final = 1000
 
 #: Words of the text form that stand where a function's name would.
 FORMS: Final = frozenset(
-    "apply barrier cast foreign layouts local opaque pack range reduce scratch side_effect unreorderable".split()
+    "apply barrier cast disjoint foreign layouts local opaque pack range reduce scratch side_effect "
+    "unreorderable".split()
 )
 
 # Python's precedences, as in ops: an atom takes a subscript, a number only in parentheses.
@@ -205,7 +207,7 @@ def children(node: Node) -> tuple[Node, ...]:
     """The children of an expression that are expressions with a text of their own."""
     if isinstance(node, (Load, Call)):
         return node.args[1:]
-    if isinstance(node, (Extent, Stride)):
+    if isinstance(node, (Extent, Stride, Disjoint)):
         return ()
     return node.args
 
@@ -260,6 +262,9 @@ def _expression(node: Node, texts: list[_Text], functions: Collection[str] = ())
         return f"{node.operand.name}.shape[{node.axis}]", ATOM
     if isinstance(node, Stride):
         return f"{node.operand.name}.strides[{node.axis}]", ATOM
+    if isinstance(node, Disjoint):
+        parts = [node.one.name, node.other.name]
+        return _call("disjoint", [*parts, "same=True"] if node.same else parts)
     if isinstance(node, EFFECTS):
         return _call(_effect_name(node), [texts[0][0], *_effect(node)])
     return f"<{type(node).__name__}>", ATOM

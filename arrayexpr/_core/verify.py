@@ -16,6 +16,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -84,6 +85,7 @@ _REMAKE: Final[dict[type, Callable[[Any], Node]]] = {
     Barrier: lambda n: Barrier(),
     Extent: lambda n: Extent(n.operand, n.axis),
     Stride: lambda n: Stride(n.operand, n.axis),
+    Disjoint: lambda n: Disjoint(n.one, n.other, n.same),
     Operand: lambda n: Operand(n.name, n.type),
     Index: lambda n: Index(n.name),
 }
@@ -169,7 +171,7 @@ class _Verifier:
     def check_locals(self, program: Program) -> None:
         """The first statement that touches a local assigns it as a whole: so it has a shape.
 
-        A local that is first assigned in a loop is that loop's own: each iteration has a new one.
+        A local that is first assigned in a loop or a guard is its own: each iteration has a new one.
         """
         blocks: list[tuple[Iterable[Node], set[Node]]] = [(program.statements, set(program.locals))]
         while blocks:
@@ -180,8 +182,8 @@ class _Verifier:
                 if ended:
                     for local in ended.intersection(Walk().fresh((statement,))):
                         _fail(
-                            f"{show(statement)} touches local {local.key} after the loop whose own it is: "
-                            f"expected {local.key}[...] = ... before the loop"
+                            f"{show(statement)} touches local {local.key} after the loop or guard whose own it is: "
+                            f"expected {local.key}[...] = ... before it"
                         )
                 elif not pending:
                     break
@@ -192,8 +194,13 @@ class _Verifier:
                 inner = statement
                 while isinstance(inner, (SideEffect, Unreorderable)):
                     inner = inner.inner
+                branches: tuple[tuple[Node, ...], ...] = ()
                 if isinstance(inner, For) and not touched.intersection(Walk().fresh(inner.args[1:4])):
-                    blocks.append((inner.body, set(touched)))
+                    branches = (inner.body,)
+                elif isinstance(inner, Guard) and not touched.intersection(Walk().fresh((inner.condition,))):
+                    branches = (inner.then, inner.otherwise)
+                if branches:
+                    blocks.extend((branch, set(touched)) for branch in branches)
                     ended |= touched
                     continue
                 for local in touched:
