@@ -59,7 +59,6 @@ class WindowStep:
                 raise ShapeMismatch(f"{show(view)}: {error}, of shape {array.shape}") from None
         return array
 
-
     def is_even(self, index: str, assigned: Collection[str], slots: Slots, values: range) -> bool:
         """Whether the view moves by the same bytes each time the index does, from the second of its values on."""
         ends = [{**slots, index: np.asarray(k, np.int64)} for k in (values[1], values[-1])]
