@@ -404,7 +404,7 @@ def assemble(
     taken = {operand.name for operand in operands}
     mentioned = set(postorder(roots))
     locals = [local for local in locals if local in mentioned]
-    clashing = {n: Index(_fresh(n.name, taken)) for n in mentioned if isinstance(n, Index)}
+    clashing: dict[Node, Node] = {n: Index(_fresh(n.name, taken)) for n in mentioned if isinstance(n, Index)}
     kept = [Operand(_fresh(f"t{k}", taken), local.type) for k, local in enumerate(locals)]
     if kept or clashing:
         names: dict[Node, Node] = {**dict(zip(locals, kept, strict=True)), **clashing}

@@ -9,9 +9,27 @@ cimport numpy as cnp
 from libc.stdlib cimport calloc, free
 from numpy cimport npy_intp
 
+from . cimport pool
+from .abi cimport Array, kernel_function
 from .dispatch cimport Code, Problem, Region
 
 cnp.import_array()
+
+cdef extern from *:
+    """
+    #define ARRAYEXPR_DATA(a) PyArray_DATA((PyArrayObject *)(a))
+    #define ARRAYEXPR_DIMS(a) PyArray_DIMS((PyArrayObject *)(a))
+    #define ARRAYEXPR_STRIDES(a) PyArray_STRIDES((PyArrayObject *)(a))
+    #if defined __GNUC__
+    #define ARRAYEXPR_GET(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
+    #else
+    #define ARRAYEXPR_GET(place) (place)
+    #endif
+    """
+    void *data_of "ARRAYEXPR_DATA" (object)
+    const npy_intp *dims_of "ARRAYEXPR_DIMS" (object)
+    const npy_intp *strides_of "ARRAYEXPR_STRIDES" (object)
+    kernel_function get_function "ARRAYEXPR_GET" (kernel_function) noexcept nogil
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
@@ -79,3 +97,39 @@ def iterate(list phases not None, npy_intp count, cnp.ndarray index not None, np
         if place == len(phases):
             place = 0
         PyErr_CheckSignals()
+
+
+def call(Code code not None, list arrays not None, npy_intp elements):
+    """Call the code on arrays as they are: nothing is looked at. Returns its status."""
+    cdef int k, status, n = len(arrays)
+    cdef npy_intp size
+    cdef void *scratch = NULL
+    cdef kernel_function function
+    cdef Array *given
+    if code.request is not None:
+        code.work(elements)
+    given = <Array *>pool.push(n * sizeof(Array))
+    if given == NULL:
+        raise MemoryError()
+    try:
+        for k in range(n):
+            given[k].data = data_of(arrays[k])
+            given[k].shape = dims_of(arrays[k])
+            given[k].strides = strides_of(arrays[k])
+        function = get_function(code.function)
+        if function == NULL:
+            with nogil:
+                status = code.tape.run(code.tape.tape, given, NULL)
+            return status
+        size = code.scratch(given) if code.scratch != NULL else 0
+        if size:
+            scratch = pool.push(size)
+            if scratch == NULL:
+                raise MemoryError()
+        with nogil:
+            status = function(given, scratch, 1)
+        if scratch != NULL:
+            pool.pop(scratch)
+        return status
+    finally:
+        pool.pop(given)

@@ -119,12 +119,15 @@ def _chain(target: Node) -> Iterator[View]:
 Streams = Callable[["RegionStep", Slots], tuple[list[Any], tuple[int, ...]] | None]
 
 
-def run_loop(step: LoopStep, slots: Slots, run: Callable[[Any, Slots], None], streams: Streams) -> None:
-    """Run a loop on the slots, its steps by `run`.
+def run_loop(
+    step: LoopStep, slots: Slots, run: Callable[[Any, Slots], None], streams: Streams, values: range | None = None
+) -> None:
+    """Run a loop on the slots, its steps by `run`; over `values`, where they are not all of its range.
 
     The first iteration shows all shapes. For the others, regions whose arrays only move are prepared once.
     """
-    values = step.range(slots)
+    if values is None:
+        values = step.range(slots)
     if not values:
         return
     index = slots[step.index] = np.asarray(values[0], np.int64)

@@ -36,10 +36,11 @@ from ..program import Program
 from ..touches import together
 from ..types import INT64
 from .dispatch import Code, Region
-from .handover import Mode
+from .handover import Mode, make
 from .host import HostStep, OutOfOrder, called, is_live, is_ordered, taken_out
 from .loopstep import LoopStep
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
+from .serial import SerialStep, serial_step
 from .specialise import NS, builder
 from .windows import Number, WindowStep, number
 
@@ -79,7 +80,7 @@ class InterpretStep:
     program: Program
 
 
-Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep
+Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep | SerialStep
 
 
 @dataclass(slots=True)
@@ -104,11 +105,15 @@ class Plan:
             yield step
             if isinstance(step, LoopStep):
                 stack.extend(reversed(step.steps))
+            elif isinstance(step, SerialStep):
+                stack.append(step.loop)
 
     def codes(self) -> list[Code]:
         """Every specialisation made so far."""
         regions = (step.region for step in self.every_step() if isinstance(step, RegionStep))
-        return list(dict.fromkeys(code for region in regions for code in region.codes.values() if code is not None))
+        codes = [code for region in regions for code in region.codes.values() if code is not None]
+        codes += [step.code for step in self.every_step() if isinstance(step, SerialStep)]
+        return list(dict.fromkeys(codes))
 
 
 def plan(
@@ -316,7 +321,11 @@ class _Cutter:
             self.steps = outside
         own = self.known - known
         self.known = known
-        self.steps.append(LoopStep.of(node, bounds, inside, own.difference(r.name for r in self.plan.program.results)))
+        step = LoopStep.of(node, bounds, inside, own.difference(r.name for r in self.plan.program.results))
+        self.steps.append(serial_step(node, step, self._serial_code) or step)
+
+    def _serial_code(self, program: Program) -> Code | None:
+        return make(program.replace(target=self.target), 0, 0, self.emit, self.mode)
 
     def _number(self, node: Node) -> Number:
         """A scalar of the host's integers, as a function of the slots."""

@@ -16,6 +16,7 @@ from .host import HostStep
 from .loopstep import LoopStep, run_loop
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
 from .reading import Source
+from .serial import SerialStep, run_serial
 from .windows import WindowStep
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
@@ -214,6 +215,8 @@ def run_step(step: Step, slots: dict[str, Any]) -> None:
             step.run(slots)
         case LoopStep():
             run_loop(step, slots, run_step, _plain_streams)
+        case SerialStep():
+            run_serial(step, slots, run_step, _plain_streams)
         case InterpretStep():
             declared = {o.name: slots[o.name] for o in step.program.declared if o.name in slots}
             slots.update(interpret(step.program, declared))
