@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ..affine import integer, plus
+from ..affine import coefficients, depends, integer, plus
 from ..errors import UnsupportedError
 from ..infer import PURE, effects, is_full
 from ..nodes import (
@@ -18,6 +18,7 @@ from ..nodes import (
     Constant,
     Extent,
     For,
+    Guard,
     Index,
     Load,
     Loop,
@@ -30,6 +31,7 @@ from ..nodes import (
     postorder,
     substitute,
 )
+from ..ops import operator
 from ..program import Program
 from ..types import INT64
 from .dispatch import Code
@@ -39,6 +41,8 @@ Slots = dict[str, Any]
 
 #: Outer iterations that the block engine runs at a time: compiled code takes over between two such calls.
 _CHUNK = 4096
+
+_LESS = operator("less")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +108,9 @@ class _Builder:
         first, last = (Operand(_fresh(name, taken), INT64.array(0)) for name in ("first", "last"))
         for scalar in self.scalars:
             self.scalars[scalar] = Operand(_fresh(f"{scalar.name}_", taken), scalar.type.plain)
+        self.taken = taken
         self.loops.append(loop)
-        body = tuple(map(self.statement, loop.body))
+        body = self.block(loop.body)
         statements: list[Node] = []
         after: list[Node] = []
         for scalar, register in self.scalars.items():
@@ -115,23 +120,68 @@ class _Builder:
                 self.stored.add(scalar.name)
                 statements.append(Store(register, (), Load(scalar, ())))
                 after.append(Store(scalar, (), Load(register, ())))
-        statements.append(Loop(loop.index, Load(first, ()), Load(last, ()), loop.step, "serial", body))
+        statements += self.forwarded(Loop(loop.index, Load(first, ()), Load(last, ()), loop.step, "serial", body))
         return Program("kernel", [*self.names.values(), first, last], [*statements, *after])
 
-    def statement(self, node: Node) -> Node:
+    def block(self, body: Sequence[Node]) -> tuple[Node, ...]:
+        return tuple(made for node in body for made in self.statement(node))
+
+    def statement(self, node: Node) -> Sequence[Node]:
         if isinstance(node, For) and not isinstance(node, Loop) and isinstance(node.step, Constant):
             start, stop = self.value(node.start), self.value(node.stop)
             self.loops.append(node)
-            body = tuple(map(self.statement, node.body))
+            body = self.block(node.body)
             self.loops.pop()
-            return Loop(node.index, start, stop, node.step, "serial", body)
+            return self.forwarded(Loop(node.index, start, stop, node.step, "serial", body))
         if isinstance(node, Assign) and not node.target.type.rank:
             value = self.value(node.value)
             operand, subscripts = self.place(node.target)
             if operand.type.rank:
                 self.stored.add(operand.name)
-            return Store(operand, subscripts, value)
+            return (Store(operand, subscripts, value),)
         raise _NotSerial
+
+    def forwarded(self, loop: Loop) -> Sequence[Node]:
+        """An innermost loop in which what an iteration stores for the next one to load stays in a register.
+
+            for i: a[i] = a[i - 1] * b[i]     →     w = a[0]
+                                                    for i: w = w * b[i]; a[i] = w
+
+        A store that is loaded at once takes some five cycles more: 2.4 ns an iteration without, 1.1 with this.
+        """
+        before: list[Node] = []
+        body = list(loop.body)
+        for place, store in enumerate(loop.body):
+            if not isinstance(store, Store):
+                return (loop,)
+            operand = store.operand
+            if not operand.type.rank or sum(s.operand is operand for s in loop.body if isinstance(s, Store)) > 1:
+                continue
+            loads = [
+                n
+                for n in postorder(body[: place + 1])
+                if isinstance(n, Load) and n.operand is operand and _is_next(n.subscripts, store.subscripts, loop)
+            ]
+            if not loads:
+                continue
+            register = Operand(_fresh(f"{operand.name}_", self.taken), operand.type.element.array(0))
+            known = dict.fromkeys(loads, Load(register, ()))
+            body[: place + 1] = substitute(body[: place + 1], known.get)
+            changed = body[place]
+            assert isinstance(changed, Store)
+            before.append(Scratch(register, ()))
+            first = tuple(substitute(loads[0].subscripts, {loop.index: loop.start}.get))
+            falls = isinstance(loop.step, Constant) and loop.step.value < 0
+            runs = Apply(_LESS, (loop.stop, loop.start) if falls else (loop.start, loop.stop))
+            before.append(Guard(runs, (Store(register, (), Load(operand, first)),)))
+            body[place : place + 1] = [
+                Store(register, (), changed.value),
+                Store(operand, changed.subscripts, Load(register, ())),
+            ]
+            made = Loop(loop.index, loop.start, loop.stop, loop.step, "serial", tuple(body))
+            # Its other operands, in their turn: of this one no load is left that was stored just before.
+            return (*before, *self.forwarded(made))
+        return (loop,)
 
     def value(self, root: Node) -> Node:
         for node in postorder((root,)):
@@ -190,6 +240,20 @@ class _Builder:
         if view.type.rank:
             self.accesses.append(_Access(view.name, subscripts, tuple(self.loops)))
         return view, subscripts
+
+
+def _is_next(loaded: Sequence[Node], stored: Sequence[Node], loop: Loop) -> bool:
+    """Whether an iteration of a loop loads, at these subscripts, what the one before it has stored."""
+    assert isinstance(loop.step, Constant)
+    for load, store in zip(loaded, stored, strict=True):
+        if load is store and not depends(load, loop.index):
+            continue
+        one, two = coefficients(load, {}), coefficients(store, {})
+        if one is None or two is None or one[1] != two[1]:
+            return False
+        if one[0] != two[0] - two[1].get(loop.index, 0) * loop.step.value:
+            return False
+    return True
 
 
 def _fresh(name: str, taken: set[str]) -> str:
