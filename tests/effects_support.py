@@ -230,8 +230,13 @@ def effect_programs(draw: Any, statements: int = 8, loops: bool = True) -> Progr
     return Program("program", OPERANDS.values(), body, [result], locals=maker.locals)
 
 
-def arrays(seed: int) -> dict[str, Any]:
-    """Values for the operands of every program, in some layout."""
+def arrays(seed: int, share: bool = False) -> dict[str, Any]:
+    """Values for the operands of every program, in some layout; they may be views of one buffer."""
+    if share:
+        memory = np.random.default_rng(seed).integers(-8, 9, 5 * LENGTH)
+        starts = [seed % 3, seed % 5, seed % 7]
+        made = {name: memory[start : start + LENGTH] for name, start in zip("abc", starts, strict=True)}
+        return made | {"m": memory[: ROWS * LENGTH].reshape(ROWS, LENGTH), "s": np.asarray(7), "n": np.asarray(3)}
     rng = np.random.default_rng(seed)
     made: dict[str, Any] = {name: rng.integers(-8, 9, 2 * LENGTH) for name in "abc"}
     made = {name: array[::2] if rng.integers(2) else array[:LENGTH] for name, array in made.items()}

@@ -75,6 +75,28 @@ def test_order_counts_and_values_never_change(program: Program, seed: int) -> No
     check_everywhere(program, seed)
 
 
+@settings(max_examples=60)
+@given(effect_programs(), st.integers(0, 2**16))
+def test_operands_that_share_memory(program: Program, seed: int) -> None:
+    results = []
+    for compiled in (False, True):
+        given = arrays(seed, share=True)
+        host = Host()
+        replaced = program.replace(hosts=host.functions())
+        try:
+            if compiled:
+                found = arrayexpr.compile(replaced, engine="block")(*[given[o.name] for o in program.operands])
+            else:
+                found = interpret(replaced, given)["r"]
+        except ArrayExprError as error:
+            results.append((type(error), None, None))
+        else:
+            results.append((found.tolist(), given["m"].tolist(), host.trace))
+    assert results[0][0] == results[1][0], str(program)
+    if not isinstance(results[0][0], type):
+        assert results[0] == results[1], str(program)
+
+
 @pytest.mark.slow
 @settings(max_examples=5000)
 @given(effect_programs(statements=30), st.integers(0, 2**16))

@@ -89,6 +89,8 @@ class Plan:
 
     program: Program
     steps: list[Step] = field(default_factory=list)
+    #: Whether steps stand in an order that is right only where operands of different names share no memory.
+    moved: bool = False
 
     @property
     def single(self) -> RegionStep | None:
@@ -117,14 +119,23 @@ class Plan:
 
 
 def plan(
-    program: Program, emit: Callable[[Program], str], target: Target, mode: Mode = Mode(), *, threads: int = 0
+    program: Program,
+    emit: Callable[[Program], str],
+    target: Target,
+    mode: Mode = Mode(),
+    *,
+    threads: int = 0,
+    shared: bool = False,
 ) -> Plan:
-    """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting."""
+    """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting.
+
+    `shared` makes a plan for operands that share memory: nothing passes an effect.
+    """
     result = Plan(program)
     if not all(_stands_alone(s) for s in program.statements):
         result.steps.append(InterpretStep(program))
         return result
-    _Cutter(result, emit, target, mode, threads).block(program.statements)
+    _Cutter(result, emit, target, mode, threads, shared).block(program.statements)
     return result
 
 
@@ -192,7 +203,10 @@ def _space(statement: Assign) -> object:
 
 
 class _Cutter:
-    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int):
+    def __init__(
+        self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int, shared: bool
+    ):
+        self.shared = shared
         self.plan = result
         self.emit = emit
         self.target = target
@@ -208,7 +222,10 @@ class _Cutter:
 
     def block(self, statements: Sequence[Node]) -> None:
         """The steps for statements in order."""
-        order = together(statements, [not _is_region(s) for s in statements])
+        order = list(range(len(statements)))
+        if not self.shared:
+            order = together(statements, [not _is_region(s) for s in statements])
+            self.plan.moved |= order != sorted(order)
         run: list[Assign] = []
         for statement in (statements[place] for place in order):
             if _is_region(statement):
@@ -239,7 +256,10 @@ class _Cutter:
             value = inner.value
             try:
                 if is_ordered(inner.value):
+                    if self.shared:
+                        raise OutOfOrder
                     found, value = taken_out(inner.value, self._temporary)
+                    self.plan.moved = True
                 left = Assign(inner.target, value)
                 if _is_region(left):
                     for temporary, node in found:
