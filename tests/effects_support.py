@@ -170,7 +170,7 @@ class Maker:
     # -- statements --
 
     def statement(self, depth: int) -> list[Node]:
-        kinds = ["assign"] * 4 + ["effect"] * 2 + ["mixed", "local", "wrapped"] + ["loop"] * (2 * (depth > 0))
+        kinds = ["assign"] * 4 + ["effect"] * 2 + ["mixed"] * 3 + ["local", "wrapped"] + ["loop"] * (2 * (depth > 0))
         kind = self.choose(kinds)
         if kind == "effect":
             return [self.effect(False)]

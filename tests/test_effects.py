@@ -167,3 +167,23 @@ def test_an_array_of_other_byte_order_gets_what_the_host_writes() -> None:
     a = np.ones(2, ">i8")
     arrayexpr.compile(program)(a, np.ones(2, np.int64), np.ones(2, np.int64), 1)
     assert a.tolist() == [4, 4]
+
+
+@pytest.mark.parametrize(
+    "body", ["x * x + y", "y * 2", 'side_effect(opaque("value", y, type=int64), writes=()) + x + y']
+)
+def test_calls_evaluate_their_arguments_once_and_first(body: str) -> None:
+    function = f"    def g(x: int64, y: int64[:]): return {body}\n"
+    program = parse(HEAD + function + f"    r[...] = g({VALUE}, {VALUE} + c)\n")
+    results = []
+    for compiled in (False, True):
+        host = Host()
+        replaced = program.replace(hosts=host.functions())
+        given = {name: np.arange(3) for name in "abc"} | {"n": np.asarray(1)}
+        if compiled:
+            found = arrayexpr.compile(replaced)(*given.values())
+        else:
+            found = interpret(replaced, given)["r"]
+        results.append((found.tolist(), host.trace))
+    assert results[0] == results[1]
+    assert len(results[0][1]) == 2 + ("opaque" in body)

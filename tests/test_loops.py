@@ -208,6 +208,50 @@ def test_a_copy_stays_where_it_would_show(body: str) -> None:
         assert_same(expected[name], arrays[name])
 
 
+def test_what_is_the_same_in_every_iteration_is_computed_once() -> None:
+    def decays(u: Any, a: Any, n: Any) -> None:
+        for k in range(1, n):
+            u[k] = u[k - 1] * np.exp(-a) + a.sum() * k
+
+    given = (np.ones((6, 4)), rng.random(4), 6)
+    step = loop_of(decays, *given)
+    found = sorted(repr(s).split(" = ")[1] for each in step.before for s in each.assigns)
+    assert found == ["exp(-a)", "reduce(add, a, (0,))"]
+    expected = np.ones((6, 4))
+    decays(expected, given[1], 6)
+    np.testing.assert_allclose(given[0], expected, rtol=1e-14)
+
+    # What an iteration assigns, or may through another name, is not the same.
+    def changes(u: Any, a: Any, n: Any) -> None:
+        for k in range(1, n):
+            u[k] = a / 3 / u[k - 1] + (a / 5 + a / 7)
+            a[1:] = u[k, 1:]
+
+    def steps_on(u: Any, a: Any, n: Any) -> None:
+        for k in range(1, n):
+            u[k] = u[k - 1] + (a / 5 + a / 7)
+
+    for function in (changes, steps_on):
+        results = []
+        for run in (function, arrayexpr.kernel(function)):
+            memory = np.arange(24.0).reshape(6, 4) + 1
+            run(memory, memory[3] if function is steps_on else np.ones(4), 6)
+            results.append(memory)
+        assert_same(*results)
+
+
+def test_what_would_be_computed_once_is_not_where_there_is_no_iteration() -> None:
+    def misfits(u: Any, a: Any, b: Any, n: Any) -> None:
+        for k in range(n):
+            u[k] = u[k] + (a / b + b / a + a).sum()
+
+    u = np.ones(3)
+    arrayexpr.kernel(misfits)(u, np.ones(3), np.ones(4), 0)
+    assert u.tolist() == [1, 1, 1]
+    with pytest.raises(ShapeMismatch):
+        arrayexpr.kernel(misfits)(u, np.ones(3), np.ones(4), 1)
+
+
 def test_arrays_that_share_memory_do_not_change_places() -> None:
     def step(u: Any, v: Any, w: Any, n: Any) -> None:
         for _ in range(n):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,7 @@ Slots = dict[str, Any]
 class LoopStep:
     """Runs steps for each value of the slot `index` in a range; what is its own ends with it.
 
+    Those of `before` come once, where there is an iteration at all: what is the same in every one.
     `renewed` are the slots of its own whose shapes may differ from one iteration to the next. `swap` are two operands,
     where the last step copies the second to the first, and they may change places instead: see `swapped`. `names` are
     the operands of the program that the loop touches.
@@ -33,6 +34,7 @@ class LoopStep:
     node: For
     index: str
     bounds: tuple[Number, ...]
+    before: tuple[Step, ...]
     steps: tuple[Step, ...]
     own: frozenset[str]
     renewed: frozenset[str]
@@ -40,8 +42,15 @@ class LoopStep:
     names: frozenset[str]
 
     @staticmethod
-    def of(node: For, bounds: Sequence[Number], steps: Sequence[Step], own: Collection[str]) -> LoopStep:
-        """The step for a loop with the steps of its body."""
+    def of(
+        node: For,
+        bounds: Sequence[Number],
+        before: Sequence[Step],
+        steps: Sequence[Step],
+        own: Collection[str],
+        kept: Collection[str],
+    ) -> LoopStep:
+        """The step for a loop with the steps of its body; of its own slots some are kept from before it on."""
         free = any(_is_part(n) for n in postorder(node.body)) or any(isinstance(s, HostStep) for s in steps)
         swap = swapped(node.body)
         if swap is not None and not (hasattr(steps[-1], "assigns") and steps[-1].assigns == (node.body[-1],)):
@@ -50,9 +59,10 @@ class LoopStep:
             node,
             node.index.name,
             tuple(bounds),
+            tuple(before),
             tuple(steps),
             frozenset(own),
-            frozenset(own if free else ()),
+            frozenset(set(own) - set(kept) if free else ()),
             swap,
             frozenset(n.name for n in postorder(node.body) if isinstance(n, Operand)),
         )
@@ -131,6 +141,8 @@ def run_loop(
     if not values:
         return
     index = slots[step.index] = np.asarray(values[0], np.int64)
+    for each in step.before:
+        run(each, slots)
     _iteration(step, step.steps, slots, run)
     if len(values) > 1:
         index[...] = values[1]
@@ -226,7 +238,7 @@ def _prepared(step: LoopStep, slots: Slots, values: range, streams: Streams) -> 
 
 
 def _without_swap(step: LoopStep) -> LoopStep:
-    return LoopStep(step.node, step.index, step.bounds, step.steps, step.own, step.renewed, None, step.names)
+    return replace(step, swap=None)
 
 
 def _slots_of(steps: Iterable[Any]) -> set[str] | None:

@@ -28,6 +28,7 @@ from ..nodes import (
     Operand,
     Reduce,
     View,
+    Walk,
     postorder,
     substitute,
 )
@@ -38,6 +39,7 @@ from ..types import INT64
 from .dispatch import Code, Region
 from .handover import Mode, make
 from .host import HostStep, OutOfOrder, called, is_live, is_ordered, taken_out
+from .invariants import invariant_values
 from .loopstep import LoopStep
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
 from .serial import SerialStep, serial_step
@@ -106,7 +108,7 @@ class Plan:
             step = stack.pop()
             yield step
             if isinstance(step, LoopStep):
-                stack.extend(reversed(step.steps))
+                stack.extend(reversed((*step.before, *step.steps)))
             elif isinstance(step, SerialStep):
                 stack.append(step.loop)
 
@@ -294,7 +296,8 @@ class _Cutter:
 
     def _interpret(self, statement: Node) -> None:
         """A step for one statement that only the interpreter runs."""
-        nodes = postorder((statement,))
+        # Without the parameters of functions.
+        nodes = Walk().fresh((statement,), False)
         first = {assigned_operand(n.target): None for n in nodes if isinstance(n, Assign) if n.target.type is not None}
         given = {o.name for o in self.plan.program.operands}
         # What is assigned may have no array yet; an operand has, and is assigned in place.
@@ -332,16 +335,24 @@ class _Cutter:
             return
         index = Operand(node.index.name, INT64.array(0))
         bounds = [self._number(bound) for bound in (node.start, node.stop, node.step)]
+        body = substitute(node.body, {node.index: index}.get)
         outside, known = self.steps, set(self.known)
-        self.steps = []
+        before: list[Step] = []
+        self.steps = before
         try:
-            self.block(substitute(node.body, {node.index: index}.get))
-            inside = self.steps
+            constant = [] if self.shared else invariant_values(body, index)
+            if constant:
+                self.plan.moved = True
+                body = substitute(body, self._temporaries(constant).get)
+            kept = self.known - known
+            inside: list[Step] = []
+            self.steps = inside
+            self.block(body)
         finally:
             self.steps = outside
-        own = self.known - known
+        own = self.known - known - {result.name for result in self.plan.program.results}
         self.known = known
-        step = LoopStep.of(node, bounds, inside, own.difference(r.name for r in self.plan.program.results))
+        step = LoopStep.of(node, bounds, before, inside, own, kept)
         self.steps.append(serial_step(node, step, self._serial_code) or step)
 
     def _serial_code(self, program: Program) -> Code | None:
