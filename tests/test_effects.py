@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,20 @@ from passes_support import assert_same, copies
 
 import arrayexpr
 from arrayexpr._core.driver import ARRAY_PASSES, passes, run
+from arrayexpr._core.engine import loopstep
 from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.interpret import interpret
 from arrayexpr._core.parser import parse
 from arrayexpr._core.program import Program
 from arrayexpr._core.verify import verify
+
+
+@pytest.fixture(autouse=True, scope="module")
+def loops_are_prepared() -> Iterator[None]:
+    """Loops of few iterations run as those of many do."""
+    before, loopstep._FEW = loopstep._FEW, 1
+    yield
+    loopstep._FEW = before
 
 
 def outcome(program: Program, given: dict[str, Any], compiled: bool = False, **options: Any) -> tuple[Any, Any, Any]:

@@ -10,6 +10,7 @@ import pytest
 from passes_support import assert_same
 
 import arrayexpr
+from arrayexpr._core.engine import loopstep
 from arrayexpr._core.engine.loopstep import LoopStep, swapped
 from arrayexpr._core.errors import ShapeMismatch, TypeMismatch, UnsupportedError, VerifyError
 from arrayexpr._core.interpret import interpret
@@ -135,6 +136,12 @@ CASES: list[tuple[Callable[..., Any], Callable[[], tuple[Any, ...]]]] = [
     (picked, lambda: (rng.random(5), np.array([3, 1, 3, 0, -1]))),
     (constant_trips, lambda: (rng.random(5),)),
 ]
+
+
+@pytest.fixture(autouse=True, params=[1, 4])
+def few(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loops of few iterations as they run, and as those of many do."""
+    monkeypatch.setattr(loopstep, "_FEW", request.param)
 
 
 @pytest.mark.parametrize("engine", ["block", "c"])

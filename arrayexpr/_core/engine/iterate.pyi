@@ -3,6 +3,8 @@ from typing import Any
 
 from .dispatch import Code, Region
 
+def moves(first: list[Any], last: list[Any], outputs: int, count: int) -> list[int] | None: ...
+
 class Moving:
     def __init__(
         self, region: Region, arrays: list[Any], shape: tuple[int, ...], starts: Sequence[int], moves: Sequence[int]

@@ -35,6 +35,66 @@ cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
 
 
+cdef bint _same_walk(object a, object b):
+    """Whether two arrays are of one shape and strides."""
+    cdef int k, rank = cnp.PyArray_NDIM(<cnp.ndarray>a)
+    if rank != cnp.PyArray_NDIM(<cnp.ndarray>b):
+        return False
+    for k in range(rank):
+        if dims_of(a)[k] != dims_of(b)[k] or strides_of(a)[k] != strides_of(b)[k]:
+            return False
+    return True
+
+
+cdef void _bytes_of(object a, npy_intp *low, npy_intp *high):
+    """The first byte of an array, and one past the last."""
+    cdef int k
+    cdef npy_intp reach
+    low[0] = high[0] = <npy_intp>data_of(a)
+    for k in range(cnp.PyArray_NDIM(<cnp.ndarray>a)):
+        reach = (dims_of(a)[k] - 1) * strides_of(a)[k]
+        if reach < 0:
+            low[0] += reach
+        else:
+            high[0] += reach
+    high[0] += cnp.PyArray_ITEMSIZE(<cnp.ndarray>a)
+
+
+cdef bint _apart(object a, object b, object a_last, object b_last):
+    """Whether two arrays that move evenly are the same view, or share no bytes, all the way."""
+    cdef npy_intp low, high, low_b, high_b, low_last, high_last, low_b_last, high_b_last
+    if data_of(a) == data_of(b) and data_of(a_last) == data_of(b_last) and _same_walk(a, b):
+        if cnp.PyArray_ITEMSIZE(<cnp.ndarray>a) == cnp.PyArray_ITEMSIZE(<cnp.ndarray>b):
+            return True
+    if not cnp.PyArray_SIZE(<cnp.ndarray>a):
+        return True
+    _bytes_of(a, &low, &high)
+    _bytes_of(b, &low_b, &high_b)
+    _bytes_of(a_last, &low_last, &high_last)
+    _bytes_of(b_last, &low_b_last, &high_b_last)
+    return (high <= low_b and high_last <= low_b_last) or (high_b <= low and high_b_last <= low_last)
+
+
+def moves(list first not None, list last not None, int outputs, npy_intp count):
+    """The bytes that arrays, the outputs last, move each time of `count` from where they are first to the last place.
+
+    None where they do not only move, or where an input partly overlaps an output on the way.
+    """
+    cdef int k, j, n = len(first)
+    cdef list found = []
+    cdef npy_intp distance
+    for k in range(n):
+        if not _same_walk(first[k], last[k]):
+            return None
+        distance = <char *>data_of(last[k]) - <char *>data_of(first[k])
+        found.append(distance // count if count else 0)
+    for k in range(n - outputs):
+        for j in range(n - outputs, n):
+            if not _apart(first[k], first[j], last[k], last[j]):
+                return None
+    return found
+
+
 cdef class Moving:
     """A region on arrays that move by so many bytes each time it has run.
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Slots = dict[str, Any]
 
+#: Iterations that are not worth preparing: it takes as long as two or three of them that are not.
+_FEW = 4
+
 
 @dataclass(frozen=True, slots=True)
 class LoopStep:
@@ -146,7 +149,9 @@ def run_loop(
     _iteration(step, step.steps, slots, run)
     if len(values) > 1:
         index[...] = values[1]
-        prepared = None if step.renewed else _prepared(step, slots, values, streams)
+        prepared = None
+        if not step.renewed and len(values) > _FEW:
+            prepared = _prepared(step, slots, values, streams)
         if prepared is not None and prepared.complete:
             from .iterate import iterate
 
@@ -285,7 +290,7 @@ class _Windows:
 
     def region(self, step: Any, slots: Slots, place: int, phases: int, streams: Streams) -> Any:
         """A region prepared for every `phases`-th iteration from iteration 1 + place on; None where it cannot be."""
-        from .iterate import Moving
+        from .iterate import Moving, moves
 
         if not hasattr(step, "region"):
             return None
@@ -293,55 +298,24 @@ class _Windows:
         used = {source.slot for source in sources}
         if used & self.unstable:
             return None
-        first, last = dict(slots), dict(slots)
-        for name in used & self.steps.keys():
-            window = self.steps[name]
-            if window.base in self.unstable or not window.is_even(self.index, self.assigned, slots, self.values):
-                return None
-            first[name] = window.array(slots | {self.index: np.asarray(self.values[1], np.int64)})
-            last[name] = window.array(slots | {self.index: np.asarray(self.values[-1], np.int64)})
-        here, there = streams(step, first), streams(step, last)
+        moving = used & self.steps.keys()
+        first, last = slots, slots
+        if moving:
+            first, last = dict(slots), dict(slots)
+            for name in moving:
+                window = self.steps[name]
+                if window.base in self.unstable or not window.is_even(self.index, self.assigned, slots, self.values):
+                    return None
+                first[name] = window.array(slots | {self.index: np.asarray(self.values[1], np.int64)})
+                last[name] = window.array(slots | {self.index: np.asarray(self.values[-1], np.int64)})
+        here = streams(step, first)
+        there = streams(step, last) if moving else here
         if here is None or there is None or here[1] != there[1]:
             return None
-        count = len(self.values) - 2
-        moves = []
-        for a, b in zip(here[0], there[0], strict=True):
-            if a.shape != b.shape or a.strides != b.strides:
-                return None
-            moves.append((_address(b) - _address(a)) // count if count else 0)
-        outputs = len(step.targets)
-        for k in range(len(moves) - outputs):
-            for j in range(len(moves) - outputs, len(moves)):
-                if not _apart(here[0][k], here[0][j], there[0][k], there[0][j]):
-                    return None
+        found = moves(here[0], there[0], len(step.targets), len(self.values) - 2)
+        if found is None:
+            return None
         made = Moving(
-            step.region, here[0], here[1], [move * place for move in moves], [move * phases for move in moves]
+            step.region, here[0], here[1], [move * place for move in found], [move * phases for move in found]
         )
         return made if made.usable else None
-
-
-def _address(array: Any) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def _bounds(array: Any) -> tuple[int, int]:
-    low = high = _address(array)
-    for n, stride in zip(array.shape, array.strides, strict=True):
-        if stride < 0:
-            low += (n - 1) * stride
-        else:
-            high += (n - 1) * stride
-    return low, high + array.itemsize
-
-
-def _apart(a: Any, b: Any, a_last: Any, b_last: Any) -> bool:
-    """Whether two arrays that move evenly are the same view, or share no bytes, all the way."""
-    if a.shape == b.shape and a.strides == b.strides and a.itemsize == b.itemsize:
-        if _address(a) == _address(b) and _address(a_last) == _address(b_last):
-            return True
-    if not a.size:
-        return True
-    (low, high), (low_b, high_b) = _bounds(a), _bounds(b)
-    (low_last, high_last), (low_b_last, high_b_last) = _bounds(a_last), _bounds(b_last)
-    return (high <= low_b and high_last <= low_b_last) or (high_b <= low and high_b_last <= low_last)

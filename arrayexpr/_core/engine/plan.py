@@ -239,7 +239,11 @@ class _Cutter:
         self._groups(run)
 
     def _groups(self, statements: Sequence[Assign]) -> None:
-        for group in _groups(statements):
+        given = set(self.plan.program.operands)
+        for group in [[s] for s in statements] if self.shared else _groups(statements):
+            # All that a group reads is read before any of it is assigned, to arrays that the caller may have passed
+            # under two names.
+            self.plan.moved |= len(group) > 1 and any(assigned_operand(s.target) in given for s in group)
             self.assign(group)
 
     def statement(self, statement: Node) -> None:
