@@ -126,7 +126,8 @@ class _Compiled:
         self.target = target
         self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract)
         mode = mode_of(options.engine, options.wait)
-        self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed))
+        made = functools.partial(plan, self.program, _emit_c, target, mode, threads=fixed)
+        self.runtime = Runtime(made(), functools.partial(made, shared=True))
 
     @property
     def plan(self) -> Plan:

@@ -26,11 +26,12 @@ from arrayexpr._core.nodes import (
 )
 from arrayexpr._core.ops import operator
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import FLOAT64, INT64
+from arrayexpr._core.types import INT64
 
 LENGTH = 6
 ROWS = 4
-VECTOR, MATRIX, SCALAR = FLOAT64.array(1), FLOAT64.array(2), FLOAT64.array(0)
+# Integers wrap: sums of them are the same in any order.
+VECTOR, MATRIX, SCALAR = INT64.array(1), INT64.array(2), INT64.array(0)
 
 #: The operands of every program, by name: some may be views of one buffer when it runs.
 OPERANDS = {name: Operand(name, VECTOR) for name in ("a", "b", "c")} | {
@@ -57,25 +58,25 @@ class Host:
         """Reads what it is given."""
         self.note("log", args)
 
-    def bump(self, first: Any, *args: Any) -> float:
+    def bump(self, first: Any, *args: Any) -> int:
         """Writes its first argument."""
         self.note("bump", (first, *args))
-        first[...] = first * 0.5 + 1.0
-        return float(len(self.trace))
+        first[...] = first * 3 + 1
+        return len(self.trace)
 
-    def value(self, *args: Any) -> float:
+    def value(self, *args: Any) -> int:
         """A number that differs at each call."""
         self.note("value", args)
-        return float(len(self.trace)) + float(sum(np.sum(a) for a in args))
+        return len(self.trace)
 
     def make(self, first: Any) -> Any:
         """An array that differs at each call."""
         self.note("make", (first,))
-        return first * 2.0 + len(self.trace)
+        return first * 2 + len(self.trace)
 
     @staticmethod
     def pure(first: Any) -> Any:
-        return first - 3.0
+        return first - 3
 
 
 class Maker:
@@ -116,7 +117,7 @@ class Maker:
     def leaf(self) -> Node:
         kind = self.choose(["window"] * 4 + ["constant", "scalar", "local", "element"])
         if kind == "constant":
-            return Constant(self.choose([0.5, 2.0, -1.0]), FLOAT64)
+            return Constant(self.choose([5, 2, -1]), INT64)
         if kind == "scalar":
             return OPERANDS["s"]
         if kind == "local" and self.usable:
@@ -138,7 +139,7 @@ class Maker:
         if kind == "opaque":
             arg = self.expression(depth - 1, effects)
             return Opaque("pure", (arg,), arg.type.plain)
-        op = operator(self.choose(["add", "multiply", "subtract"]))
+        op = operator(self.choose(["add", "multiply", "subtract", "maximum"]))
         return Apply(op, (self.expression(depth - 1, effects), self.expression(depth - 1, effects)))
 
     # -- effects --
@@ -169,7 +170,7 @@ class Maker:
     # -- statements --
 
     def statement(self, depth: int) -> list[Node]:
-        kinds = ["assign"] * 4 + ["effect"] * 2 + ["mixed", "local", "wrapped"] + ["loop"] * (2 * (depth > 0))
+        kinds = ["assign"] * 4 + ["effect"] * 2 + ["mixed"] * 3 + ["local", "wrapped"] + ["loop"] * (2 * (depth > 0))
         kind = self.choose(kinds)
         if kind == "effect":
             return [self.effect(False)]
@@ -229,10 +230,15 @@ def effect_programs(draw: Any, statements: int = 8, loops: bool = True) -> Progr
     return Program("program", OPERANDS.values(), body, [result], locals=maker.locals)
 
 
-def arrays(seed: int) -> dict[str, Any]:
-    """Values for the operands of every program, in some layout."""
+def arrays(seed: int, share: bool = False) -> dict[str, Any]:
+    """Values for the operands of every program, in some layout; they may be views of one buffer."""
+    if share:
+        memory = np.random.default_rng(seed).integers(-8, 9, 5 * LENGTH)
+        starts = [seed % 3, seed % 5, seed % 7]
+        made = {name: memory[start : start + LENGTH] for name, start in zip("abc", starts, strict=True)}
+        return made | {"m": memory[: ROWS * LENGTH].reshape(ROWS, LENGTH), "s": np.asarray(7), "n": np.asarray(3)}
     rng = np.random.default_rng(seed)
-    made: dict[str, Any] = {name: rng.integers(-8, 9, 2 * LENGTH) / 4.0 for name in "abc"}
+    made: dict[str, Any] = {name: rng.integers(-8, 9, 2 * LENGTH) for name in "abc"}
     made = {name: array[::2] if rng.integers(2) else array[:LENGTH] for name, array in made.items()}
-    made["m"] = (rng.integers(-8, 9, (LENGTH, ROWS)) / 4.0).T if rng.integers(2) else rng.integers(-8, 9, (4, 6)) / 4.0
-    return made | {"s": np.asarray(1.5), "n": np.asarray(3)}
+    made["m"] = rng.integers(-8, 9, (LENGTH, ROWS)).T if rng.integers(2) else rng.integers(-8, 9, (4, 6))
+    return made | {"s": np.asarray(7), "n": np.asarray(3)}

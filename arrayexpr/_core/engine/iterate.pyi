@@ -1,7 +1,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from .dispatch import Region
+from .dispatch import Code, Region
+
+def moves(first: list[Any], last: list[Any], outputs: int, count: int) -> list[int] | None: ...
 
 class Moving:
     def __init__(
@@ -12,3 +14,4 @@ class Moving:
     def run(self) -> None: ...
 
 def iterate(phases: list[list[Moving]], count: int, index: Any, step: int) -> None: ...
+def call(code: Code, arrays: list[Any], elements: int) -> int: ...

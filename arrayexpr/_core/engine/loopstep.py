@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
 
 Slots = dict[str, Any]
 
+#: Iterations that are not worth preparing: it takes as long as two or three of them that are not.
+_FEW = 4
+
 
 @dataclass(frozen=True, slots=True)
 class LoopStep:
     """Runs steps for each value of the slot `index` in a range; what is its own ends with it.
 
+    Those of `before` come once, where there is an iteration at all: what is the same in every one.
     `renewed` are the slots of its own whose shapes may differ from one iteration to the next. `swap` are two operands,
     where the last step copies the second to the first, and they may change places instead: see `swapped`. `names` are
     the operands of the program that the loop touches.
@@ -33,6 +37,7 @@ class LoopStep:
     node: For
     index: str
     bounds: tuple[Number, ...]
+    before: tuple[Step, ...]
     steps: tuple[Step, ...]
     own: frozenset[str]
     renewed: frozenset[str]
@@ -40,8 +45,15 @@ class LoopStep:
     names: frozenset[str]
 
     @staticmethod
-    def of(node: For, bounds: Sequence[Number], steps: Sequence[Step], own: Collection[str]) -> LoopStep:
-        """The step for a loop with the steps of its body."""
+    def of(
+        node: For,
+        bounds: Sequence[Number],
+        before: Sequence[Step],
+        steps: Sequence[Step],
+        own: Collection[str],
+        kept: Collection[str],
+    ) -> LoopStep:
+        """The step for a loop with the steps of its body; of its own slots some are kept from before it on."""
         free = any(_is_part(n) for n in postorder(node.body)) or any(isinstance(s, HostStep) for s in steps)
         swap = swapped(node.body)
         if swap is not None and not (hasattr(steps[-1], "assigns") and steps[-1].assigns == (node.body[-1],)):
@@ -50,9 +62,10 @@ class LoopStep:
             node,
             node.index.name,
             tuple(bounds),
+            tuple(before),
             tuple(steps),
             frozenset(own),
-            frozenset(own if free else ()),
+            frozenset(set(own) - set(kept) if free else ()),
             swap,
             frozenset(n.name for n in postorder(node.body) if isinstance(n, Operand)),
         )
@@ -119,19 +132,26 @@ def _chain(target: Node) -> Iterator[View]:
 Streams = Callable[["RegionStep", Slots], tuple[list[Any], tuple[int, ...]] | None]
 
 
-def run_loop(step: LoopStep, slots: Slots, run: Callable[[Any, Slots], None], streams: Streams) -> None:
-    """Run a loop on the slots, its steps by `run`.
+def run_loop(
+    step: LoopStep, slots: Slots, run: Callable[[Any, Slots], None], streams: Streams, values: range | None = None
+) -> None:
+    """Run a loop on the slots, its steps by `run`; over `values`, where they are not all of its range.
 
     The first iteration shows all shapes. For the others, regions whose arrays only move are prepared once.
     """
-    values = step.range(slots)
+    if values is None:
+        values = step.range(slots)
     if not values:
         return
     index = slots[step.index] = np.asarray(values[0], np.int64)
+    for each in step.before:
+        run(each, slots)
     _iteration(step, step.steps, slots, run)
     if len(values) > 1:
         index[...] = values[1]
-        prepared = None if step.renewed else _prepared(step, slots, values, streams)
+        prepared = None
+        if not step.renewed and len(values) > _FEW:
+            prepared = _prepared(step, slots, values, streams)
         if prepared is not None and prepared.complete:
             from .iterate import iterate
 
@@ -223,7 +243,7 @@ def _prepared(step: LoopStep, slots: Slots, values: range, streams: Streams) -> 
 
 
 def _without_swap(step: LoopStep) -> LoopStep:
-    return LoopStep(step.node, step.index, step.bounds, step.steps, step.own, step.renewed, None, step.names)
+    return replace(step, swap=None)
 
 
 def _slots_of(steps: Iterable[Any]) -> set[str] | None:
@@ -270,7 +290,7 @@ class _Windows:
 
     def region(self, step: Any, slots: Slots, place: int, phases: int, streams: Streams) -> Any:
         """A region prepared for every `phases`-th iteration from iteration 1 + place on; None where it cannot be."""
-        from .iterate import Moving
+        from .iterate import Moving, moves
 
         if not hasattr(step, "region"):
             return None
@@ -278,55 +298,24 @@ class _Windows:
         used = {source.slot for source in sources}
         if used & self.unstable:
             return None
-        first, last = dict(slots), dict(slots)
-        for name in used & self.steps.keys():
-            window = self.steps[name]
-            if window.base in self.unstable or not window.is_even(self.index, self.assigned, slots, self.values):
-                return None
-            first[name] = window.array(slots | {self.index: np.asarray(self.values[1], np.int64)})
-            last[name] = window.array(slots | {self.index: np.asarray(self.values[-1], np.int64)})
-        here, there = streams(step, first), streams(step, last)
+        moving = used & self.steps.keys()
+        first, last = slots, slots
+        if moving:
+            first, last = dict(slots), dict(slots)
+            for name in moving:
+                window = self.steps[name]
+                if window.base in self.unstable or not window.is_even(self.index, self.assigned, slots, self.values):
+                    return None
+                first[name] = window.array(slots | {self.index: np.asarray(self.values[1], np.int64)})
+                last[name] = window.array(slots | {self.index: np.asarray(self.values[-1], np.int64)})
+        here = streams(step, first)
+        there = streams(step, last) if moving else here
         if here is None or there is None or here[1] != there[1]:
             return None
-        count = len(self.values) - 2
-        moves = []
-        for a, b in zip(here[0], there[0], strict=True):
-            if a.shape != b.shape or a.strides != b.strides:
-                return None
-            moves.append((_address(b) - _address(a)) // count if count else 0)
-        outputs = len(step.targets)
-        for k in range(len(moves) - outputs):
-            for j in range(len(moves) - outputs, len(moves)):
-                if not _apart(here[0][k], here[0][j], there[0][k], there[0][j]):
-                    return None
+        found = moves(here[0], there[0], len(step.targets), len(self.values) - 2)
+        if found is None:
+            return None
         made = Moving(
-            step.region, here[0], here[1], [move * place for move in moves], [move * phases for move in moves]
+            step.region, here[0], here[1], [move * place for move in found], [move * phases for move in found]
         )
         return made if made.usable else None
-
-
-def _address(array: Any) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
-
-
-def _bounds(array: Any) -> tuple[int, int]:
-    low = high = _address(array)
-    for n, stride in zip(array.shape, array.strides, strict=True):
-        if stride < 0:
-            low += (n - 1) * stride
-        else:
-            high += (n - 1) * stride
-    return low, high + array.itemsize
-
-
-def _apart(a: Any, b: Any, a_last: Any, b_last: Any) -> bool:
-    """Whether two arrays that move evenly are the same view, or share no bytes, all the way."""
-    if a.shape == b.shape and a.strides == b.strides and a.itemsize == b.itemsize:
-        if _address(a) == _address(b) and _address(a_last) == _address(b_last):
-            return True
-    if not a.size:
-        return True
-    (low, high), (low_b, high_b) = _bounds(a), _bounds(b)
-    (low_last, high_last), (low_b_last, high_b_last) = _bounds(a_last), _bounds(b_last)
-    return (high <= low_b and high_last <= low_b_last) or (high_b <= low and high_b_last <= low_last)

@@ -28,6 +28,7 @@ from ..nodes import (
     Operand,
     Reduce,
     View,
+    Walk,
     postorder,
     substitute,
 )
@@ -36,10 +37,12 @@ from ..program import Program
 from ..touches import together
 from ..types import INT64
 from .dispatch import Code, Region
-from .handover import Mode
+from .handover import Mode, make
 from .host import HostStep, OutOfOrder, called, is_live, is_ordered, taken_out
+from .invariants import invariant_values
 from .loopstep import LoopStep
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
+from .serial import SerialStep, serial_step
 from .specialise import NS, builder
 from .windows import Number, WindowStep, number
 
@@ -79,7 +82,7 @@ class InterpretStep:
     program: Program
 
 
-Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep
+Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep | SerialStep
 
 
 @dataclass(slots=True)
@@ -88,6 +91,8 @@ class Plan:
 
     program: Program
     steps: list[Step] = field(default_factory=list)
+    #: Whether steps stand in an order that is right only where operands of different names share no memory.
+    moved: bool = False
 
     @property
     def single(self) -> RegionStep | None:
@@ -103,23 +108,36 @@ class Plan:
             step = stack.pop()
             yield step
             if isinstance(step, LoopStep):
-                stack.extend(reversed(step.steps))
+                stack.extend(reversed((*step.before, *step.steps)))
+            elif isinstance(step, SerialStep):
+                stack.append(step.loop)
 
     def codes(self) -> list[Code]:
         """Every specialisation made so far."""
         regions = (step.region for step in self.every_step() if isinstance(step, RegionStep))
-        return list(dict.fromkeys(code for region in regions for code in region.codes.values() if code is not None))
+        codes = [code for region in regions for code in region.codes.values() if code is not None]
+        codes += [step.code for step in self.every_step() if isinstance(step, SerialStep)]
+        return list(dict.fromkeys(codes))
 
 
 def plan(
-    program: Program, emit: Callable[[Program], str], target: Target, mode: Mode = Mode(), *, threads: int = 0
+    program: Program,
+    emit: Callable[[Program], str],
+    target: Target,
+    mode: Mode = Mode(),
+    *,
+    threads: int = 0,
+    shared: bool = False,
 ) -> Plan:
-    """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting."""
+    """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting.
+
+    `shared` makes a plan for operands that share memory: nothing passes an effect.
+    """
     result = Plan(program)
     if not all(_stands_alone(s) for s in program.statements):
         result.steps.append(InterpretStep(program))
         return result
-    _Cutter(result, emit, target, mode, threads).block(program.statements)
+    _Cutter(result, emit, target, mode, threads, shared).block(program.statements)
     return result
 
 
@@ -187,7 +205,10 @@ def _space(statement: Assign) -> object:
 
 
 class _Cutter:
-    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int):
+    def __init__(
+        self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int, shared: bool
+    ):
+        self.shared = shared
         self.plan = result
         self.emit = emit
         self.target = target
@@ -203,7 +224,10 @@ class _Cutter:
 
     def block(self, statements: Sequence[Node]) -> None:
         """The steps for statements in order."""
-        order = together(statements, [not _is_region(s) for s in statements])
+        order = list(range(len(statements)))
+        if not self.shared:
+            order = together(statements, [not _is_region(s) for s in statements])
+            self.plan.moved |= order != sorted(order)
         run: list[Assign] = []
         for statement in (statements[place] for place in order):
             if _is_region(statement):
@@ -215,7 +239,11 @@ class _Cutter:
         self._groups(run)
 
     def _groups(self, statements: Sequence[Assign]) -> None:
-        for group in _groups(statements):
+        given = set(self.plan.program.operands)
+        for group in [[s] for s in statements] if self.shared else _groups(statements):
+            # All that a group reads is read before any of it is assigned, to arrays that the caller may have passed
+            # under two names.
+            self.plan.moved |= len(group) > 1 and any(assigned_operand(s.target) in given for s in group)
             self.assign(group)
 
     def statement(self, statement: Node) -> None:
@@ -234,7 +262,10 @@ class _Cutter:
             value = inner.value
             try:
                 if is_ordered(inner.value):
+                    if self.shared:
+                        raise OutOfOrder
                     found, value = taken_out(inner.value, self._temporary)
+                    self.plan.moved = True
                 left = Assign(inner.target, value)
                 if _is_region(left):
                     for temporary, node in found:
@@ -269,7 +300,8 @@ class _Cutter:
 
     def _interpret(self, statement: Node) -> None:
         """A step for one statement that only the interpreter runs."""
-        nodes = postorder((statement,))
+        # Without the parameters of functions.
+        nodes = Walk().fresh((statement,), False)
         first = {assigned_operand(n.target): None for n in nodes if isinstance(n, Assign) if n.target.type is not None}
         given = {o.name for o in self.plan.program.operands}
         # What is assigned may have no array yet; an operand has, and is assigned in place.
@@ -307,16 +339,28 @@ class _Cutter:
             return
         index = Operand(node.index.name, INT64.array(0))
         bounds = [self._number(bound) for bound in (node.start, node.stop, node.step)]
+        body = substitute(node.body, {node.index: index}.get)
         outside, known = self.steps, set(self.known)
-        self.steps = []
+        before: list[Step] = []
+        self.steps = before
         try:
-            self.block(substitute(node.body, {node.index: index}.get))
-            inside = self.steps
+            constant = [] if self.shared else invariant_values(body, index)
+            if constant:
+                self.plan.moved = True
+                body = substitute(body, self._temporaries(constant).get)
+            kept = self.known - known
+            inside: list[Step] = []
+            self.steps = inside
+            self.block(body)
         finally:
             self.steps = outside
-        own = self.known - known
+        own = self.known - known - {result.name for result in self.plan.program.results}
         self.known = known
-        self.steps.append(LoopStep.of(node, bounds, inside, own.difference(r.name for r in self.plan.program.results)))
+        step = LoopStep.of(node, bounds, before, inside, own, kept)
+        self.steps.append(serial_step(node, step, self._serial_code) or step)
+
+    def _serial_code(self, program: Program) -> Code | None:
+        return make(program.replace(target=self.target), 0, 0, self.emit, self.mode)
 
     def _number(self, node: Node) -> Number:
         """A scalar of the host's integers, as a function of the slots."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from .host import HostStep
 from .loopstep import LoopStep, run_loop
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
 from .reading import Source
+from .serial import SerialStep, run_serial
 from .windows import WindowStep
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
@@ -23,10 +24,15 @@ _OVERLAP_WORK = 10_000
 
 
 class Runtime:
-    """Runs one plan on arrays, and tells the kernel what to remember."""
+    """Runs one plan on arrays, and tells the kernel what to remember.
 
-    def __init__(self, plan: Plan):
+    `careful` makes the plan for operands that share memory, where this one is not for such.
+    """
+
+    def __init__(self, plan: Plan, careful: Callable[[], Plan] | None = None):
         self.plan = plan
+        self.careful = careful
+        self.other: Runtime | None = None
         self.program = plan.program
         self.assigned = {assigned_operand(n.target).name for n in self.program.nodes() if isinstance(n, Assign)}
         self.assigned |= {n.args[0].key for n in self.program.nodes() if isinstance(n, Store | Pack)}
@@ -65,6 +71,10 @@ class Runtime:
                 slots[operand.name] = self._bound_output(operand, array, given, outs, restore)
         if self.early & slots.keys():
             self._check_shapes(slots)
+        if self.plan.moved and self.careful is not None and self._share_memory(slots):
+            if self.other is None:
+                self.other = Runtime(self.careful())
+            return self.other.run(kernel, args, out)
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
@@ -84,6 +94,13 @@ class Runtime:
         if out is None:
             results = tuple(r[()] if r.ndim == 0 else r for r in results)
         return None if not results else results[0] if len(results) == 1 else results
+
+    def _share_memory(self, slots: dict[str, Any]) -> bool:
+        """Whether what is written through one name may be seen through another."""
+        written = (self.assigned | self.touched) & slots.keys()
+        return any(
+            np.may_share_memory(slots[name], array) for name in written for key, array in slots.items() if key != name
+        )
 
     def _outputs(self, out: Any) -> tuple[Any, ...]:
         n = len(self.program.results)
@@ -214,6 +231,8 @@ def run_step(step: Step, slots: dict[str, Any]) -> None:
             step.run(slots)
         case LoopStep():
             run_loop(step, slots, run_step, _plain_streams)
+        case SerialStep():
+            run_serial(step, slots, run_step, _plain_streams)
         case InterpretStep():
             declared = {o.name: slots[o.name] for o in step.program.declared if o.name in slots}
             slots.update(interpret(step.program, declared))
