@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import clone, lay_out, same, values
 
+from arrayexpr import compile
 from arrayexpr._core.affine import integer, minus, plus, times
 from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.interpret import interpret
@@ -264,6 +265,24 @@ def test_a_good_share_was_raised() -> None:
     assert seen["run"] > seen["all"] / 10
     assert seen["reduced"] > 0
     assert seen["partly"] > 0
+
+
+@given(nests())
+@settings(max_examples=25, deadline=None)
+def test_the_block_engine_runs_what_was_raised(case: tuple[Program, dict[str, np.ndarray]]) -> None:
+    program, arrays = case
+    for name, array in arrays.items():
+        # Unaligned memory and another order of bytes are copied, which is tested elsewhere.
+        arrays[name] = array if array.flags.aligned and array.dtype.isnative else array.copy()
+    expected, got = outcome(program, arrays), clone(arrays)
+    raised = ""
+    try:
+        compile(program, engine="block")(*(got[operand.name] for operand in program.operands))
+    except ArrayExprError as error:
+        raised = type(error).__name__
+    assert bool(raised) == bool(expected[0])
+    for name in arrays:
+        assert raised or same(expected[1][name], got[name]), f"{name} differs: of\n{program}\n{raise_loops(program)}"
 
 
 @pytest.mark.slow

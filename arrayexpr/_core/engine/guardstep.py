@@ -28,24 +28,44 @@ _COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GuardStep:
-    """Runs the steps of one of two branches; the slots that are its own end with it."""
+    """Runs the steps of one of two branches; what is the branch's own ends with it.
+
+    The other branch is planned, by `plan`, when it is first taken: of a loop that was raised, the loop hardly ever is.
+    """
 
     node: Guard
     test: Test
-    then: tuple[Step, ...]
-    otherwise: tuple[Step, ...]
-    own: frozenset[str]
+    then: Branch
+    plan: Callable[[], Branch]
+    other: Branch | None = None
 
-    def taken(self, slots: Slots) -> tuple[Step, ...]:
-        """The steps of the branch that the slots choose."""
+    def taken(self, slots: Slots) -> Branch:
+        """The branch that the slots choose."""
         try:
-            return self.then if self.test(slots) else self.otherwise
+            held = self.test(slots)
         except KeyError as missing:
             name = missing.args[0]
             message = f"result {name} is read or viewed before its shape is known: give its storage"
             raise ShapeMismatch(f"{message}, for {show(self.node)}") from None
+        if held:
+            return self.then
+        if self.other is None:
+            self.other = self.plan()
+        return self.other
+
+    def planned(self) -> list[Branch]:
+        """The branches that have been planned."""
+        return [self.then] if self.other is None else [self.then, self.other]
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The steps of a branch, and the slots that are its own."""
+
+    steps: tuple[Step, ...]
+    own: frozenset[str]
 
 
 def test(condition: Node) -> Test:

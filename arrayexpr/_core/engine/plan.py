@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from ...target import Target
-from ..infer import total_operations
+from ..infer import PURE, effects, total_operations
 from ..interpret import assigned_operand
 from ..nodes import (
     EFFECTS,
@@ -21,6 +21,7 @@ from ..nodes import (
     Contract,
     Extent,
     For,
+    Guard,
     Index,
     Loop,
     Node,
@@ -37,6 +38,7 @@ from ..program import Program
 from ..touches import together
 from ..types import INT64
 from .dispatch import Code, Region
+from .guardstep import Branch, GuardStep, test
 from .handover import Mode, make
 from .host import HostStep, OutOfOrder, called, is_live, is_ordered, taken_out
 from .invariants import invariant_values
@@ -82,7 +84,7 @@ class InterpretStep:
     program: Program
 
 
-Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep | SerialStep
+Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep | SerialStep | GuardStep
 
 
 @dataclass(slots=True)
@@ -102,7 +104,7 @@ class Plan:
         return None
 
     def every_step(self) -> Iterator[Step]:
-        """The steps, and those inside loops."""
+        """The steps, and those inside loops and guards."""
         stack = self.steps[::-1]
         while stack:
             step = stack.pop()
@@ -111,6 +113,8 @@ class Plan:
                 stack.extend(reversed((*step.before, *step.steps)))
             elif isinstance(step, SerialStep):
                 stack.append(step.loop)
+            elif isinstance(step, GuardStep):
+                stack.extend(each for branch in step.planned() for each in reversed(branch.steps))
 
     def codes(self) -> list[Code]:
         """Every specialisation made so far."""
@@ -145,6 +149,11 @@ def _stands_alone(statement: Node) -> bool:
     """Whether a statement is one of arrays as a whole, which no other one declares anything for."""
     while isinstance(statement, EFFECTS):
         statement = statement.inner
+    if isinstance(statement, Guard):
+        # Under a condition arrays may be assigned that are there already, and those of its own.
+        return all(
+            isinstance(s, Guard | Assign | For) and _stands_alone(s) for s in statement.then + statement.otherwise
+        )
     return statement.type is not None or isinstance(statement, Assign | For)
 
 
@@ -257,6 +266,9 @@ class _Cutter:
         if isinstance(inner, For):
             self._loop(inner)
             return
+        if isinstance(inner, Guard):
+            self._guard(inner)
+            return
         if isinstance(inner, Assign):
             found: list[tuple[Operand, Node]] = []
             value = inner.value
@@ -358,6 +370,29 @@ class _Cutter:
         self.known = known
         step = LoopStep.of(node, bounds, before, inside, own, kept)
         self.steps.append(serial_step(node, step, self._serial_code) or step)
+
+    def _guard(self, node: Guard) -> None:
+        """The step for a condition around statements of arrays."""
+        known = set(self.known)
+        results = {result.name for result in self.plan.program.results}
+
+        def branch(statements: Sequence[Node], late: bool = False) -> Branch:
+            outside, before, careful = self.steps, self.known, self.shared
+            # Planned late, it is for operands that share memory too: whether they do has been asked by then.
+            self.steps, self.known, self.shared = [], set(known), careful or late
+            try:
+                self.block(statements)
+                return Branch(tuple(self.steps), frozenset(self.known - known - results))
+            finally:
+                self.steps, self.known, self.shared = outside, before, careful
+
+        then = branch(node.then)
+        step = GuardStep(node, test(node.condition), then, lambda: branch(node.otherwise, True))
+        if effects(node) != PURE:
+            # What may be written has to be known before anything runs.
+            step.other = branch(node.otherwise)
+        self.known |= results
+        self.steps.append(step)
 
     def _serial_code(self, program: Program) -> Code | None:
         return make(program.replace(target=self.target), 0, 0, self.emit, self.mode)

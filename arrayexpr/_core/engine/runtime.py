@@ -12,6 +12,7 @@ from ..interpret import assigned_operand, interpret
 from ..nodes import EFFECTS, Assign, Cast, Constant, Contract, Operand, Pack, Reduce, Store, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
+from .guardstep import GuardStep
 from .host import HostStep
 from .loopstep import LoopStep, run_loop
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
@@ -231,6 +232,12 @@ def run_step(step: Step, slots: dict[str, Any]) -> None:
             step.run(slots)
         case LoopStep():
             run_loop(step, slots, run_step, _plain_streams)
+        case GuardStep():
+            branch = step.taken(slots)
+            for each in branch.steps:
+                run_step(each, slots)
+            for name in branch.own:
+                slots.pop(name, None)
         case SerialStep():
             run_serial(step, slots, run_step, _plain_streams)
         case InterpretStep():
