@@ -347,7 +347,7 @@ def test_a_local_of_a_loop_is_not_touched_after_it() -> None:
         "def f(a: float64[:], n: int64, *, r: float64[:]):\n    t = local(float64[:])\n    for k in range(0, n, 1):\n"
     )
     verify(parse(text + "        t[...] = a[k:]\n        a[k:] = t * 2.0\n    r[...] = a\n"))
-    with pytest.raises(VerifyError, match="touches local t after the loop whose own it is"):
+    with pytest.raises(VerifyError, match="touches local t after the loop or guard whose own it is"):
         verify(parse(text + "        t[...] = a * 2.0\n    r[...] = t\n"))
 
 

@@ -36,7 +36,7 @@ from .whole import Raiser, Refusal, follows, span_of
 _EQUAL, _AT_MOST, _WHERE = operator("equal"), operator("less_equal"), operator("where")
 
 
-def raise_loops(program: Program, *, contract: str = "exact") -> Program:
+def raise_loops(program: Program, *, contract: str = "exact", tests: bool = True) -> Program:
     """Give loops over elements the form of whole-array assignments, where that is what they compute.
 
         for i in range(1, a.shape[0] - 1, 1):
@@ -50,17 +50,19 @@ def raise_loops(program: Program, *, contract: str = "exact") -> Program:
     of them becomes an assignment, what is stays in a loop around the rest. A store that adds to its own element
     becomes a `Reduce`, or a `Contract` where it adds up products over rows and columns; under `exact` of integers
     only, as sums of reals change with their order. Where subscripts lie within their axes, or operands share memory,
-    is tested at run time if it is not known. What is refused stays as it is, and a remark says why.
+    is tested at run time if it is not known; without `tests` such loops stay. What is refused stays as it is, and a
+    remark says why.
 
     Keeps: the elements that are stored, and the order of all that have an effect.
     Requires: an operand that is stored has no two elements in the same memory.
     """
-    return _Raising(program, contract == "fast").run()
+    return _Raising(program, contract == "fast", tests).run()
 
 
 class _Raising:
-    def __init__(self, program: Program, fast: bool):
+    def __init__(self, program: Program, fast: bool, tests: bool):
         self.program = program
+        self.tests = tests
         self.fast = fast
         self.known = extents_known(program)
         self.names = {operand.name for operand in program.declared}
@@ -99,7 +101,10 @@ class _Raising:
                 self.remarks.extend(nest.remarks)
                 if raised is None:
                     break
-                versions.append((nest.conditions(), raised))
+                conditions = nest.conditions()
+                if conditions and not self.tests:
+                    raise Refusal(f"it is one of arrays only if {conditions[0]!r}")
+                versions.append((conditions, raised))
                 self.locals.extend(nest.locals)
                 if not versions[-1][0]:
                     break
