@@ -308,7 +308,8 @@ class TracedLoop:
 
     def _check_in_place(self, assigned: Collection[Operand]) -> None:
         for carried in self.carried.values():
-            base = carried.initial.node if isinstance(carried.initial, SymbolicArray) else None
+            initial = carried.initial
+            base = initial.node if isinstance(initial, SymbolicArray) and initial._alias else None
             while isinstance(base, View):
                 base = base.arg
             if base in assigned:

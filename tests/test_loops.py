@@ -106,6 +106,14 @@ def picked(a: Any, places: Any) -> Any:
     return found
 
 
+def from_an_element(x: Any, rate: Any) -> Any:
+    y = x[0]
+    for k in range(1, len(x)):
+        y = rate * y * (1 - y)
+        x[k] = y
+    return y
+
+
 def constant_trips(a: Any) -> Any:
     for k in range(3):
         a = a * 2 + [1, 5, 7][k]
@@ -134,6 +142,7 @@ CASES: list[tuple[Callable[..., Any], Callable[[], tuple[Any, ...]]]] = [
     (gauss_seidel, lambda: (rng.random(12), 5)),
     (written_into, lambda: (rng.random(9), 8)),
     (picked, lambda: (rng.random(5), np.array([3, 1, 3, 0, -1]))),
+    (from_an_element, lambda: (rng.random(9), 3.5)),
     (constant_trips, lambda: (rng.random(5),)),
 ]
 
@@ -357,3 +366,11 @@ def test_a_view_takes_scalars_as_subscripts() -> None:
     assert_same(a[2, 1:3] + 1, arrayexpr.kernel(lambda a, k: a[k - 1, 1:k] + 1)(a, 3))
     with pytest.raises(ShapeMismatch, match="out of bounds"):
         arrayexpr.kernel(lambda a, k: a[k] * 2)(a, 7)
+
+
+def test_explain_shows_the_steps_of_a_loop() -> None:
+    said = arrayexpr.explain(arrayexpr.kernel(rows), np.ones((8, 5)), np.ones((8, 5)), 8)
+    assert "Step 1: for k in range(1, n, 1): ... 0 steps before it and " in said
+    assert "= b[k, :-2]" in said
+    assert "for i0 in vector" in said
+    assert "one element after the other" in arrayexpr.explain(arrayexpr.kernel(recurrence), np.ones(5), np.ones(5))
