@@ -129,7 +129,7 @@ class _Block:
     def run(self, body: Sequence[Node], indices: tuple[Index, ...]) -> tuple[Node, ...]:
         found: list[Node] = []
         own: list[Node] = []
-        for node in body:
+        for node in map(_as_store, body):
             match node:
                 case Scratch(operand, ()) if operand in self.expand:
                     array = Operand(untaken(operand.name, self.taken), operand.type.element.array(len(indices)))
@@ -139,10 +139,10 @@ class _Block:
                 case Scratch(operand, ()):
                     self.values[operand] = _UNSET
                     own.append(operand)
-                case Store(operand, (), value) | Assign(Operand() as operand, value) if operand in self.arrays:
+                case Store(operand, (), value) if operand in self.arrays:
                     place = self.arrays[operand]
                     found.append(Store(place.operand, place.subscripts, self.put_in(value)))
-                case Store(operand, (), value) | Assign(Operand() as operand, value) if operand in self.values:
+                case Store(operand, (), value) if operand in self.values:
                     self.values[operand] = self.put_in(value)
                 case Store(operand, subscripts, value):
                     store = Store(operand, tuple(map(self.put_in, subscripts)), self.put_in(value))
@@ -222,6 +222,15 @@ class _Block:
             raise NotStraight(f"{condition!r} reads what is stored where it holds")
         for k, store in enumerate(stores):
             yield _conditional(condition if k < len(then) else Apply(_NOT, (condition,)), store, None)
+
+
+def _as_store(node: Node) -> Node:
+    """The store that an assignment to a scalar is: `s[...] = s + x` is `s[()] = s[()] + x`."""
+    if not isinstance(node, Assign) or not isinstance(node.target, Operand) or node.target.type.rank:
+        return node
+    current = Load(node.target, ())
+    new: dict[Node, Node] = {node.target: current, current: current}
+    return Store(node.target, (), substitute((node.value,), new.get)[0])
 
 
 def _conditional(condition: Node, store: Store, otherwise: Node | None) -> Node:

@@ -31,7 +31,7 @@ from ..nodes import (
     substitute,
 )
 from ..ops import operator
-from ..types import BOOL
+from ..types import BOOL, BROADCAST
 from .straight import accumulation
 
 _WHERE, _MULTIPLY, _ADD = operator("where"), operator("multiply"), operator("add")
@@ -411,6 +411,10 @@ class Raiser:
     def _target(self, store: Store, kept: Sequence[Index]) -> Node:
         node, along = self._view(store)
         assert along == list(kept)
+        for axis, (_, index) in enumerate(self._axes(store)):
+            fixed = store.operand.type.layout[axis] == BROADCAST or self.known.get(Stride(store.operand, axis)) == 0
+            if index is not None and fixed and self.known.get(Extent(store.operand, axis)) != 1:
+                raise Refusal(f"all elements of {store.operand.name} along axis {axis} are one")
         return node
 
     # -- values --
