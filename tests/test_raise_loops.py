@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import clone, lay_out, same, values
 
-from arrayexpr import compile
+from arrayexpr import compile, emit
 from arrayexpr._core.affine import integer, minus, plus, times
 from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.interpret import interpret
@@ -290,3 +290,104 @@ def test_the_block_engine_runs_what_was_raised(case: tuple[Program, dict[str, np
 @settings(max_examples=5000, deadline=None)
 def test_thousands_of_nests_mean_the_same_after(case: tuple[Program, dict[str, np.ndarray]]) -> None:
     check(case)
+
+
+SHIFT = """
+def shift(a: float64[:], r: float64[:]):
+    for i in range(1, r.shape[0], 1):
+        r[i] = a[i - 1] * 2.0
+"""
+
+
+@pytest.mark.parametrize("engine", ["block", "auto"])
+def test_memory_that_is_shared_keeps_the_order_of_the_loop(engine: str) -> None:
+    kernel = compile(parse(SHIFT), engine=engine)
+    a = np.arange(1.0, 7.0)
+    r = np.zeros(6)
+    kernel(a, r)
+    assert r.tolist() == [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]
+    # One array under two names: each element is read after the one before it was stored.
+    kernel(a, a)
+    assert a.tolist() == [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
+    b = np.arange(1.0, 8.0)
+    kernel(b[:-1], b[1:])
+    assert b.tolist() == [1.0, 2.0, 2.0, 4.0, 4.0, 8.0, 8.0]
+    # Interleaved memory is no shared memory.
+    c = np.arange(8.0)
+    kernel(c[::2], c[1::2])
+    assert c.tolist() == [0.0, 1.0, 2.0, 0.0, 4.0, 4.0, 6.0, 8.0]
+
+
+def test_lengths_that_do_not_fit_take_the_loop() -> None:
+    kernel = compile(parse(SHIFT), engine="block")
+    r = np.zeros(4)
+    # Longer than what is stored.
+    kernel(np.arange(9.0), r)
+    assert r.tolist() == [0.0, 0.0, 2.0, 4.0]
+    with pytest.raises(ArrayExprError, match="outside of a"):
+        kernel(np.arange(2.0), r)
+
+
+def test_a_result_needs_storage() -> None:
+    program = parse(SHIFT.replace("a: float64[:], r:", "a: float64[:], *, r:"))
+    kernel = compile(program, engine="block")
+    r = np.zeros(3)
+    kernel(np.arange(3.0), out=r)
+    assert r.tolist() == [0.0, 0.0, 2.0]
+    with pytest.raises(ArrayExprError, match="result r is read or viewed before its shape is known: give its storage"):
+        kernel(np.arange(3.0))
+
+
+def test_a_subscript_that_is_always_outside_is_refused() -> None:
+    program = parse("""
+@layouts(a=((6,), (8,)), r=((6,), (8,)))
+def f(a: float64[:], r: float64[:]):
+    for i in range(0, 6, 1):
+        r[i] = a[i + 1]
+""")
+    assert raise_loops(program).remarks == ("loop i stays: a subscript lies outside of its axis",)
+
+
+def test_without_tests_nothing_that_needs_one_is_raised() -> None:
+    program = parse("""
+def f(a: float64[:], r: float64[:]):
+    for i in range(0, a.shape[0], 1):
+        a[i] = a[i] * 2.0
+    for i in range(0, a.shape[0], 1):
+        r[i] = a[i]
+""")
+    raised = raise_loops(program, tests=False)
+    assert [type(statement) for statement in raised.statements] == [Assign, For]
+    assert raised.remarks == ("loop i stays: it is one of arrays only if r.shape[0] == a.shape[0]",)
+    # As a schedule: all of it is loops.
+    assert "a_n0" in emit(program)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [("a", "c", (True, True)), ("a", "a", (False, True)), ("even", "odd", (True, True)), ("a", "even", (False, False))],
+)
+def test_disjoint(one: str, other: str, expected: tuple[bool, bool]) -> None:
+    base = np.arange(10.0)
+    arrays = {"a": base, "c": np.zeros(10), "even": base[::2], "odd": base[1::2]}
+    text = "def f(x: float64[:], y: float64[:], *, r: bool, s: bool):\n"
+    text += "    r[...] = disjoint(x, y)\n    s[...] = disjoint(x, y, same=True)\n"
+    program = parse(text)
+    assert str(program) == text
+    verify(program)
+    found = interpret(program, {"x": arrays[one], "y": arrays[other]})
+    assert (bool(found["r"]), bool(found["s"])) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("disjoint(x)", "expected disjoint\\(a, b\\), of two operands"),
+        ("disjoint(x, x)", "expected two operands"),
+        ("disjoint(x, x + y)", "expected the name of an operand"),
+        ("disjoint(x, y, same=1)", "same: expected True or False"),
+    ],
+)
+def test_disjoint_refuses(text: str, message: str) -> None:
+    with pytest.raises(ArrayExprError, match=message):
+        parse(f"def f(x: float64[:], y: float64[:], *, r: bool):\n    r[...] = {text}\n")

@@ -46,6 +46,9 @@ _OR, _LESS = operator("logical_or"), operator("less")
 #: Loops for which direction vectors are told apart; of deeper nests only the outer ones' are.
 _LEVELS: Final = 6
 
+#: What stands for the operand of a dependence by an effect.
+EVERYTHING: Final = "everything"
+
 Answer = Literal["never", "same", "may"]
 
 
@@ -401,7 +404,7 @@ def _dependence(
     if not x.write:
         kind = "anti"
     operand = x.operand or y.operand
-    return Dependence(p, q, kind, operand.name if operand else "everything", directions, distances, x.node, y.node)
+    return Dependence(p, q, kind, operand.name if operand else EVERYTHING, directions, distances, x.node, y.node)
 
 
 class _System:

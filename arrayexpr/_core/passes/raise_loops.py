@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..affine import Linear, expression_of, linear
-from ..dependence import Body, Dependence, Placed
+from ..dependence import EVERYTHING, Body, Dependence, Placed
 from ..infer import kind_of
 from ..nodes import (
+    EFFECTS,
     Apply,
     Assign,
     Constant,
@@ -86,7 +87,11 @@ class _Raising:
 
     def nest(self, loop: For) -> list[Node]:
         """What becomes of one nest of loops."""
-        if any(isinstance(n, Loop | Scratch) and not _is_temporary(n) for n in postorder((loop,))):
+        nodes = postorder((loop,))
+        if any(isinstance(n, Loop | Scratch) and not _is_temporary(n) for n in nodes):
+            return [loop]
+        if not any(isinstance(n, Store) or (isinstance(n, Assign) and not n.target.type.rank) for n in nodes):
+            # A loop over arrays already.
             return [loop]
         versions: list[tuple[list[Node], list[Node]]] = []
         try:
@@ -277,6 +282,9 @@ class _Nest:
 
     def explained(self, depends: Dependence) -> str:
         one, other = (self.body.statements[k].node for k in (depends.source, depends.sink))
+        if depends.operand == EVERYTHING:
+            effect = next((n for n in (one, other) if any(isinstance(e, EFFECTS) for e in postorder((n,)))), one)
+            return f"{effect!r} has an effect, which keeps its place"
         distances = [
             direction if distance is None else str(distance)
             for direction, distance in zip(depends.directions, depends.distances, strict=True)
