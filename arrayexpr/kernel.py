@@ -14,10 +14,14 @@ import numpy as np
 
 from . import target as targets
 from ._core.driver import ARRAY_PASSES, run
-from ._core.engine.dispatch import Code, Kernel
+from ._core.engine.dispatch import Code, Kernel, Region
 from ._core.engine.handover import mode as mode_of
+from ._core.engine.host import HostStep
+from ._core.engine.loopstep import LoopStep
 from ._core.engine.plan import Plan, RegionStep, plan
 from ._core.engine.runtime import Runtime
+from ._core.engine.serial import SerialStep
+from ._core.engine.windows import WindowStep
 from ._core.errors import ArrayExprError, ShapeMismatch, TypeMismatch
 from ._core.infer import broadcast
 from ._core.infer import shape as shape_of
@@ -124,7 +128,8 @@ class _Compiled:
         self.target = target
         self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract)
         mode = mode_of(options.engine, options.wait)
-        self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed))
+        made = functools.partial(plan, self.program, _emit_c, target, mode, threads=fixed)
+        self.runtime = Runtime(made(), functools.partial(made, shared=True))
 
     @property
     def plan(self) -> Plan:
@@ -246,9 +251,10 @@ def kernel(
     """Turn a function written for NumPy into a fused kernel.
 
     The function is traced once for each combination of element types and ranks that it is called with;
-    it must not look at values (`if a[0] > 0`) or shapes. Called with arrays of any layout, it gives what
-    NumPy gives, bit for bit but for vector math; `out=` names arrays for the results. The options are those
-    of `compile`.
+    it must not look at values (`if a[0] > 0`) or shapes. A loop `for k in range(...)` over what is not known then,
+    such as an argument or `len(a)`, is a loop of the kernel; one over numbers is unrolled. Called with arrays of
+    any layout, it gives what NumPy gives, bit for bit but for vector math; `out=` names arrays for the results.
+    The options are those of `compile`.
 
     >>> import numpy as np
     >>> @kernel
@@ -256,6 +262,14 @@ def kernel(
     ...     return alpha * x + y
     >>> axpy(2.0, np.arange(3.0), np.ones(3))
     array([1., 3., 5.])
+    >>> @kernel
+    ... def powers(x, n):
+    ...     y = x
+    ...     for k in range(n):
+    ...         y = y * x
+    ...     return y
+    >>> powers(np.arange(3.0), 4)
+    array([ 0.,  1., 32.])
     """
     if function is None:
         return functools.partial(
@@ -344,26 +358,35 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     # The cost model: nothing else that runs asks it.
     from ._core.engine.costs import described
 
-    before = {
-        id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()
-    }
+    before = {id(code) for code in compiled.plan.codes()}
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
     compiled.runtime.run(Kernel(None, "explain"), copies)
     lines = []
-    for number, step in enumerate(compiled.plan.steps, 1):
-        if not isinstance(step, RegionStep):
-            lines.append(f"Step {number}: {type(step).__name__} by NumPy or the interpreter")
-            continue
-        lines.append(f"Step {number}: " + "; ".join(map(repr, step.assigns)))
-        if not step.region.codes:
-            lines.append("  run by the interpreter")
-        for code in dict.fromkeys(step.region.codes.values()):
-            if code is None:
-                continue
+    for number, step in enumerate(compiled.plan.every_step(), 1):
+        found: dict[Code, Region | None] = {}
+        match step:
+            case RegionStep():
+                said = "; ".join(map(repr, step.assigns))
+                found = {code: step.region for code in step.region.codes.values() if code is not None}
+            case LoopStep():
+                said = f"{step.node!r} {len(step.before)} steps before it and {len(step.steps)} in it:"
+            case SerialStep():
+                said = f"{step.loop.node!r} one element after the other, else as below"
+                found = {step.code: None}
+            case WindowStep():
+                said = f"{step.slot} = {step.views[-1]!r}"
+            case HostStep():
+                said = f"{step.node!r}, by the host"
+            case _:
+                said = f"{type(step).__name__} by NumPy or the interpreter"
+        lines.append(f"Step {number}: {said}")
+        if isinstance(step, RegionStep) and not step.region.codes:
+            lines.append("  not run, or run by the interpreter")
+        for code, region in found.items():
             state = "made before" if id(code) in before else "made for these arrays"
             lines.append(f"  {code!r}, {state}, runs {_engine(code)}:")
             lines.append(_indented(code.program))
-            lines.extend(f"  cost: {line}" for line in described(step.region, code))
+            lines.extend(f"  cost: {line}" for line in (described(region, code) if region is not None else ()))
             lines.extend(f"  note: {remark}" for remark in code.program.remarks)
     return lines
 

@@ -13,7 +13,19 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from ._core.errors import ArrayExprError, ShapeMismatch, TypeMismatch, UnsupportedError
-from ._core.nodes import Apply, Assign, Cast, Constant, Extent, Node, Operand, Reduce, Slice, View, rebuild
+from ._core.nodes import (
+    Apply,
+    Assign,
+    Cast,
+    Constant,
+    Extent,
+    Node,
+    Operand,
+    Reduce,
+    Slice,
+    View,
+    rebuild,
+)
 from ._core.ops import operator
 from ._core.types import BOOL, FLOAT64, INT64, ArrayType, ElementType, element
 from .promotion import (
@@ -84,6 +96,8 @@ class Recorder(Protocol):
 
     def _local(self, t: ArrayType) -> Operand: ...
 
+    def _localise(self, x: SymbolicArray) -> Operand: ...
+
 
 #: NumPy's functions that are no ufunc, by the function: `functions.py` fills it, `__array_function__` looks here.
 HANDLED_FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {}
@@ -123,7 +137,7 @@ def computed(node: Node, kind: Kind) -> SymbolicArray:
     made: SymbolicArray = object.__new__(SymbolicArray)
     made._node = node
     made._kind = kind
-    made._time = _now
+    made._time = made._made = _now
     made._alias = False
     made._base = None
     made._views = None
@@ -325,10 +339,12 @@ class SymbolicArray:
     OverflowError: add: Python integer 300 does not fit int8: expected -128 to 127
     """
 
-    __slots__ = ("__weakref__", "_alias", "_base", "_kind", "_node", "_time", "_views")
+    __slots__ = ("__weakref__", "_alias", "_base", "_kind", "_made", "_node", "_time", "_views")
 
     _node: Node
     _kind: Kind
+    # The count of assignments at which it was made, and at which it was last looked at.
+    _made: int
     _time: Any
     _alias: Any
     _base: SymbolicArray | None
@@ -947,6 +963,8 @@ def _subscripts(x: SymbolicArray, index: Any) -> tuple[tuple[Any, ...] | None, b
             trivial = whole = False
         elif isinstance(item, slice):
             bounds = [_bound(part, x) for part in (item.start, item.stop, item.step)]
+            if isinstance(bounds[2], Node):
+                raise UnsupportedError(f"a slice of {x.type} has a symbolic step: expected a number")
             if bounds[2] == 0:
                 raise ValueError(f"a slice of {x.type} has step 0")
             made.append(Slice(*bounds))
@@ -960,10 +978,29 @@ def _subscripts(x: SymbolicArray, index: Any) -> tuple[tuple[Any, ...] | None, b
     return None if trivial else tuple(made), whole
 
 
-def _bound(item: Any, x: SymbolicArray) -> int | None:
+def _place(item: SymbolicArray) -> Node:
+    """A subscript that is a scalar: of indices and lengths it is an expression, and else a local holds it."""
+    node = as_element(item.node, INT64)
+    stack = [node]
+    while stack:
+        each = stack.pop()
+        if isinstance(each, (Reduce, View)) or each.type.rank:
+            break
+        stack.extend(() if isinstance(each, Extent) else each.args)
+    else:
+        return node
+    recording = _current(f"a subscript {item.type} that is read from an array")
+    local = recording._local(node.type)
+    recording.record(local, node)
+    return local
+
+
+def _bound(item: Any, x: SymbolicArray) -> Any:
     if item is None or type(item) is int:
         return item
     if isinstance(item, SymbolicArray):
+        if item.ndim == 0 and item.type.element.kind in "iu":
+            return _place(item)
         raise UnsupportedError(f"{x.type} subscripted by a symbolic array {item.type} cannot be traced: use np.where")
     if isinstance(item, (bool, np.bool_, list, np.ndarray)):
         raise UnsupportedError(
@@ -1016,9 +1053,7 @@ def _localise(x: SymbolicArray) -> None:
     if base._alias:
         return
     recording = _current(f"an assignment into a computed {x.type}")
-    node = base.node
-    local = recording._local(node.type)
-    recording.record(local, node)
+    local = recording._localise(base)
     rebase(base, local)
     base._alias = True
     for view in list((base._views or {}).values()):

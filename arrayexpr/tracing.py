@@ -13,10 +13,11 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from ._core.errors import ArrayExprError, TypeMismatch
-from ._core.nodes import Assign, Extent, Node, Operand, View, postorder, rebuild, transform
+from ._core.errors import ArrayExprError, TypeMismatch, UnsupportedError
+from ._core.nodes import Assign, Extent, For, Index, Node, Operand, View, postorder, rebuild, transform
 from ._core.program import Program
 from ._core.types import ArrayType, element
+from .looping import Unassigned, with_loops
 from .promotion import Weak
 from .symbolic import RECORDER, Recorder, SymbolicArray, as_symbolic, computed, in_memory, rebase, strong, tick
 
@@ -50,6 +51,10 @@ class Trace:
         self._locals: list[Operand] = []
         self._kept: dict[Any, Operand] = {}
         self._token: Token[Recorder | None] | None = None
+        # The loops that are being traced, outermost first; the counts at which those that are done began and ended.
+        self._loops: list[_OpenLoop] = []
+        self._done: list[tuple[int, int]] = []
+        self._indices: set[str] = set()
 
     def __enter__(self) -> Self:
         if self._token is not None:
@@ -99,7 +104,59 @@ class Trace:
         self._locals.append(local)
         return local
 
+    def enter_loop(self, name: str, assigned: Iterable[Operand] | None) -> SymbolicArray:
+        """Begin a loop over `name` that assigns to these operands; None is for a trial, which finds out. Its index."""
+        loop = _OpenLoop(self, tick(), assigned is None)
+        loop.index = Index(_fresh(name, self._indices))
+        for operand in assigned or ():
+            # What was computed before is kept before: the first iteration may change what the second one reads.
+            self._writes.setdefault(operand, []).append(loop.began)
+        self._statements, self._stamps = [], []
+        self._loops.append(loop)
+        # Values of before are told by their count.
+        tick()
+        return computed(loop.index, Weak(int))
+
+    def leave_trial(self) -> frozenset[Operand]:
+        """End a trial: all is as it was. Returns what it assigned to."""
+        loop = self._loops.pop()
+        assigned = frozenset(o for o, stamps in self._writes.items() if stamps and stamps[-1] > loop.began)
+        self._statements, self._stamps, self._writes, self._kept, self._done, self._indices = loop.outside
+        tick()
+        return assigned
+
+    def leave_loop(self, start: Node, stop: Node, step: Node) -> None:
+        """End a loop: it becomes a statement."""
+        loop = self._loops.pop()
+        body = tuple(self._statements)
+        self._statements, self._stamps, *_ = loop.outside
+        self._statements.append(For(loop.index, start, stop, step, body))
+        self._stamps.append(loop.began)
+        self._done.append((loop.began, tick()))
+        tick()
+
+    def _localise(self, x: SymbolicArray) -> Operand:
+        """A local that holds a computed value, which is about to be written into."""
+        local = self._local(x._node.type)
+        for loop in self._loops:
+            if x._made <= loop.began:
+                # It is one value in all iterations, and what is written stays.
+                statements, stamps = loop.around(self)
+                statements.append(Assign(local, x.node))
+                stamps.append(loop.began)
+                return local
+        self.record(local, x.node)
+        return local
+
     def _settle(self, x: SymbolicArray) -> None:
+        for began, ended in self._done:
+            if began < x._made < ended:
+                raise UnsupportedError(
+                    f"a {x.type} that is computed in a loop is used after it: "
+                    "expected it to be assigned to an array, or its name to have a value before the loop"
+                )
+        if any(loop.trial for loop in self._loops):
+            return
         # A function without assignments does not need it.
         from bisect import bisect_right
 
@@ -116,9 +173,16 @@ class Trace:
         local = self._kept.get(key)
         if local is None:
             local = self._kept[key] = self._local(x._node.type)
-            place = bisect_right(self._stamps, overtaken) - 1
-            self._statements.insert(place, Assign(local, x._node))
-            self._stamps.insert(place, overtaken)
+            statements, stamps = self._statements, self._stamps
+            for loop in self._loops:
+                if overtaken <= loop.began:
+                    statements, stamps = loop.around(self)
+                    break
+            place = bisect_right(stamps, overtaken)
+            # Before the statement that overtakes it, which is not there yet where that is a loop that is open.
+            place -= not any(loop.began == overtaken for loop in self._loops)
+            statements.insert(place, Assign(local, x._node))
+            stamps.insert(place, overtaken)
         rebase(x, local)
 
     def _read(self, node: Node) -> frozenset[Operand]:
@@ -136,7 +200,7 @@ class Trace:
             if isinstance(top, Operand):
                 reads[top] = frozenset((top,))
                 continue
-            if isinstance(top, Extent):
+            if isinstance(top, Extent | Index):
                 reads[top] = frozenset()
                 continue
             missing = [child for child in top.args if child not in reads]
@@ -152,6 +216,27 @@ class Trace:
         return reads[node]
 
 
+class _OpenLoop:
+    """A loop that is being traced, and what the trace was outside of it."""
+
+    index: Any
+
+    def __init__(self, trace: Trace, began: int, trial: bool):
+        self.began = began
+        self.trial = trial
+        writes = trace._writes
+        kept: Any = trace._kept
+        if trial:
+            # Copies are what the trial changes.
+            trace._writes = {operand: list(stamps) for operand, stamps in writes.items()}
+            trace._kept = dict(kept)
+        self.outside = trace._statements, trace._stamps, writes, kept, list(trace._done), set(trace._indices)
+
+    def around(self, trace: Trace) -> tuple[list[Node], list[int]]:
+        """The statements around it, and their counts."""
+        return self.outside[0], self.outside[1]
+
+
 def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) -> Program:
     """Run a function written for NumPy on symbolic arrays, and give the program of what it did.
 
@@ -163,7 +248,8 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     - `Weak(float)` or `"weak float"`: a Python number;
     - a SymbolicArray: as that one.
 
-    Parameters with defaults need no spec. Raises UnsupportedError, TypeMismatch, ShapeMismatch or
+    Parameters with defaults need no spec. A loop `for k in range(n)` over symbolic bounds becomes a loop of the
+    program, one over numbers is unrolled. Raises UnsupportedError, TypeMismatch, ShapeMismatch or
     TypeError for what cannot be traced, naming it.
 
     >>> def step(u, rate):
@@ -176,6 +262,7 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
         called = "kernel"
     parameters = _parameters(function, called, specs)
+    function = with_loops(function)
     with Trace() as recording:
         returned = function(*[x for _, x, kind in parameters if kind != "keyword"],
                             **{n: x for n, x, kind in parameters if kind == "keyword"})  # fmt: skip
@@ -190,6 +277,8 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
             try:
                 values.append(as_symbolic(result, "result").node)
             except TypeMismatch:
+                if isinstance(result, Unassigned):
+                    result.fail()
                 place = f" as result {k}" if isinstance(returned, (tuple, list)) else ""
                 got = type(result).__name__
                 raise TypeMismatch(f"{called} returns {got}{place}: expected arrays, numbers or None") from None
@@ -316,9 +405,12 @@ def assemble(
                     "expected it to be passed as an argument"
                 )
     taken = {operand.name for operand in operands}
+    mentioned = set(postorder(roots))
+    locals = [local for local in locals if local in mentioned]
+    clashing: dict[Node, Node] = {n: Index(_fresh(n.name, taken)) for n in mentioned if isinstance(n, Index)}
     kept = [Operand(_fresh(f"t{k}", taken), local.type) for k, local in enumerate(locals)]
-    if kept:
-        names: dict[Node, Node] = dict(zip(locals, kept, strict=True))
+    if kept or clashing:
+        names: dict[Node, Node] = {**dict(zip(locals, kept, strict=True)), **clashing}
         new = transform(roots, lambda node: names.get(node))
         for k, item in enumerate(order):
             order[k] = (new[item[0]],) if isinstance(item, tuple) else rebuild(item, tuple(new[x] for x in item.args))

@@ -6,6 +6,7 @@ A golden file is `tests/golden/<pass or pipeline>/<name>.txt`:
     # passes: simplify, block(size=32)      (else the pass that the folder is named after)
     # shapes: a=(3, 4), b=(4,)              (else random ones, until some fit)
     # ulp: 4                                (else results must be equal bit for bit)
+    # remarks: shown                        (those that the passes made, as comments after the program)
     <the program before>
     // -----
     <the program after, or "error: " and the message of a refusal>
@@ -63,7 +64,7 @@ def read(path: Path) -> Golden:
     head = re.match(r"(#[^\n]*\n)*", text)
     assert head is not None
     comments = head.group()
-    options = dict(re.findall(r"^# *(passes|shapes|ulp) *: *(.*?) *$", comments, re.MULTILINE))
+    options = dict(re.findall(r"^# *(passes|shapes|ulp|remarks) *: *(.*?) *$", comments, re.MULTILINE))
     before, found, after = text[len(comments) :].partition(f"{LINE}\n")
     if not found and not text.endswith(LINE):
         before, after = text[len(comments) :], ""
@@ -114,6 +115,8 @@ def run(path: Path, known: Mapping[str, Pass] | None = None, update: bool = Fals
             verify(after)
         text = str(after)
         assert parse(text) == after, f"{path.name}: the output does not parse back to an equal program:\n{text}"
+        if golden.options.get("remarks") == "shown":
+            text += "".join(f"# {remark}\n" for remark in after.remarks)
     except ArrayExprError as error:
         after = None
         text = "".join(f"{line.rstrip()}\n" for line in f"error: {error}".split("\n"))

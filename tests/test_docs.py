@@ -15,6 +15,7 @@ import doctest
 import importlib
 import importlib.util
 import io
+import linecache
 import os
 import pkgutil
 import re
@@ -97,8 +98,11 @@ def run_python(source: str, namespace: dict[str, Any]) -> str:
     """What an interactive session prints."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        # As IPython and doctest do: a function has its source.
+        name = f"<page {hash(source)}>"
+        linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
         try:
-            exec(compile(source, "<page>", "single", dont_inherit=True), namespace)
+            exec(compile(source, name, "single", dont_inherit=True), namespace)
         except Exception as error:
             notes = "".join(f"{note}\n" for note in getattr(error, "__notes__", ()))
             name = type(error).__name__

@@ -11,9 +11,11 @@ from .types import INT64
 _ADD = operator("add")
 _SUBTRACT = operator("subtract")
 _MULTIPLY = operator("multiply")
+_NEGATIVE = operator("negative")
 _MINIMUM = operator("minimum")
 _MAXIMUM = operator("maximum")
 _FLOOR_DIVIDE = operator("floor_divide")
+_SCALAR = INT64.array(0)
 
 
 def integer(value: int) -> Node:
@@ -150,3 +152,84 @@ def coefficients(expression: Node, known: Mapping[Node, int]) -> tuple[int, dict
             case _:
                 return None
     return forms[expression]
+
+
+#: An affine expression: the factor of each symbol, and under None the constant.
+Linear = dict[Node | None, int]
+
+
+def linear(expression: Node, known: Mapping[Node, int] | None = None) -> Linear | None:
+    """The factor of each symbol of an affine expression, and under None the constant; None where it is not affine.
+
+    Symbols are indices, and what reads none: lengths, scalars, and whatever integers are computed of those.
+    `known` gives the values of some.
+
+    >>> i, n = Index("i"), Operand("n", INT64)
+    >>> linear(minus(plus(times(i, integer(3)), n), integer(1))) == {i: 3, n: 1, None: -1}
+    True
+    >>> linear(times(i, n)) is None
+    True
+    """
+    known = known or {}
+    forms: dict[Node, Linear | None] = {}
+    varying: set[Node] = set()
+    for node in postorder((expression,)):
+        if isinstance(node, Index) or any(child in varying for child in node.args):
+            varying.add(node)
+        if node in known:
+            forms[node] = {None: known[node]}
+        else:
+            form = _combined(node, forms)
+            forms[node] = {node: 1, None: 0} if form is None and _is_symbol(node, varying) else form
+    return forms[expression]
+
+
+def _is_symbol(node: Node, varying: set[Node]) -> bool:
+    return isinstance(node, Index) or (node not in varying and node.type is not None and node.type is _SCALAR)
+
+
+def _combined(node: Node, forms: Mapping[Node, Linear | None]) -> Linear | None:
+    """The affine form of a constant, and of a sum or product of affine forms."""
+    if isinstance(node, Constant):
+        return {None: node.value} if node.type is _SCALAR else None
+    if not isinstance(node, Apply) or node.type is not _SCALAR:
+        return None
+    args = [forms.get(arg) for arg in node.args]
+    match node.op, args:
+        case op, [dict() as x, dict() as y] if op in (_ADD, _SUBTRACT):
+            return added(x, y, 1 if op is _ADD else -1)
+        case op, [dict() as x, dict() as y] if op is _MULTIPLY and (len(x) == 1 or len(y) == 1):
+            x, y = (x, y) if len(y) == 1 else (y, x)
+            return added({None: 0}, x, y[None])
+        case op, [dict() as x] if op is _NEGATIVE:
+            return added({None: 0}, x, -1)
+    return None
+
+
+def added(x: Mapping[Node | None, int], y: Mapping[Node | None, int], factor: int = 1) -> Linear:
+    """x + factor * y."""
+    total = dict(x)
+    for symbol, count in y.items():
+        total[symbol] = total.get(symbol, 0) + factor * count
+    return {symbol: count for symbol, count in total.items() if count or symbol is None}
+
+
+def expression_of(form: Mapping[Node | None, int]) -> Node:
+    """An int64 expression of an affine form, symbols with factors above 0 first.
+
+    >>> n = Operand("n", INT64)
+    >>> expression_of({n: -2, None: 3}), expression_of({n: 1, None: -1})
+    (3 - n * 2, n - 1)
+    """
+    total: Node | None = None
+    for symbol, count in form.items():
+        if symbol is not None and count > 0:
+            part = times(symbol, integer(count))
+            total = part if total is None else plus(total, part)
+    constant = form.get(None, 0)
+    negative = [(symbol, -count) for symbol, count in form.items() if symbol is not None and count < 0]
+    if total is None:
+        total, constant = integer(constant), 0
+    for symbol, count in negative:
+        total = minus(total, times(symbol, integer(count)))
+    return plus(total, integer(constant))

@@ -29,7 +29,7 @@ from .rewrite import Log
 from .verify import verify
 
 #: The passes on arrays as a whole, in order.
-ARRAY_PASSES: Final = ("inline", "simplify", "share")
+ARRAY_PASSES: Final = ("raise_loops", "inline", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
     "sweep",
@@ -106,6 +106,9 @@ def run(
     """
     chosen = tuple(passes() if names is None else names)
     functions = [named(name) for name in chosen]
+    if "raise_loops" in chosen and "lower" in chosen:
+        # A schedule holds no tests around assignments of arrays.
+        options.setdefault("tests", False)
     taken = frozenset[str]().union(*(takes for _, takes in functions))
     for option in options:
         # `contract` is everyone's: a list of passes that all are exact takes it too.

@@ -39,6 +39,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -68,7 +69,7 @@ if TYPE_CHECKING:
 
 _CLASSES: Final = (
     Constant, Operand, Index, Extent, Stride, View, Apply, Cast, Reduce, Contract, Function, Call, Opaque, SideEffect,
-    Unreorderable, Assign, For, Loop, Load, Store, Scratch, Pack, Guard, Barrier,
+    Unreorderable, Assign, For, Loop, Load, Store, Scratch, Pack, Guard, Barrier, Disjoint,
 )  # fmt: skip
 
 
@@ -350,10 +351,15 @@ def _reads(root: Node) -> frozenset[str]:
         match node:
             case Operand():
                 found.add(node.name)
-            case Function() | Extent() | Stride():
+            case Function() | Extent() | Stride() | Disjoint():
                 pass
             case Assign():
                 stack.append(node.value)
+                # The target is not read, but for what its subscripts are computed from.
+                view: Any = node.target
+                while isinstance(view, View):
+                    stack.extend(view.args[1:])
+                    view = view.arg
             case Store():
                 stack.extend(node.args[1:])
             case Scratch():
@@ -551,6 +557,8 @@ def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
             result.append(1)
             continue
         if isinstance(item, Slice):
+            if isinstance(item.start, Node) or isinstance(item.stop, Node):
+                return None
             result.append(len(range(*slice(*item).indices(args[0][axis]))))
         axis += 1
     return tuple(result)

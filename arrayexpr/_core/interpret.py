@@ -8,7 +8,7 @@ so that a result depends on the values alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -50,6 +51,9 @@ from .types import BROADCAST, FALLING, UNIT, ArrayType, element
 
 if TYPE_CHECKING:
     from .program import Program
+
+# np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
+_OVERLAP_WORK: Final = 10_000
 
 #: The bytes of integers in scratch before it is written: no value that a test would take for a right one.
 _UNWRITTEN: Final = 0xA5
@@ -227,7 +231,7 @@ def _inner(node: Node, hint: Any) -> Sequence[Node]:
         return [arg for arg in node.args if not _live(arg, hint)]
     if isinstance(node, (Load, Call)):
         return node.args[1:]
-    if isinstance(node, (Extent, Stride)):
+    if isinstance(node, (Extent, Stride, Disjoint)):
         return ()
     return node.args
 
@@ -321,7 +325,7 @@ class _Run:
         assert isinstance(node, Operand)
         array = self.array(node, scope)
         for view in reversed(views):
-            array = _viewed(view, array)
+            array = _viewed(view, array, [self.value(n, scope) for n in view.args[1:]])
         return array
 
     # -- expressions --
@@ -406,9 +410,13 @@ class _Run:
         if isinstance(node, Loop) and node.role == "lane" and node in self.barriers:
             yield from self.lanes(node, range(start, stop, step), scope, lanes, depth)
             return
+        # Locals that are first assigned in the body are each iteration's own.
+        own = [local.name for local in self.program.locals if local.name not in self.memory]
         for k in range(start, stop, step):
             scope.indices[node.index] = np.int64(k)
             yield from self.block(node.body, scope, lanes, depth + 1)
+            for name in own:
+                self.memory.pop(name, None)
 
     def lanes(self, node: For, places: range, scope: _Scope, outer: bool, depth: int) -> Generator[None, None, None]:
         """Every lane runs up to its next barrier, then every one goes on."""
@@ -534,11 +542,30 @@ def _stride(run: _Run, frame: _Frame, node: Stride, args: list[Any], hint: Any) 
     return np.int64(0 if array.shape[node.axis] == 1 else array.strides[node.axis])
 
 
-def _viewed(node: View, value: Any) -> Any:
+def _disjoint(run: _Run, frame: _Frame, node: Disjoint, args: list[Any], hint: Any) -> Any:
+    return np.bool_(are_disjoint(run.array(node.one, frame), run.array(node.other, frame), node.same))
+
+
+def are_disjoint(one: Any, other: Any, same: bool) -> bool:
+    """Whether two arrays certainly share no memory; or, if `same`, are the very same elements."""
+    if same and _address(one) == _address(other) and one.dtype == other.dtype:
+        return True
+    try:
+        return not np.shares_memory(one, other, max_work=_OVERLAP_WORK)  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return False
+
+
+def _address(array: Any) -> tuple[Any, ...]:
+    moving = [stride for n, stride in zip(array.shape, array.strides, strict=True) if n > 1]
+    return array.__array_interface__["data"][0], array.shape, tuple(moving)
+
+
+def _viewed(node: View, value: Any, moving: Sequence[Any]) -> Any:
     value = np.asarray(value)
     if node.order is not None:
         return value.transpose(node.order)
-    subscripts = [slice(*item) if isinstance(item, Slice) else item for item in node.subscripts]
+    subscripts = subscripts_at(node, iter(moving))
     try:
         # The ellipsis keeps a view of one element a view.
         return value[(*subscripts, ...)]
@@ -546,8 +573,17 @@ def _viewed(node: View, value: Any) -> Any:
         raise ShapeMismatch(f"{show(node)}: {error}, of shape {value.shape}") from None
 
 
+def subscripts_at(node: View, moving: Iterator[Any]) -> list[Any]:
+    """The subscripts of a view as NumPy takes them; `moving` has the values of those that are expressions."""
+
+    def at(bound: Any) -> Any:
+        return int(next(moving)) if isinstance(bound, Node) else bound
+
+    return [slice(*map(at, item)) if isinstance(item, Slice) else at(item) for item in node.subscripts]
+
+
 def _view(run: _Run, frame: _Frame, node: View, args: list[Any], hint: Any) -> Any:
-    return _viewed(node, args[0])
+    return _viewed(node, args[0], args[1:])
 
 
 def _apply(run: _Run, frame: _Frame, node: Apply, args: list[Any], hint: Any) -> Any:
@@ -617,8 +653,22 @@ def _opaque(run: _Run, frame: _Frame, node: Opaque, args: list[Any], hint: Any) 
             value = np.asarray(next(given)).view()
             value.flags.writeable = False
             passed.append(value)
+    return host_value(node, function, passed, len(hint) == 2 and hint[1], frame.elementwise)
+
+
+def host_value(
+    node: Opaque,
+    function: Callable[..., Any],
+    passed: Sequence[Any],
+    discarded: bool = False,
+    elementwise: bool = False,
+) -> Any:
+    """What a host's function gives of arrays, once it is sure to be of the node's type; its memory is its own.
+
+    `discarded` takes None for a value; `elementwise` takes any shape.
+    """
     value = function(*passed)
-    if value is None and len(hint) == 2 and hint[1]:
+    if value is None and discarded:
         return None
     found = np.asarray(value)
     if node.type.element.dtype is not None:
@@ -626,9 +676,10 @@ def _opaque(run: _Run, frame: _Frame, node: Opaque, args: list[Any], hint: Any) 
             found = np.asarray(Constant(value, node.type.element).value, dtype=node.type.element.dtype)
         if found.dtype != node.type.element.dtype:
             raise TypeMismatch(f"{show(node)}: the host's function gave {found.dtype}, expected {node.type}")
-    if found.ndim != node.type.rank and not frame.elementwise:
+    if found.ndim != node.type.rank and not elementwise:
         raise ShapeMismatch(f"{show(node)}: the host's function gave shape {found.shape}, expected {node.type}")
-    return found
+    # What an effect writes later must not change a value that was there before.
+    return found.copy() if any(np.may_share_memory(found, each) for each in passed) else found
 
 
 def _effect(run: _Run, frame: _Frame, node: Node, args: list[Any], hint: Any) -> Any:
@@ -668,6 +719,7 @@ _STEPS: Final[dict[type, Callable[..., Any]]] = {
     Index: _index,
     Extent: _extent,
     Stride: _stride,
+    Disjoint: _disjoint,
     View: _view,
     Apply: _apply,
     Cast: _cast,

@@ -3,7 +3,7 @@
 #   program    ::= operands, statements, results                    (program.py)
 #   statement  ::= Assign | For | effect | schedule
 #   expression ::= leaf | View | Apply | Cast | Reduce | Contract | Call | Opaque | effect | Load
-#   leaf       ::= Constant | Operand | Index | Extent | Stride
+#   leaf       ::= Constant | Operand | Index | Extent | Stride | Disjoint
 #   effect     ::= SideEffect | Unreorderable
 #   schedule   ::= Loop | Load | Store | Scratch | Pack | Guard | Barrier
 #
@@ -14,7 +14,7 @@
 # `cid` of a node, for code that dispatches on the class.
 cdef enum NodeClass:
     CONSTANT, OPERAND, INDEX, EXTENT, STRIDE, VIEW, APPLY, CAST, REDUCE, CONTRACT, FUNCTION, CALL, OPAQUE
-    SIDE_EFFECT, UNREORDERABLE, ASSIGN, FOR, LOOP, LOAD, STORE, SCRATCH, PACK, GUARD, BARRIER
+    SIDE_EFFECT, UNREORDERABLE, ASSIGN, FOR, LOOP, LOAD, STORE, SCRATCH, PACK, GUARD, BARRIER, DISJOINT
 
 cdef class Node:
     cdef readonly tuple args          # children, in order
@@ -41,11 +41,14 @@ cdef class Extent(Node):              # operand.shape[axis]: int64
 cdef class Stride(Node):              # operand.strides[axis], in bytes: int64
     cdef readonly Operand operand
     cdef readonly int axis
+cdef class Disjoint(Node):            # no byte of one operand is one of the other: bool
+    cdef readonly Operand one, other
+    cdef readonly bint same           # or both are the very same elements
 
 # -- expressions: arrays as a whole; operands broadcast right-aligned, as in NumPy --
 cdef class View(Node):                # an affine window: either subscripts or an order of axes
     cdef readonly Node arg
-    cdef readonly tuple subscripts    # per axis int or Slice; None for a new axis; or None
+    cdef readonly tuple subscripts    # per axis int, int64 expression or Slice of such; None for a new axis; or None
     cdef readonly tuple order         # axis k of the result is axis order[k] of arg; or None
 cdef class Apply(Node):               # op(args...), element by element
     cdef readonly object op
@@ -111,6 +114,7 @@ cpdef Node operand(str name, object type)
 cpdef Node index(str name)
 cpdef Node extent(Node operand, int axis)
 cpdef Node stride(Node operand, int axis)
+cpdef Node disjoint(Node one, Node other, bint same=*)
 cpdef Node view(Node arg, object subscripts=*, object order=*)
 cpdef Node apply(object op, tuple args)
 cpdef Node cast(Node arg, object to)

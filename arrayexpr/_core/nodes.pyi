@@ -7,8 +7,9 @@ from .ops import Operator
 from .types import ArrayType, ElementType
 
 class Slice(NamedTuple):
-    start: int | None = None
-    stop: int | None = None
+    # None, an int, or an int64 expression.
+    start: Any = None
+    stop: Any = None
     step: int | None = None
 
 ROLES: Final[frozenset[str]]
@@ -56,17 +57,27 @@ class Stride(Node):
     @property
     def axis(self) -> int: ...
 
+class Disjoint(Node):
+    __match_args__ = ("one", "other", "same")
+    def __init__(self, one: Node, other: Node, same: bool = False) -> None: ...
+    @property
+    def one(self) -> Operand: ...
+    @property
+    def other(self) -> Operand: ...
+    @property
+    def same(self) -> bool: ...
+
 class View(Node):
     __match_args__ = ("arg", "subscripts", "order")
     def __init__(
         self,
         arg: Node,
-        subscripts: Iterable[int | slice | Slice | None] | None = None,
+        subscripts: Iterable[int | Node | slice | Slice | None] | None = None,
         order: Iterable[int] | None = None,
     ) -> None: ...
     @property
     def arg(self) -> Node: ...
-    # A tuple of int, Slice and None; or None where there is an order.
+    # A tuple of int, Node, Slice and None; or None where there is an order.
     @property
     def subscripts(self) -> Any: ...
     @property
@@ -225,7 +236,7 @@ class Guard(Node):
 class Barrier(Node):
     def __init__(self) -> None: ...
 
-LEAVES: Final[tuple[type[Constant], type[Operand], type[Index], type[Extent], type[Stride]]]
+LEAVES: Final[tuple[type[Constant], type[Operand], type[Index], type[Extent], type[Stride], type[Disjoint]]]
 EFFECTS: Final[tuple[type[SideEffect], type[Unreorderable]]]
 STATEMENTS: Final[tuple[type[Node], ...]]
 
@@ -238,6 +249,7 @@ def operand(name: str, type: ArrayType | ElementType) -> Operand: ...
 def index(name: str) -> Index: ...
 def extent(operand: Node, axis: int) -> Extent: ...
 def stride(operand: Node, axis: int) -> Stride: ...
+def disjoint(one: Node, other: Node, same: bool = False) -> Disjoint: ...
 def view(
     arg: Node, subscripts: Iterable[int | slice | Slice | None] | None = None, order: Iterable[int] | None = None
 ) -> View: ...

@@ -31,10 +31,10 @@ cdef extern from "Python.h":
 
 
 class Slice(NamedTuple):
-    """One axis of a View's subscripts, with the meaning of Python's slice."""
+    """One axis of a View's subscripts, with the meaning of Python's slice; start and stop may be int64 expressions."""
 
-    start: int | None = None
-    stop: int | None = None
+    start: Any = None
+    stop: Any = None
     step: int | None = None
 
 
@@ -257,14 +257,45 @@ cdef class Stride(Node):
 
 
 @cython.trashcan(True)
+cdef class Disjoint(Node):
+    """Whether two operands share no memory; or, if `same`, each element of one with none but its like of the other.
+
+    False too where that takes long to tell: True is certain.
+    """
+
+    __match_args__ = ("one", "other", "same")
+
+    cdef void bind(self):
+        self.one, self.other = self.args
+        self.same = self.key
+
+
+@cython.trashcan(True)
 cdef class View(Node):
-    """`View(a, subscripts=(Slice(1), None, 0))` or `View(a, order=(1, 0))`."""
+    """`View(a, subscripts=(Slice(1), None, 0))` or `View(a, order=(1, 0))`.
+
+    A subscript, or a bound of a slice, may be an int64 expression, which moves with the loops around:
+    `View(a, subscripts=(Index("k"), Slice(1, -1)))`. Those are `args[1:]`.
+    """
 
     __match_args__ = ("arg", "subscripts", "order")
 
     cdef void bind(self):
         self.arg = self.args[0]
         self.subscripts, self.order = self.key
+        if len(self.args) > 1:
+            self.subscripts = _filled(self.subscripts, self.args)
+
+
+cdef tuple _filled(tuple template, tuple args):
+    """A View's subscripts: each hole of the template, an ellipsis, becomes the next expression."""
+    found = iter(args[1:])
+    return tuple([
+        next(found) if item is ...
+        else Slice(*[next(found) if bound is ... else bound for bound in item]) if isinstance(item, Slice)
+        else item
+        for item in template
+    ])
 
 
 @cython.trashcan(True)
@@ -467,7 +498,7 @@ _INT = INT64.array(0)
 _BOOL = BOOL.array(0)
 cdef object _SCALAR_INT = _INT
 
-LEAVES = (Constant, Operand, Index, Extent, Stride)
+LEAVES = (Constant, Operand, Index, Extent, Stride, Disjoint)
 EFFECTS = (SideEffect, Unreorderable)
 STATEMENTS = (Assign, For, Loop, Store, Scratch, Pack, Guard, Barrier)
 
@@ -574,7 +605,21 @@ cpdef Node stride(Node operand, int axis):
     return _intern(STRIDE, _SCALAR_INT, axis, (operand,))
 
 
-cdef object _bound(object x):
+cpdef Node disjoint(Node one, Node other, bint same=False):
+    for node in (one, other):
+        _need(node, Operand, "Disjoint's operand")
+    if one is other:
+        raise VerifyError(f"Disjoint of {one.key} and itself: expected two operands")
+    return _intern(DISJOINT, _BOOL, same, (one, other))
+
+
+cdef object _bound(object x, list moving):
+    """A subscript or a bound of a View, as it stands in the key: an expression leaves a hole, and goes to `moving`."""
+    if isinstance(x, Constant) and (<Constant>x).type is _SCALAR_INT:
+        x = (<Constant>x).value
+    if moving is not None and isinstance(x, Node):
+        moving += _need_ints((x,), "View's subscript")
+        return ...
     return None if x is None else x.__index__()
 
 
@@ -590,16 +635,20 @@ cpdef Node view(Node arg, object subscripts=None, object order=None):
             raise VerifyError(f"View's order {order} of a rank {rank} value: expected a permutation of its axes")
         return _intern(VIEW, arg.type.element.array(rank), (None, order), (arg,))
     items = []
+    cdef list moving = [arg]
     for item in subscripts:
         if item is None:
             kept += 1
         elif isinstance(item, (slice, Slice)):
-            item = Slice(_bound(item.start), _bound(item.stop), _bound(item.step))
+            item = Slice(_bound(item.start, moving), _bound(item.stop, moving), _bound(item.step, None))
             if item.step == 0:
                 raise VerifyError("View's slice has step 0")
             kept += 1
             taken += 1
         elif isinstance(item, int) and not isinstance(item, bool):
+            taken += 1
+        elif isinstance(item, Node):
+            item = _bound(item, moving)
             taken += 1
         else:
             raise VerifyError(f"View's subscript {item!r}: expected an int, a Slice or None")
@@ -607,7 +656,7 @@ cpdef Node view(Node arg, object subscripts=None, object order=None):
     if taken > rank:
         raise VerifyError(f"View has {taken} subscripts for a value of rank {rank}")
     items.extend([Slice()] * (rank - taken))
-    return _intern(VIEW, arg.type.element.array(kept + rank - taken), (tuple(items), None), (arg,))
+    return _intern(VIEW, arg.type.element.array(kept + rank - taken), (tuple(items), None), tuple(moving))
 
 
 cpdef Node apply(object op, tuple args):
@@ -815,7 +864,7 @@ cpdef Node rebuild(Node node, tuple args):
     if cid == CAST:
         return cast(args[0], node.type)
     if cid == VIEW:
-        return view(args[0], *node.key)
+        return view(args[0], _filled(node.key[0], args) if len(args) > 1 else node.key[0], node.key[1])
     if cid == LOAD:
         return load(args[0], args[1:])
     if cid == STORE:
@@ -1038,7 +1087,7 @@ cdef dict _builders = {
     Constant: constant, Operand: operand, Index: index, Extent: extent, Stride: stride, View: view, Apply: apply,
     Cast: cast, Reduce: reduce, Contract: contract, Function: function, Call: call, Opaque: opaque,
     SideEffect: side_effect, Unreorderable: unreorderable, Assign: assign, For: for_, Loop: loop, Load: load,
-    Store: store, Scratch: scratch, Pack: pack, Guard: guard, Barrier: barrier,
+    Store: store, Scratch: scratch, Pack: pack, Guard: guard, Barrier: barrier, Disjoint: disjoint,
 }
 arrayexpr_builders = <PyObject *>_builders
 arrayexpr_take_over(<PyTypeObject *>Node)

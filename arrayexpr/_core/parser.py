@@ -21,6 +21,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -364,6 +365,16 @@ class TextParser:
         keep = isinstance(keepdims, ast.Constant) and bool(keepdims.value)
         return at.args[1:2], lambda v: Reduce(op, v[0], axes, keep)
 
+    def form_disjoint(self, at: ast.Call) -> _Piece:
+        keywords = self.keywords(at, ("same",))
+        if len(at.args) != 2:
+            self.fail("expected disjoint(a, b), of two operands", at)
+        one, other = (self.operand(each, "disjoint") for each in at.args)
+        same = keywords.get("same")
+        if same is not None and not (isinstance(same, ast.Constant) and type(same.value) is bool):
+            self.fail("same: expected True or False", same)
+        return (), lambda _: Disjoint(one, other, isinstance(same, ast.Constant) and bool(same.value))
+
     def form_opaque(self, at: ast.Call) -> _Piece:
         keywords = self.keywords(at, ("type",))
         if not at.args:
@@ -447,22 +458,36 @@ class TextParser:
         if not any(_windows(item) for item in items):
             base = self.operand(at.value, "access to one element (a view would say x[0, ...])")
             return items, lambda v: Load(base, tuple(v))
-        subscripts = self.view_subscripts(items)
-        return (at.value,), lambda v: View(v[0], subscripts=_expand(subscripts, v[0].type.rank))
+        subscripts, moving = self.view_subscripts(items)
 
-    def view_subscripts(self, items: Sequence[ast.expr]) -> list[Any]:
+        def view(v: _Values) -> Node:
+            return View(v[0], subscripts=_expand(_moved(subscripts, v[1:]), v[0].type.rank))
+
+        return (at.value, *moving), view
+
+    def view_subscripts(self, items: Sequence[ast.expr]) -> tuple[list[Any], list[ast.expr]]:
+        """The subscripts, and those among them, or among bounds of slices, that are expressions: a `_MOVING` each."""
+        moving: list[ast.expr] = []
+
+        def number(at: ast.expr, what: str, fixed: bool = False) -> Any:
+            if fixed or _literal(at) is not None or isinstance(at, ast.Constant):
+                return self.integer(at, what)
+            moving.append(at)
+            return _MOVING
+
         found: list[Any] = []
         for item in items:
             if isinstance(item, ast.Slice):
-                bounds = (item.lower, item.upper, item.step)
-                found.append(Slice(*[None if x is None else self.integer(x, "bound of a view") for x in bounds]))
+                start, stop = (None if x is None else number(x, "bound of a view") for x in (item.lower, item.upper))
+                step = None if item.step is None else number(item.step, "step of a view", fixed=True)
+                found.append(Slice(start, stop, step))
             elif isinstance(item, ast.Constant) and (item.value is None or item.value is ...):
                 if item.value is ... and ... in found:
                     self.fail("a view has one '...' at most", item)
                 found.append(item.value)
             else:
-                found.append(self.integer(item, "subscript of a view"))
-        return found
+                found.append(number(item, "subscript of a view"))
+        return found, moving
 
     # -- statements --
 
@@ -518,7 +543,8 @@ class TextParser:
             return [self.make(at, Store, base, places, self.expression(at.value))]
         node = self.expression(target.value)
         if not (len(items) == 1 and isinstance(items[0], ast.Constant) and items[0].value is ...):
-            subscripts = self.view_subscripts(items)
+            subscripts, moving = self.view_subscripts(items)
+            subscripts = _moved(subscripts, [self.expression(at) for at in moving])
             node = self.make(target, View, node, subscripts=_expand(subscripts, node.type.rank))
         return [self.make(at, Assign, node, self.expression(at.value))]
 
@@ -712,6 +738,7 @@ class TextParser:
 _FORMS: Final[dict[str, Callable[[TextParser, ast.Call], _Piece]]] = {
     "apply": TextParser.form_apply,
     "cast": TextParser.form_cast,
+    "disjoint": TextParser.form_disjoint,
     "reduce": TextParser.form_reduce,
     "opaque": TextParser.form_opaque,
     "side_effect": TextParser.form_side_effect,
@@ -736,6 +763,23 @@ def _items(at: ast.Subscript) -> list[ast.expr]:
 def _windows(item: ast.expr) -> bool:
     """Whether a subscript makes its subscription a View: a slice, a new axis or '...'."""
     return isinstance(item, ast.Slice) or (isinstance(item, ast.Constant) and (item.value is None or item.value is ...))
+
+
+#: Stands for a subscript that is an expression.
+_MOVING: Final = object()
+
+
+def _moved(subscripts: list[Any], values: Sequence[Node]) -> list[Any]:
+    """The subscripts with the expressions in their places."""
+    left = iter(values)
+    return [
+        next(left)
+        if item is _MOVING
+        else Slice(*[next(left) if bound is _MOVING else bound for bound in item])  # type: ignore[arg-type]
+        if isinstance(item, Slice)
+        else item
+        for item in subscripts
+    ]
 
 
 def _expand(subscripts: list[Any], rank: int) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keyword
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -55,7 +56,8 @@ MAX_TEXT: Final = 1000
 
 #: Words of the text form that stand where a function's name would.
 FORMS: Final = frozenset(
-    "apply barrier cast foreign layouts local opaque pack range reduce scratch side_effect unreorderable".split()
+    "apply barrier cast disjoint foreign layouts local opaque pack range reduce scratch side_effect "
+    "unreorderable".split()
 )
 
 # Python's precedences, as in ops: an atom takes a subscript, a number only in parentheses.
@@ -165,17 +167,21 @@ def _call(name: str, parts: Iterable[str]) -> _Text:
     return f"{name}({', '.join(parts)})", ATOM
 
 
-def _subscript(item: Any) -> str:
+def _subscript(item: Any, moving: Iterator[str]) -> str:
+    if isinstance(item, Node):
+        return next(moving)
     if not isinstance(item, Slice):
         return str(item)
-    start, stop, step = ("" if x is None else str(x) for x in item)
+    start, stop, step = ("" if x is None else next(moving) if isinstance(x, Node) else str(x) for x in item)
     return f"{start}:{stop}:{step}" if step else f"{start}:{stop}"
 
 
-def _view_subscripts(node: View) -> str:
-    shown = [_subscript(item) for item in node.subscripts]
+def _view_subscripts(node: View, moving: Iterable[str] = ()) -> str:
+    """The subscripts; `moving` are the texts of those that are expressions."""
+    texts = iter(moving)
+    shown = [_subscript(item, texts) for item in node.subscripts]
     # Without a slice or a new axis the subscripts would read as a Load's.
-    if all(isinstance(item, int) for item in node.subscripts):
+    if not any(item is None or isinstance(item, Slice) for item in node.subscripts):
         shown.append("...")
     return f"[{', '.join(shown)}]"
 
@@ -201,7 +207,7 @@ def children(node: Node) -> tuple[Node, ...]:
     """The children of an expression that are expressions with a text of their own."""
     if isinstance(node, (Load, Call)):
         return node.args[1:]
-    if isinstance(node, (Extent, Stride)):
+    if isinstance(node, (Extent, Stride, Disjoint)):
         return ()
     return node.args
 
@@ -240,7 +246,7 @@ def _expression(node: Node, texts: list[_Text], functions: Collection[str] = ())
         base = _wrap(texts[0], ATOM)
         if node.order is not None:
             return f"{base}.transpose({', '.join(map(str, node.order))})", ATOM
-        return base + _view_subscripts(node), ATOM
+        return base + _view_subscripts(node, [text for text, _ in texts[1:]]), ATOM
     if isinstance(node, Cast):
         return _call("cast", (texts[0][0], type_text(node.type.element)))
     if isinstance(node, Reduce):
@@ -256,6 +262,9 @@ def _expression(node: Node, texts: list[_Text], functions: Collection[str] = ())
         return f"{node.operand.name}.shape[{node.axis}]", ATOM
     if isinstance(node, Stride):
         return f"{node.operand.name}.strides[{node.axis}]", ATOM
+    if isinstance(node, Disjoint):
+        parts = [node.one.name, node.other.name]
+        return _call("disjoint", [*parts, "same=True"] if node.same else parts)
     if isinstance(node, EFFECTS):
         return _call(_effect_name(node), [texts[0][0], *_effect(node)])
     return f"<{type(node).__name__}>", ATOM
@@ -360,7 +369,8 @@ class _Printer:
             chain.append(chain[-1].arg)
         text = self.expression(chain.pop(), indent)[0]
         for view in reversed(chain):
-            text = _expression(view, [(text, ATOM)])[0]
+            moving = [(self.expression(n, indent)[0], ATOM) for n in view.args[1:]]
+            text = _expression(view, [(text, ATOM), *moving])[0]
         return text if isinstance(node, View) and node.subscripts else f"{text}[...]"
 
     def ints(self, nodes: Iterable[Node], indent: int) -> str:

@@ -561,7 +561,7 @@ cdef int _class_number(object cls) except -1:
     if not _class_numbers:
         from . import nodes
         names = ("Constant Operand Index Extent Stride View Apply Cast Reduce Contract Function Call Opaque SideEffect "
-                 "Unreorderable Assign For Loop Load Store Scratch Pack Guard Barrier").split()
+                 "Unreorderable Assign For Loop Load Store Scratch Pack Guard Barrier Disjoint").split()
         for k, name in enumerate(names):
             _class_numbers[getattr(nodes, name)] = k
     if cls not in _class_numbers:

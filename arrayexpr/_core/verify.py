@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from .errors import ArrayExprError, VerifyError
+from .infer import RAISES, effects
 from .layout import Layout
 from .nodes import (
     Apply,
@@ -15,6 +16,7 @@ from .nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -83,6 +85,7 @@ _REMAKE: Final[dict[type, Callable[[Any], Node]]] = {
     Barrier: lambda n: Barrier(),
     Extent: lambda n: Extent(n.operand, n.axis),
     Stride: lambda n: Stride(n.operand, n.axis),
+    Disjoint: lambda n: Disjoint(n.one, n.other, n.same),
     Operand: lambda n: Operand(n.name, n.type),
     Index: lambda n: Index(n.name),
 }
@@ -120,6 +123,10 @@ def check_node(node: Node) -> None:
     elif isinstance(node, (SideEffect, Unreorderable)):
         if isinstance(node.inner, Function):
             _fail(f"{kind.__name__} holds Function {node.inner.name}: expected an expression or a statement")
+    elif isinstance(node, View) and len(node.args) > 1:
+        for subscript in node.args[1:]:
+            if effects(subscript) & ~RAISES:
+                _fail(f"subscript {show(subscript)} of a view has an effect: expected a statement before it")
     elif isinstance(node, For):
         step = node.step
         if isinstance(step, Constant) and step.value == 0:
@@ -162,18 +169,45 @@ class _Verifier:
         self.check_locals(program)
 
     def check_locals(self, program: Program) -> None:
-        """The first statement that touches a local assigns it as a whole: so it has a shape."""
-        pending = set(program.locals)
-        walk = Walk()
-        for statement in program.statements:
-            if not pending:
-                return
-            for local in pending.intersection(walk.fresh((statement,))):
-                pending.discard(local)
-                if isinstance(statement, Assign) and statement.target is local:
-                    if local not in Walk().fresh((statement.value,)):
-                        continue
-                _fail(f"local {local.name} is first touched by {show(statement)}: expected {local.name}[...] = ...")
+        """The first statement that touches a local assigns it as a whole: so it has a shape.
+
+        A local that is first assigned in a loop or a guard is its own: each iteration has a new one.
+        """
+        blocks: list[tuple[Iterable[Node], set[Node]]] = [(program.statements, set(program.locals))]
+        while blocks:
+            block, pending = blocks.pop()
+            ended: set[Node] = set()
+            walk = Walk()
+            for statement in block:
+                if ended:
+                    for local in ended.intersection(Walk().fresh((statement,))):
+                        _fail(
+                            f"{show(statement)} touches local {local.key} after the loop or guard whose own it is: "
+                            f"expected {local.key}[...] = ... before it"
+                        )
+                elif not pending:
+                    break
+                touched = pending.intersection(walk.fresh((statement,)))
+                pending -= touched
+                if not touched:
+                    continue
+                inner = statement
+                while isinstance(inner, (SideEffect, Unreorderable)):
+                    inner = inner.inner
+                branches: tuple[tuple[Node, ...], ...] = ()
+                if isinstance(inner, For) and not touched.intersection(Walk().fresh(inner.args[1:4])):
+                    branches = (inner.body,)
+                elif isinstance(inner, Guard) and not touched.intersection(Walk().fresh((inner.condition,))):
+                    branches = (inner.then, inner.otherwise)
+                if branches:
+                    blocks.extend((branch, set(touched)) for branch in branches)
+                    ended |= touched
+                    continue
+                for local in touched:
+                    if isinstance(inner, Assign) and inner.target is local:
+                        if local not in Walk().fresh((inner.value,)):
+                            continue
+                    _fail(f"local {local.key} is first touched by {show(statement)}: expected {local.key}[...] = ...")
 
     def declare(self, node: Node, where: str) -> None:
         name: str = node.key

@@ -428,7 +428,8 @@ cdef class _Compiler:
         for statement in body:
             if isinstance(statement, Store):
                 stored = {store.operand for store in group}
-                if stored and _reads((statement,), stored):
+                # A group's values are computed before any is stored, and the stores may come in another order.
+                if stored and ((<Store>statement).operand in stored or _reads((statement,), stored)):
                     self.stores(group, None)
                     group = []
                 group.append(statement)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeGuard
+
+import numpy as np
 
 from ...target import Target
-from ..infer import total_operations
+from ..infer import PURE, effects, total_operations
 from ..nodes import (
+    EFFECTS,
     Apply,
     Assign,
     Call,
@@ -15,23 +18,37 @@ from ..nodes import (
     Constant,
     Contract,
     Extent,
+    For,
+    Guard,
+    Index,
+    Loop,
     Node,
+    Opaque,
     Operand,
     Reduce,
     View,
+    Walk,
     postorder,
     substitute,
 )
 from ..passes.hoist import broadcast_matters
 from ..program import Program, assigned_operand
 from ..record import record
+from ..touches import together
+from ..types import INT64
 from .dispatch import Code, Region
-from .handover import Mode
+from .guardstep import Branch, GuardStep, test
+from .handover import Mode, make
+from .host import HostStep, OutOfOrder, called, is_live, is_ordered, taken_out
+from .invariants import invariant_values
+from .loopstep import LoopStep
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
+from .serial import SerialStep, serial_step
 from .specialise import NS, builder
+from .windows import Number, WindowStep, number
 
 #: What the steps know to run.
-_KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Assign, Call, Extent)
+_KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Call, Extent, Opaque)
 
 
 @record
@@ -61,9 +78,12 @@ class ArrayStep:
 
 @record
 class InterpretStep:
-    """A program that only the interpreter runs: effects, loops of the host, functions of the host."""
+    """A program that only the interpreter runs; it sets the slots of its results."""
 
     program: Program
+
+
+Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep | SerialStep | GuardStep
 
 
 class Plan:
@@ -71,7 +91,9 @@ class Plan:
 
     def __init__(self, program: Program):
         self.program = program
-        self.steps: list[RegionStep | ArrayStep | InterpretStep] = []
+        self.steps: list[Step] = []
+        #: Whether steps stand in an order that is right only where operands of different names share no memory.
+        self.moved = False
 
     @property
     def single(self) -> RegionStep | None:
@@ -80,27 +102,65 @@ class Plan:
             return self.steps[0]
         return None
 
+    def every_step(self) -> Iterator[Step]:
+        """The steps, and those inside loops and guards."""
+        stack = self.steps[::-1]
+        while stack:
+            step = stack.pop()
+            yield step
+            if isinstance(step, LoopStep):
+                stack.extend(reversed((*step.before, *step.steps)))
+            elif isinstance(step, SerialStep):
+                stack.append(step.loop)
+            elif isinstance(step, GuardStep):
+                stack.extend(each for branch in step.planned() for each in reversed(branch.steps))
+
     def codes(self) -> list[Code]:
         """Every specialisation made so far."""
-        regions = (step.region for step in self.steps if isinstance(step, RegionStep))
-        return list(dict.fromkeys(code for region in regions for code in region.codes.values() if code is not None))
+        regions = (step.region for step in self.every_step() if isinstance(step, RegionStep))
+        codes = [code for region in regions for code in region.codes.values() if code is not None]
+        codes += [step.code for step in self.every_step() if isinstance(step, SerialStep)]
+        return list(dict.fromkeys(codes))
 
 
 def plan(
-    program: Program, emit: Callable[[Program], str], target: Target, mode: Mode = Mode(), *, threads: int = 0
+    program: Program,
+    emit: Callable[[Program], str],
+    target: Target,
+    mode: Mode = Mode(),
+    *,
+    threads: int = 0,
+    shared: bool = False,
 ) -> Plan:
-    """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting."""
+    """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting.
+
+    `shared` makes a plan for operands that share memory: nothing passes an effect.
+    """
     result = Plan(program)
-    if not all(isinstance(s, Assign) for s in program.statements) or any(
-        not isinstance(n, _KNOWN) for n in program.nodes()
-    ):
+    if not all(_stands_alone(s) for s in program.statements):
         result.steps.append(InterpretStep(program))
         return result
-    cutter = _Cutter(result, emit, target, mode, threads)
-    statements = [s for s in program.statements if isinstance(s, Assign)]
-    for group in _groups(statements):
-        cutter.assign(group)
+    _Cutter(result, emit, target, mode, threads, shared).block(program.statements)
     return result
+
+
+def _stands_alone(statement: Node) -> bool:
+    """Whether a statement is one of arrays as a whole, which no other one declares anything for."""
+    while isinstance(statement, EFFECTS):
+        statement = statement.inner
+    if isinstance(statement, Guard):
+        # Under a condition arrays may be assigned that are there already, and those of its own.
+        return all(
+            isinstance(s, Guard | Assign | For) and _stands_alone(s) for s in statement.then + statement.otherwise
+        )
+    return statement.type is not None or isinstance(statement, Assign | For)
+
+
+def _is_region(statement: Node) -> TypeGuard[Assign]:
+    """Whether a statement is to be computed by regions and NumPy."""
+    return isinstance(statement, Assign) and all(
+        isinstance(n, _KNOWN) or n is statement for n in postorder((statement,))
+    )
 
 
 def _groups(statements: Sequence[Assign]) -> list[list[Assign]]:
@@ -153,17 +213,202 @@ def _space(statement: Assign) -> object:
 
 
 class _Cutter:
-    def __init__(self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int):
+    def __init__(
+        self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int, shared: bool
+    ):
+        self.shared = shared
         self.plan = result
         self.emit = emit
         self.target = target
         self.mode = mode
         self.threads = threads
         self.count = 0
+        #: Where steps go: the plan's own, or those of the loop that is being planned.
+        self.steps = result.steps
+        #: The names of what has an array: operands, and what has been assigned.
+        self.known = {operand.name for operand in result.program.operands}
+        self.taken = {n.name for n in result.program.nodes() if isinstance(n, Operand | Index)}
+        self.taken.update(operand.name for operand in result.program.declared)
+
+    def block(self, statements: Sequence[Node]) -> None:
+        """The steps for statements in order."""
+        order = list(range(len(statements)))
+        if not self.shared:
+            order = together(statements, [not _is_region(s) for s in statements])
+            self.plan.moved |= order != sorted(order)
+        run: list[Assign] = []
+        for statement in (statements[place] for place in order):
+            if _is_region(statement):
+                run.append(statement)
+                continue
+            self._groups(run)
+            run = []
+            self.statement(statement)
+        self._groups(run)
+
+    def _groups(self, statements: Sequence[Assign]) -> None:
+        given = set(self.plan.program.operands)
+        for group in [[s] for s in statements] if self.shared else _groups(statements):
+            # All that a group reads is read before any of it is assigned, to arrays that the caller may have passed
+            # under two names.
+            self.plan.moved |= len(group) > 1 and any(assigned_operand(s.target) in given for s in group)
+            self.assign(group)
+
+    def statement(self, statement: Node) -> None:
+        """The steps for a statement that has an effect, or is more than an assignment."""
+        inner = statement
+        while isinstance(inner, EFFECTS):
+            if inner.type is not None:
+                self._effect(inner, None)
+                return
+            inner = inner.inner
+        if isinstance(inner, For):
+            self._loop(inner)
+            return
+        if isinstance(inner, Guard):
+            self._guard(inner)
+            return
+        if isinstance(inner, Assign):
+            found: list[tuple[Operand, Node]] = []
+            value = inner.value
+            try:
+                if is_ordered(inner.value):
+                    if self.shared:
+                        raise OutOfOrder
+                    found, value = taken_out(inner.value, self._temporary)
+                    self.plan.moved = True
+                left = Assign(inner.target, value)
+                if _is_region(left):
+                    for temporary, node in found:
+                        self._effect(node, temporary)
+                    self.assign([left])
+                    return
+            except OutOfOrder:
+                pass
+        self._interpret(inner)
+
+    def _effect(self, node: Node, temporary: Operand | None) -> None:
+        """The steps for an effect whose value a temporary is to hold, or nothing."""
+        call = called(node)
+        if call is None or not all(_is_region(Assign(Operand("_", arg.type.plain), arg)) for arg in call[0].args):
+            self._interpret(node if temporary is None else Assign(temporary, node))
+        else:
+            self._host_step(*call, temporary, self.plan.program.hosts.get(call[0].name))
+
+    def _host_step(
+        self, node: Opaque, written: frozenset[str] | None, temporary: Operand | None, function: Any
+    ) -> None:
+        live = tuple(is_live(arg, written) for arg in node.args)
+        args: list[Any] = []
+        for arg in node.args:
+            if isinstance(arg, Constant):
+                args.append(np.asarray(arg.value, arg.type.element.dtype))
+            else:
+                args.append(source_of(self._still(self._materialised(arg))))
+        touched = {assigned_operand(arg).name for arg, own in zip(node.args, live, strict=True) if own}
+        slot = None if temporary is None else temporary.name
+        self.steps.append(HostStep(node, tuple(args), live, slot, function, frozenset(touched | (written or set()))))
+
+    def _interpret(self, statement: Node) -> None:
+        """A step for one statement that only the interpreter runs."""
+        # Without the parameters of functions.
+        nodes = Walk().fresh((statement,), False)
+        first = {assigned_operand(n.target): None for n in nodes if isinstance(n, Assign) if n.target.type is not None}
+        given = {o.name for o in self.plan.program.operands}
+        # What is assigned may have no array yet; an operand has, and is assigned in place.
+        program = self.plan.program
+        own = [o for o in program.locals if o.name not in self.known] if isinstance(statement, For) else []
+        results = [o for o in first if o.name not in given and o not in own]
+        inputs = [n for n in nodes if isinstance(n, Operand) and n not in results and n not in own]
+        inside = Program(program.name, dict.fromkeys(inputs), [statement], results, locals=own, hosts=program.hosts)
+        self.known.update(o.name for o in results)
+        self.steps.append(InterpretStep(inside))
+
+    def _still(self, node: Node) -> Node:
+        """The node over operands where views of it have subscripts that are expressions, and the steps for those."""
+        return self._all_still([node])[0]
+
+    def _all_still(self, nodes: Sequence[Node]) -> list[Node]:
+        new: dict[Node, Node] = {}
+        stack = list(nodes)
+        seen = set(stack)
+        while stack:
+            node = stack.pop()
+            if isinstance(node, View) and len(node.args) > 1 and source_or_none(node) is not None:
+                new[node] = window = self._temporary(node.type)
+                self.steps.append(WindowStep.of(window.name, node))
+                continue
+            fresh = [child for child in node.args if child not in seen]
+            seen.update(fresh)
+            stack.extend(fresh)
+        return substitute(nodes, new.get) if new else list(nodes)
+
+    def _loop(self, node: For) -> None:
+        """The step for a loop around statements of arrays."""
+        if isinstance(node, Loop) or not all(_stands_alone(s) for s in node.body):
+            self._interpret(node)
+            return
+        index = Operand(node.index.name, INT64.array(0))
+        bounds = [self._number(bound) for bound in (node.start, node.stop, node.step)]
+        body = substitute(node.body, {node.index: index}.get)
+        outside, known = self.steps, set(self.known)
+        before: list[Step] = []
+        self.steps = before
+        try:
+            constant = [] if self.shared else invariant_values(body, index)
+            if constant:
+                self.plan.moved = True
+                body = substitute(body, self._temporaries(constant).get)
+            kept = self.known - known
+            inside: list[Step] = []
+            self.steps = inside
+            self.block(body)
+        finally:
+            self.steps = outside
+        own = self.known - known - {result.name for result in self.plan.program.results}
+        self.known = known
+        step = LoopStep.of(node, bounds, before, inside, own, kept)
+        self.steps.append(serial_step(node, step, self._serial_code) or step)
+
+    def _guard(self, node: Guard) -> None:
+        """The step for a condition around statements of arrays."""
+        known = set(self.known)
+        results = {result.name for result in self.plan.program.results}
+
+        def branch(statements: Sequence[Node], late: bool = False) -> Branch:
+            outside, before, careful = self.steps, self.known, self.shared
+            # Planned late, it is for operands that share memory too: whether they do has been asked by then.
+            self.steps, self.known, self.shared = [], set(known), careful or late
+            try:
+                self.block(statements)
+                return Branch(tuple(self.steps), frozenset(self.known - known - results))
+            finally:
+                self.steps, self.known, self.shared = outside, before, careful
+
+        then = branch(node.then)
+        step = GuardStep(node, test(node.condition), then, lambda: branch(node.otherwise, True))
+        if effects(node) != PURE:
+            # What may be written has to be known before anything runs.
+            step.other = branch(node.otherwise)
+        self.known |= results
+        self.steps.append(step)
+
+    def _serial_code(self, program: Program) -> Code | None:
+        return make(program.replace(target=self.target), 0, 0, self.emit, self.mode)
+
+    def _number(self, node: Node) -> Number:
+        """A scalar of the host's integers, as a function of the slots."""
+        if all(isinstance(n, Constant | Operand | Extent | Apply | Cast | View) for n in postorder((node,))):
+            return number(node)
+        made = self._temporary(node.type)
+        self.statement(Assign(made, node))
+        return number(made)
 
     def assign(self, statements: Sequence[Assign]) -> None:
         """The steps for statements that share their sweeps, or for one."""
+        self.known.update(assigned_operand(s.target).name for s in statements)
         while True:
+            statements = [s for s in self._all_still(statements) if isinstance(s, Assign)]
             try:
                 self._region(statements)
                 return
@@ -177,7 +422,7 @@ class _Cutter:
     def _temporaries(self, nodes: Sequence[Node]) -> dict[Node, Node]:
         """Steps that compute nodes before what needs them, and the operands that hold them."""
         new: dict[Node, Node] = {}
-        together: dict[object, list[Assign]] = {}
+        sweeps: dict[object, list[Assign]] = {}
         for node in nodes:
             match node:
                 case Reduce(op, arg) if not node.axes and op.arity == 2:
@@ -188,12 +433,15 @@ class _Cutter:
                     new[node] = self._array_step(node, [self._materialised(arg)])
                 case Contract(left, right):
                     new[node] = self._array_step(node, [self._materialised(left), self._materialised(right)])
+                case Opaque(name, _):
+                    new[node] = temporary = self._temporary(node.type)
+                    self._host_step(node, frozenset(), temporary, self.plan.program.hosts.get(name))
                 case _:
                     new[node] = temporary = self._temporary(node.type)
                     assign = Assign(temporary, node)
                     shared = _space(assign) if isinstance(node, Reduce) else None
-                    together.setdefault(assign if shared is None else shared, []).append(assign)
-        for group in together.values():
+                    sweeps.setdefault(assign if shared is None else shared, []).append(assign)
+        for group in sweeps.values():
             self.assign(group)
         return new
 
@@ -206,15 +454,14 @@ class _Cutter:
         return temporary
 
     def _temporary(self, type_: Any) -> Operand:
-        taken = {operand.name for operand in self.plan.program.declared}
         while True:
             self.count += 1
-            if f"t{self.count}" not in taken:
+            if f"t{self.count}" not in self.taken:
                 return Operand(f"t{self.count}", type_.plain)
 
     def _array_step(self, node: Node, args: list[Node]) -> Operand:
         temporary = self._temporary(node.type)
-        self.plan.steps.append(ArrayStep(node, tuple(map(source_of, args)), temporary.name))
+        self.steps.append(ArrayStep(node, tuple(map(source_of, args)), temporary.name))
         return temporary
 
     def _region(self, statements: Sequence[Assign]) -> None:
@@ -266,7 +513,7 @@ class _Cutter:
             reduced=reduced,
             hoisted=bytes(broadcast_matters(values, inputs, spread)),
         )
-        self.plan.steps.append(
+        self.steps.append(
             RegionStep(region, tuple(sources[node] for node in ordered), tuple(targets), tuple(statements), kept, rank)
         )
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
-from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
+from ..nodes import EFFECTS, Assign, Cast, Constant, Contract, Operand, Pack, Reduce, Store, postorder
 from ..program import Program, assigned_operand
 from .dispatch import Chain, Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
-from .plan import ArrayStep, InterpretStep, Plan, RegionStep
+from .guardstep import GuardStep
+from .host import HostStep
+from .loopstep import LoopStep, run_loop
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
 from .reading import Source
+from .serial import SerialStep, run_serial
+from .windows import WindowStep
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
 _OVERLAP_WORK = 10_000
@@ -22,12 +27,20 @@ _Ran = tuple[list[Any], tuple[int, ...]]
 
 
 class Runtime:
-    """Runs one plan on arrays, and tells the kernel what to remember."""
+    """Runs one plan on arrays, and tells the kernel what to remember.
 
-    def __init__(self, plan: Plan):
+    `careful` makes the plan for operands that share memory, where this one is not for such.
+    """
+
+    def __init__(self, plan: Plan, careful: Callable[[], Plan] | None = None):
         self.plan = plan
+        self.careful = careful
+        self.other: Runtime | None = None
         self.program = plan.program
-        self.assigned = {assigned_operand(s.target).name for s in self.program.statements if isinstance(s, Assign)}
+        self.assigned = {assigned_operand(n.target).name for n in self.program.nodes() if isinstance(n, Assign)}
+        self.assigned |= {n.args[0].key for n in self.program.nodes() if isinstance(n, Store | Pack)}
+        #: What functions of the host may write.
+        self.touched = _touched(plan)
         self.limits = _limits(self.program)
         self.recipe = self._recipe()
         self.operands = self._operands()
@@ -39,7 +52,7 @@ class Runtime:
             if step is not plan.steps[-1] or len(step.targets) > 1
             for target in step.targets
         }
-        if any(isinstance(step, InterpretStep) for step in plan.steps):
+        if not all(isinstance(step, RegionStep | ArrayStep) for step in plan.steps):
             self.early.update(operand.name for operand in self.program.declared)
 
     def run(self, kernel: Kernel, args: Sequence[Any], out: Any = None) -> Any:
@@ -62,6 +75,10 @@ class Runtime:
                 slots[operand.name] = self._bound_output(operand, array, given, outs, restore)
         if self.early & slots.keys():
             self._check_shapes(slots)
+        if self.plan.moved and self.careful is not None and self._share_memory(slots):
+            if self.other is None:
+                self.other = Runtime(self.careful())
+            return self.other.run(kernel, args, out)
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
@@ -74,11 +91,8 @@ class Runtime:
                         ran.append(streams)
                         if step is self.plan.single:
                             self._remember(kernel, step, args, out, slots)
-                case ArrayStep():
-                    slots[step.slot] = _run_array(step, slots)
-                case InterpretStep():
-                    declared = {o.name: slots[o.name] for o in program.declared if o.name in slots}
-                    slots.update(_interpreted(step.program, declared))
+                case _:
+                    run_step(step, slots)
         if len(ran) == len(self.plan.steps) > 1 and (len(outs) > 1 or not isinstance(out, tuple)):
             self._remember_steps(kernel, ran, out, slots)
         for target, value in restore:
@@ -90,6 +104,13 @@ class Runtime:
         if out is None:
             results = tuple(r[()] if r.ndim == 0 else r for r in results)
         return None if not results else results[0] if len(results) == 1 else results
+
+    def _share_memory(self, slots: dict[str, Any]) -> bool:
+        """Whether what is written through one name may be seen through another."""
+        written = (self.assigned | self.touched) & slots.keys()
+        return any(
+            np.may_share_memory(slots[name], array) for name in written for key, array in slots.items() if key != name
+        )
 
     def _outputs(self, out: Any) -> tuple[Any, ...]:
         n = len(self.program.results)
@@ -117,7 +138,7 @@ class Runtime:
         if array.dtype.isnative and array.flags.aligned:
             return array
         copy = array.astype(operand.type.element.dtype, order="K")
-        if operand.name in self.assigned:
+        if operand.name in self.assigned or (operand.name in self.touched and array.flags.writeable):
             restore.append((array, copy))
         return copy
 
@@ -176,6 +197,9 @@ class Runtime:
         """Raise what a step will have to say of shapes before the first one changes anything."""
         known = dict(slots)
         for step in self.plan.steps:
+            if isinstance(step, RegionStep | ArrayStep) and not all(s.slot in known for s in step.sources):
+                # What comes of a function of the host, or of a loop, is not known.
+                continue
             if isinstance(step, RegionStep):
                 shape = _fitting(step, [source.array(known) for source in step.sources], known)
                 for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
@@ -226,8 +250,47 @@ class Runtime:
         kernel.remember(Chain(self.operands, [slots[name] for name in names], steps, out is None))
 
 
+def run_step(step: Step, slots: dict[str, Any]) -> None:
+    """Run one step on the slots."""
+    match step:
+        case RegionStep():
+            _run_region(step, slots)
+        case ArrayStep():
+            slots[step.slot] = _run_array(step, slots)
+        case WindowStep():
+            slots[step.slot] = step.array(slots)
+        case HostStep():
+            step.run(slots)
+        case LoopStep():
+            run_loop(step, slots, run_step, _plain_streams)
+        case GuardStep():
+            branch = step.taken(slots)
+            for each in branch.steps:
+                run_step(each, slots)
+            for name in branch.own:
+                slots.pop(name, None)
+        case SerialStep():
+            run_serial(step, slots, run_step, _plain_streams)
+        case InterpretStep():
+            declared = {o.name: slots[o.name] for o in step.program.declared if o.name in slots}
+            slots.update(_interpreted(step.program, declared))
+
+
+def _touched(plan: Plan) -> set[str]:
+    """The operands that functions of the host may write."""
+    names: set[str] = set()
+    for step in plan.every_step():
+        if isinstance(step, HostStep):
+            names |= step.written
+        elif isinstance(step, InterpretStep) and any(isinstance(n, EFFECTS) for n in step.program.nodes()):
+            names.update(operand.name for operand in step.program.operands)
+    return names
+
+
 def _reads(program: Program, operand: Operand) -> bool:
     """Whether what is in an operand before the program runs may matter after: it is read or assigned in part."""
+    if not all(isinstance(s, Assign) for s in program.statements):
+        return True
     return any(
         operand in postorder((s.value,)) or s.target is not operand
         for s in program.statements
@@ -387,6 +450,21 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> _Ran | None:
     for out, value in spread:
         np.copyto(out, value)
     return None if copied or ran != 1 else ([*streams, *outs], shape)
+
+
+def _plain_streams(step: RegionStep, slots: dict[str, Any]) -> tuple[list[Any], tuple[int, ...]] | None:
+    """The arrays that a region runs on as they are, and the shape it goes over; None where one is to be made first."""
+    if not all(target.slot in slots for target in step.targets):
+        return None
+    streams = [source.array(slots) for source in step.sources]
+    shape = _fitting(step, streams, slots)
+    outs = [_target_array(step, target, slots) for target in step.targets]
+    for out, kept in zip(outs, step.kept, strict=True):
+        if kept and out.shape != _kept_shape(step, shape):
+            return None
+        if (step.region.reduced or len(outs) > 1) and not kept and out.shape != shape:
+            return None
+    return [*streams, *outs], shape if step.region.reduced else outs[0].shape
 
 
 def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: bool, shape: tuple[int, ...]) -> Any:

@@ -84,12 +84,12 @@ def single(item: Slice) -> bool:
     if step > 0:
         start = 0 if start is None else start
         if stop is None:
-            return -step <= start < 0
-        return (start < 0) == (stop < 0) and stop - start <= step
+            return bool(-step <= start < 0)
+        return bool((start < 0) == (stop < 0) and stop - start <= step)
     if stop is None:
-        return start is not None and 0 <= start < -step
+        return bool(start is not None and 0 <= start < -step)
     start = -1 if start is None else start
-    return (start < 0) == (stop < 0) and start - stop <= -step
+    return bool((start < 0) == (stop < 0) and start - stop <= -step)
 
 
 def subscripts_of(view: Node, indices: Sequence[Node]) -> tuple[Node, ...]:

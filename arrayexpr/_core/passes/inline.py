@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..infer import SIDE_EFFECT, UNREORDERABLE, effects
 from ..nodes import Apply, Call, Cast, Constant, Node, postorder, transform
 from ..ops import operator
 from ..program import Program
@@ -17,14 +18,16 @@ def inline(program: Program) -> Program:
         →  y[...] = a * a
 
     Arguments that the body does not read keep their part in the shape: `where(True, body, argument)`.
+    A call with an effect, in its arguments or its function, stays: arguments are evaluated once, and first.
 
     Keeps: f(args) == body[params := args].
     """
     new: dict[Node, Node] = {}
 
     def expand(node: Node) -> Node | None:
-        if not isinstance(node, Call):
+        if not _expands(node):
             return None
+        assert isinstance(node, Call)
         # Arguments hold calls of their own, and so may the body: both are expanded by the next round.
         params = dict(zip(node.function.params, node.arguments, strict=True))
         body = node.function.body
@@ -39,11 +42,15 @@ def inline(program: Program) -> Program:
         return expanded
 
     statements = program.statements
-    while any(isinstance(node, Call) for node in program.replace(statements=statements).nodes()):
+    while any(map(_expands, program.replace(statements=statements).nodes())):
         new = transform(statements, expand)
         program = program.rewritten((new[s] for s in statements), new)
         statements = program.statements
     return program
+
+
+def _expands(node: Node) -> bool:
+    return isinstance(node, Call) and not effects(node) & (SIDE_EFFECT | UNREORDERABLE)
 
 
 def _as(argument: Node, like: Node) -> Node:

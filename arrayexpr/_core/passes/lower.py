@@ -47,14 +47,14 @@ def lower(program: Program, *, together: bool = False) -> Program:
     # What became of each node is only for origins to follow: without any, a third of the time is saved.
     new: dict[Node, Node] | None = {} if program.origins else None
     requires = dict.fromkeys(program.requires)
-    assigns = [s for s in program.statements if isinstance(s, Assign) and _elementwise(s.value)]
+    assigns = [s for s in program.statements if isinstance(s, Assign) and _elementwise(s)]
     if together and len(assigns) == len(program.statements):
         statements.extend(_shared_nest(assigns, taken, new))
         for assign in assigns:
             requires.update(dict.fromkeys(requirements(assign)))
         return program.rewritten(statements, new or {}).replace(requires=tuple(requires))
     for statement in program.statements:
-        if isinstance(statement, Assign) and _elementwise(statement.value):
+        if isinstance(statement, Assign) and _elementwise(statement):
             statements.extend(_nest(statement, taken, new))
             requires.update(dict.fromkeys(requirements(statement)))
         else:
@@ -76,11 +76,16 @@ def _lengths(statements: Sequence[Node]) -> dict[Node, Node]:
     return lengths
 
 
-def _elementwise(value: Node) -> bool:
+def _elementwise(statement: Assign) -> bool:
     return all(
         isinstance(node, ELEMENTWISE)
-        or (isinstance(node, View) and (node.order is not None or isinstance(base_of(node), Operand)))
-        for node in postorder((value,))
+        or node is statement
+        or (
+            isinstance(node, View)
+            and len(node.args) == 1
+            and (node.order is not None or isinstance(base_of(node), Operand))
+        )
+        for node in postorder((statement,))
     )
 
 

@@ -324,7 +324,7 @@ def view_of_view(node: View) -> Node | None:
     inner: Any = node.arg
     if node.order is not None and inner.order is not None:
         return View(inner.arg, order=tuple(inner.order[k] for k in node.order))
-    if node.subscripts is None or inner.subscripts is None:
+    if node.subscripts is None or inner.subscripts is None or len(node.args) > 1 or len(inner.args) > 1:
         return None
     outer = iter(node.subscripts)
     items: list[Any] = []

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..affine import integer, least, minus, plus
 from ..errors import UnsupportedError
 from ..nodes import (
+    EFFECTS,
     Apply,
     Assign,
     Cast,
@@ -17,6 +18,7 @@ from ..nodes import (
     Load,
     Loop,
     Node,
+    Opaque,
     Operand,
     Pack,
     Reduce,
@@ -113,8 +115,11 @@ class _Apart(Exception):
 
 
 def _reduces(value: Node) -> bool:
-    """Whether a value has reductions, all of which have a fold."""
-    found = [node for node in postorder((value,)) if isinstance(node, Reduce)]
+    """Whether a value has reductions, all of which have a fold, and nothing that keeps an order of its own."""
+    nodes = postorder((value,))
+    found = [node for node in nodes if isinstance(node, Reduce)]
+    if any(isinstance(n, (Opaque, *EFFECTS)) or (isinstance(n, View) and len(n.args) > 1) for n in nodes):
+        return False
     return bool(found) and all(node.axes and fold(node.op, node.type.element) is not None for node in found)
 
 

@@ -1,0 +1,321 @@
+"""Loops that stay loops, around steps: planned once, and iterated at little cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import ShapeMismatch
+from ..nodes import Assign, For, Node, Operand, Slice, View, postorder
+from ..printer import show
+from ..program import assigned_operand
+from .host import HostStep
+from .windows import Number, WindowStep
+
+if TYPE_CHECKING:
+    from .plan import RegionStep, Step
+
+Slots = dict[str, Any]
+
+#: Iterations that are not worth preparing: it takes as long as two or three of them that are not.
+_FEW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStep:
+    """Runs steps for each value of the slot `index` in a range; what is its own ends with it.
+
+    Those of `before` come once, where there is an iteration at all: what is the same in every one.
+    `renewed` are the slots of its own whose shapes may differ from one iteration to the next. `swap` are two operands,
+    where the last step copies the second to the first, and they may change places instead: see `swapped`. `names` are
+    the operands of the program that the loop touches.
+    """
+
+    node: For
+    index: str
+    bounds: tuple[Number, ...]
+    before: tuple[Step, ...]
+    steps: tuple[Step, ...]
+    own: frozenset[str]
+    renewed: frozenset[str]
+    swap: tuple[str, str] | None
+    names: frozenset[str]
+
+    @staticmethod
+    def of(
+        node: For,
+        bounds: Sequence[Number],
+        before: Sequence[Step],
+        steps: Sequence[Step],
+        own: Collection[str],
+        kept: Collection[str],
+    ) -> LoopStep:
+        """The step for a loop with the steps of its body; of its own slots some are kept from before it on."""
+        free = any(_is_part(n) for n in postorder(node.body)) or any(isinstance(s, HostStep) for s in steps)
+        swap = swapped(node.body)
+        if swap is not None and not (hasattr(steps[-1], "assigns") and steps[-1].assigns == (node.body[-1],)):
+            swap = None
+        return LoopStep(
+            node,
+            node.index.name,
+            tuple(bounds),
+            tuple(before),
+            tuple(steps),
+            frozenset(own),
+            frozenset(set(own) - set(kept) if free else ()),
+            swap,
+            frozenset(n.name for n in postorder(node.body) if isinstance(n, Operand)),
+        )
+
+    def range(self, slots: Slots) -> range:
+        """The values of the index."""
+        start, stop, step = (int(bound(slots)) for bound in self.bounds)
+        if step == 0:
+            raise ShapeMismatch(f"{show(self.node)}: the step is 0, expected another")
+        return range(start, stop, step)
+
+
+def _is_part(node: Node) -> bool:
+    """Whether a node is a slice whose length may change from one iteration to the next."""
+    return (
+        isinstance(node, View)
+        and len(node.args) > 1
+        and any(isinstance(x, Node) for item in node.subscripts if isinstance(item, Slice) for x in item)
+    )
+
+
+def swapped(body: Sequence[Node]) -> tuple[str, str] | None:
+    """The operands `old` and `new` of a body that ends with `old[...] = new`, where they may change places instead.
+
+        new[1:-1] = f(old)                     f: old to new, then new to old, and so on;
+        old[...] = new                   →     a copy at the end
+
+    After the first iteration the two are equal but for what is assigned to `new`, which is all of it anew in every
+    iteration, before any of it is read; and nothing else is assigned to `old`.
+    """
+    last = body[-1] if body else None
+    if not isinstance(last, Assign) or not isinstance(last.target, Operand) or not isinstance(last.value, Operand):
+        return None
+    old, new = last.target, last.value
+    if old is new or old.type.rank != new.type.rank or old.type.rank == 0:
+        return None
+    filled = False
+    for statement in body[:-1]:
+        if not isinstance(statement, Assign):
+            return None
+        base = assigned_operand(statement.target)
+        reads = new in postorder((statement.value,))
+        if base is old or (base is new and filled) or (reads and not filled) or (base is new and reads):
+            return None
+        if base is new:
+            filled = not any(isinstance(n, View) and len(n.args) > 1 for n in postorder((statement.target,)))
+            if not filled:
+                return None
+        elif any(n in (old, new) for view in _chain(statement.target) for n in postorder(view.args[1:])):
+            return None
+    return (old.name, new.name) if filled else None
+
+
+def _chain(target: Node) -> Iterator[View]:
+    while isinstance(target, View):
+        yield target
+        target = target.arg
+
+
+# -- Running ------------------------------------------------------------------------------------
+
+#: What a region runs on: its arrays, the outputs last, and the shape that they broadcast to; None where some of them
+#: have to be copied.
+Streams = Callable[["RegionStep", Slots], tuple[list[Any], tuple[int, ...]] | None]
+
+
+def run_loop(
+    step: LoopStep, slots: Slots, run: Callable[[Any, Slots], None], streams: Streams, values: range | None = None
+) -> None:
+    """Run a loop on the slots, its steps by `run`; over `values`, where they are not all of its range.
+
+    The first iteration shows all shapes. For the others, regions whose arrays only move are prepared once.
+    """
+    if values is None:
+        values = step.range(slots)
+    if not values:
+        return
+    index = slots[step.index] = np.asarray(values[0], np.int64)
+    for each in step.before:
+        run(each, slots)
+    _iteration(step, step.steps, slots, run)
+    if len(values) > 1:
+        index[...] = values[1]
+        prepared = None
+        if not step.renewed and len(values) > _FEW:
+            prepared = _prepared(step, slots, values, streams)
+        if prepared is not None and prepared.complete:
+            from .iterate import iterate
+
+            iterate(prepared.phases, len(values) - 1, index, values.step)
+            prepared.finish(len(values) - 1)
+        else:
+            rest = step.steps if prepared is None else prepared.steps
+            for k in values[1:]:
+                index[...] = k
+                _iteration(step, rest, slots, run)
+    for name in step.own:
+        slots.pop(name, None)
+    del slots[step.index]
+
+
+def _iteration(step: LoopStep, steps: Iterable[Any], slots: Slots, run: Callable[[Any, Slots], None]) -> None:
+    for each in steps:
+        if callable(each):
+            each()
+        else:
+            run(each, slots)
+    for name in step.renewed:
+        slots.pop(name, None)
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A loop's iterations from the second one on.
+
+    `phases` are regions for iterations in turn, where all of a body's steps are such: two, where two operands
+    change places. Else `steps` has what is left to run one by one, and what runs prepared regions.
+    """
+
+    complete: bool
+    phases: list[list[Any]]
+    steps: list[Any]
+    swap: tuple[Any, Any] | None
+
+    def finish(self, count: int) -> None:
+        """After so many iterations: operands that changed places are made equal, as the copy would have."""
+        if self.swap is not None:
+            old, new = self.swap
+            if count % 2:
+                np.copyto(old, new)
+            else:
+                np.copyto(new, old)
+
+
+def _prepared(step: LoopStep, slots: Slots, values: range, streams: Streams) -> _Prepared | None:
+    """What runs the iterations from the second one on; None where it is no different."""
+    moving = _Windows(step, slots, values)
+    swap = _swap_arrays(step, slots)
+    body = step.steps if swap is None else step.steps[:-1]
+    phases: list[list[Any]] = []
+    for place in range(1 if swap is None else 2):
+        phase = []
+        at = dict(slots)
+        if place:
+            assert step.swap is not None
+            old, new = step.swap
+            at[old], at[new] = slots[new], slots[old]
+        for each in body:
+            if isinstance(each, WindowStep):
+                continue
+            made = moving.region(each, at, place, 1 if swap is None else 2, streams)
+            phase.append(made)
+        phases.append(phase)
+    regions = [each for each in body if not isinstance(each, WindowStep)]
+    if all(made is not None for phase in phases for made in phase):
+        return _Prepared(True, phases, [], swap)
+    if swap is not None:
+        # Steps of other kinds find their arrays by name: the copy stays.
+        return _prepared(_without_swap(step), slots, values, streams)
+    made_of = dict(zip(map(id, regions), phases[0], strict=True))
+    if not any(made_of.values()):
+        return None
+    # What no step that is left takes by its name is no window to take.
+    left = [each for each in regions if made_of[id(each)] is None]
+    wanted = _slots_of(left)
+    steps: list[Any] = []
+    for each in body:
+        if isinstance(each, WindowStep):
+            if wanted is None or each.slot in wanted:
+                steps.append(each)
+        else:
+            made = made_of[id(each)]
+            steps.append(each if made is None else made.run)
+    return _Prepared(False, [], steps, None)
+
+
+def _without_swap(step: LoopStep) -> LoopStep:
+    return replace(step, swap=None)
+
+
+def _slots_of(steps: Iterable[Any]) -> set[str] | None:
+    """The slots that steps take arrays from; None where that is not known."""
+    names: set[str] = set()
+    for step in steps:
+        if not hasattr(step, "sources"):
+            return None
+        names.update(source.slot for source in step.sources)
+        names.update(target.slot for target in getattr(step, "targets", ()))
+    return names
+
+
+def _swap_arrays(step: LoopStep, slots: Slots) -> tuple[Any, Any] | None:
+    """The two arrays that may change places: of one shape, and no other name's memory is theirs."""
+    if step.swap is None:
+        return None
+    old, new = (slots[name] for name in step.swap)
+    others = [slots[name] for name in step.names if name in slots and name not in step.swap]
+    if old.shape != new.shape or np.may_share_memory(old, new):
+        return None
+    if any(np.may_share_memory(old, other) or np.may_share_memory(new, other) for other in others):
+        return None
+    return old, new
+
+
+class _Windows:
+    """How the views of a loop move: by so many bytes an iteration, where they do so evenly."""
+
+    def __init__(self, step: LoopStep, slots: Slots, values: range):
+        self.index = step.index
+        self.values = values
+        self.steps = {each.slot: each for each in step.steps if isinstance(each, WindowStep)}
+        # Slots that have another array in each iteration.
+        self.unstable = {each.slot for each in step.steps if hasattr(each, "slot") and each.slot not in self.steps}
+        assigned = {assigned_operand(n.target).name for n in postorder(step.node.body) if isinstance(n, Assign)}
+        self.unstable.update(
+            operand.name
+            for each in step.steps
+            if hasattr(each, "program")
+            for operand in (*each.program.results, *each.program.locals)
+        )
+        self.assigned = assigned
+
+    def region(self, step: Any, slots: Slots, place: int, phases: int, streams: Streams) -> Any:
+        """A region prepared for every `phases`-th iteration from iteration 1 + place on; None where it cannot be."""
+        from .iterate import Moving, moves
+
+        if not hasattr(step, "region"):
+            return None
+        sources = (*step.sources, *step.targets)
+        used = {source.slot for source in sources}
+        if used & self.unstable:
+            return None
+        moving = used & self.steps.keys()
+        first, last = slots, slots
+        if moving:
+            first, last = dict(slots), dict(slots)
+            for name in moving:
+                window = self.steps[name]
+                if window.base in self.unstable or not window.is_even(self.index, self.assigned, slots, self.values):
+                    return None
+                first[name] = window.array(slots | {self.index: np.asarray(self.values[1], np.int64)})
+                last[name] = window.array(slots | {self.index: np.asarray(self.values[-1], np.int64)})
+        here = streams(step, first)
+        there = streams(step, last) if moving else here
+        if here is None or there is None or here[1] != there[1]:
+            return None
+        found = moves(here[0], there[0], len(step.targets), len(self.values) - 2)
+        if found is None:
+            return None
+        made = Moving(
+            step.region, here[0], here[1], [move * place for move in found], [move * phases for move in found]
+        )
+        return made if made.usable else None

@@ -1,0 +1,202 @@
+"""Loops over single elements: recurrences and the like, as serial code of both engines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from passes_support import assert_same, copies
+
+import arrayexpr
+from arrayexpr._core.affine import integer, minus, plus
+from arrayexpr._core.engine.loopstep import LoopStep
+from arrayexpr._core.engine.serial import SerialStep
+from arrayexpr._core.interpret import interpret
+from arrayexpr._core.nodes import Apply, Assign, Cast, Constant, For, Index, Node, Operand, View
+from arrayexpr._core.ops import operator
+from arrayexpr._core.parser import parse
+from arrayexpr._core.program import Program
+from arrayexpr._core.types import FLOAT64, INT64, ElementType, element
+from arrayexpr._core.verify import verify
+
+OPERANDS = {
+    "a": Operand("a", INT64.array(1)),
+    "b": Operand("b", FLOAT64.array(1)),
+    "c": Operand("c", element("int32").array(1)),
+    "m": Operand("m", INT64.array(2)),
+    "s": Operand("s", INT64.array(0)),
+    "n": Operand("n", INT64.array(0)),
+}
+OPERATORS = ("add", "subtract", "multiply", "maximum", "floor_divide", "less")
+
+
+class Maker:
+    """Grows a nest of loops over elements."""
+
+    def __init__(self, draw: Any):
+        self.draw = draw
+        self.indices: list[Index] = []
+        self.locals = [Operand("p", INT64.array(0)), Operand("q", FLOAT64.array(0))]
+        self.usable = list(self.locals)
+        self.count = 0
+
+    def choose(self, options: Any) -> Any:
+        return self.draw(st.sampled_from(list(options)))
+
+    def subscript(self) -> Any:
+        k = self.choose(self.indices)
+        near = [k, plus(k, integer(1)), minus(k, integer(1)), minus(integer(7), k), minus(OPERANDS["n"], k)]
+        return self.choose([*near, 0, -1])
+
+    def place(self) -> Node:
+        operand = OPERANDS[self.choose("abcm")]
+        if operand.type.rank == 1:
+            return View(operand, (self.subscript(),))
+        turned = View(operand, order=(1, 0)) if self.draw(st.booleans()) else operand
+        return View(turned, (self.subscript(), self.subscript()))
+
+    def value(self, t: ElementType, depth: int = 2) -> Node:
+        if depth and self.draw(st.booleans()):
+            op = operator(self.choose(OPERATORS))
+            made: Node = Apply(op, (self.value(t, depth - 1), self.value(t, depth - 1)))
+        else:
+            kind = self.choose(["place", "place", "local", "scalar", "index", "constant"])
+            made = {
+                "place": self.place,
+                "local": lambda: self.choose(self.usable),
+                "scalar": lambda: OPERANDS["s"],
+                "index": lambda: self.choose(self.indices),
+                "constant": lambda: Constant(3, t),
+            }[kind]()
+        if made.type.element.kind == "f" and t.kind == "i":
+            # What a real out of range becomes is open.
+            low, high = (Constant(x, FLOAT64) for x in (-100.0, 100.0))
+            made = Apply(operator("fmin"), (Apply(operator("fmax"), (made, low)), high))
+        return made if made.type.element is t else Cast(made, t)
+
+    def loop(self, depth: int) -> For:
+        self.count += 1
+        index = Index(f"k{self.count}")
+        known = [(1, 6, 1), (6, 0, -1), (0, 3, 1)]
+        bounds: Any = self.choose(
+            [*known, (0, OPERANDS["n"], 2), *([(0, self.indices[-1], 1)] if self.indices else [])]
+        )
+        self.indices.append(index)
+        usable = list(self.usable)
+        body: list[Node] = []
+        for _ in range(self.draw(st.integers(1, 3))):
+            kind = self.choose(["place"] * 3 + ["kept", "local"] + ["loop"] * depth)
+            if kind == "loop":
+                body.append(self.loop(depth - 1))
+            elif kind == "local":
+                local = Operand(f"l{len(self.locals)}", self.choose([INT64, FLOAT64]).array(0))
+                body.append(Assign(local, self.value(local.type.element)))
+                self.locals.append(local)
+                self.usable.append(local)
+            else:
+                target = self.place() if kind == "place" else self.choose(self.locals[:2])
+                body.append(Assign(target, self.value(target.type.element)))
+        self.indices.pop()
+        self.usable = usable
+        return For(index, *[x if isinstance(x, Node) else integer(x) for x in bounds], tuple(body))
+
+
+@st.composite
+def nests(draw: Any) -> Program:
+    """Nests of loops over elements of a few arrays, with scalars that go from one iteration to the next."""
+    maker = Maker(draw)
+    loop = maker.loop(2)
+    first = [Assign(maker.locals[0], Constant(1, INT64)), Assign(maker.locals[1], Constant(0.5, FLOAT64))]
+    results = [Operand("r0", INT64.array(0)), Operand("r1", FLOAT64.array(0))]
+    last = [Assign(r, local) for r, local in zip(results, maker.locals[:2], strict=True)]
+    return Program("nest", OPERANDS.values(), [*first, loop, *last], results, locals=maker.locals)
+
+
+def arrays(seed: int) -> dict[str, Any]:
+    return {
+        "a": np.arange(9) * 3 - 7,
+        "b": np.linspace(-2, 2, 18)[::2] if seed % 2 else np.linspace(-2, 2, 9),
+        "c": np.arange(9, dtype=np.int32)[::-1].copy(),
+        "m": np.arange(81).reshape(9, 9).T - 30,
+        "s": np.asarray(5),
+        "n": np.asarray(6 + seed % 3),
+    }
+
+
+def check(program: Program, seed: int, engine: str) -> None:
+    verify(program)
+    one, two = copies(arrays(seed)), copies(arrays(seed))
+    with np.errstate(all="ignore"):
+        expected = interpret(program, one)
+        found = arrayexpr.compile(program, engine=engine)(*two.values())
+    for name in one:
+        assert_same(one[name], two[name])
+    assert_same(expected["r0"], np.asarray(found[0]))
+    assert_same(expected["r1"], np.asarray(found[1]))
+
+
+@settings(max_examples=200)
+@given(nests(), st.integers(0, 5))
+def test_the_block_engine_runs_nests_over_elements(program: Program, seed: int) -> None:
+    check(program, seed, "block")
+
+
+@settings(max_examples=25)
+@given(nests(), st.integers(0, 5))
+def test_compiled_code_runs_nests_over_elements(program: Program, seed: int) -> None:
+    check(program, seed, "c")
+
+
+@pytest.mark.slow
+@settings(max_examples=3000)
+@given(nests(), st.integers(0, 5), st.sampled_from(["block", "block", "block", "c"]))
+def test_engines_run_many_nests_over_elements(program: Program, seed: int, engine: str) -> None:
+    check(program, seed, engine)
+
+
+def step_of(text: str, **options: Any) -> Any:
+    program = parse(f"def f(a: float64[:], b: float64[:], n: int64):\n    for k in range(1, n, 1):\n        {text}\n")
+    (step,) = arrayexpr.compile(program, **options).compiled.plan.steps
+    return step
+
+
+def test_what_is_serial_code() -> None:
+    step = step_of("a[k, ...] = a[k - 1, ...] * b[k, ...]", engine="block")
+    assert isinstance(step, SerialStep)
+    assert isinstance(step_of("a[1:] = a[:-1] * b[k, ...]", engine="block"), LoopStep)
+    # One by one functions have other bits than in vectors.
+    assert isinstance(step_of("a[k, ...] = exp(a[k - 1, ...])", engine="block"), LoopStep)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+def test_places_that_count_from_the_end_and_shared_memory(engine: str) -> None:
+    def before(a: Any, b: Any, n: Any) -> None:
+        for k in range(n):
+            a[k] = a[k - 1] + b[k - 2]
+
+    kernel = arrayexpr.kernel(before, engine=engine)
+    for share in (False, True):
+        results = []
+        for function in (before, kernel):
+            memory = np.arange(20.0)
+            function(memory[:9], memory[1:10] if share else memory[10:19], 9)
+            results.append(memory)
+        assert_same(*results)
+
+
+def test_a_long_recurrence_in_pieces() -> None:
+    def scan(a: Any, b: Any) -> Any:
+        s = 0.0
+        for k in range(1, len(a)):
+            a[k] = a[k - 1] * 0.5 + b[k]
+            s = s + a[k]
+        return s
+
+    a, b = np.ones(10_001), np.linspace(0, 1, 10_001)
+    mine = a.copy()
+    expected = scan(a, b)
+    assert arrayexpr.kernel(scan)(mine, b) == expected
+    assert_same(a, mine)
