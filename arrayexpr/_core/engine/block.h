@@ -181,7 +181,7 @@ static void pack_window(const PackPlan *plan, const intptr_t *r) {
         sources[k] = r[plan->sources[k]];
     }
     switch (plan->size) {
-#define ARRAYEXPR_SIZE(S) case S: arrayexpr_pack##S(to, targets, from, sources, extents, plan->rank, NULL, NULL); return;
+#define ARRAYEXPR_SIZE(S) case S: arrayexpr_pack##S(to, targets, from, sources, extents, plan->rank); return;
         ARRAYEXPR_SIZE(1) ARRAYEXPR_SIZE(2) ARRAYEXPR_SIZE(4) ARRAYEXPR_SIZE(8) ARRAYEXPR_SIZE(16)
     }
 }

@@ -63,9 +63,8 @@ cdef extern from "Python.h":
 #: for all beyond them.
 MAX_CODES = 8
 cdef int EXACT_CODES = MAX_CODES - 3
-#: What a key's count of tiled axes has added where results are larger than the caches, and are stored past them; and
-#: where tiles consist of whole lines, of which the first cache holds many: narrow ones do.
-LARGE, WHOLE = 8, 16
+#: What a key's count of tiled axes has added where results are larger than the caches, and are stored past them.
+LARGE = 8
 #: The bits of a key that count tiled axes.
 MAX_TILE = 7
 #: The rank of the nest that a kernel walks; axes beyond are walked around it.
@@ -447,8 +446,6 @@ cdef class Problem:
         text[1] = self.tile
         if self._streams(itemsize):
             text[1] |= LARGE
-            if self.tile and self._whole():
-                text[1] |= WHOLE
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
             code = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
@@ -474,11 +471,13 @@ cdef class Problem:
         Or half as large again with the longest of what is read: that puts a result out of the caches as well.
         """
         cdef int s, k
-        cdef npy_intp read = 0
+        cdef npy_intp read = 0, size = 0
         if self.direction or (self.reduces and self.tile):
             return False
         for s in range(self.count - self.outputs):
             read = max(read, self.high[s] - self.low[s])
+            # What a tile is made of goes through the caches as well, and comes back to none of it.
+            size += itemsize[s] if self.tile else 0
         for s in range(self.count - self.outputs, self.count):
             # Of what is reduced there is an element for many.
             for k in range(AXES - self.rank, AXES if self.reduces else 0):
@@ -486,22 +485,14 @@ cdef class Problem:
                     return False
             if self.strides[s * AXES + AXES - 1] != itemsize[s]:
                 return False
-            if self.elements * itemsize[s] < self.stream_bytes:
-                if self.elements * itemsize[s] + read < self.stream_bytes + self.stream_bytes // 2:
+            if self.elements * (itemsize[s] + size) < self.stream_bytes:
+                if self.tile or self.elements * itemsize[s] + read < self.stream_bytes + self.stream_bytes // 2:
                     return False
-            # Short rows that begin or end within a line store it by halves.
-            if self.tile or self.shape[AXES - 1] * itemsize[s] < 16 * LINE:
+            # Short rows that begin or end within a line store it by halves, and so do those of tiles of three axes.
+            if self.tile > 2 or self.shape[AXES - 1] * itemsize[s] < 16 * LINE:
                 for k in range(AXES - self.rank, AXES - 1):
                     if self.strides[s * AXES + k] % LINE:
                         return False
-        return True
-
-    cdef bint _whole(self) noexcept:
-        """Whether the lines of a tile's column fall into more than one set of the first cache, for what is packed."""
-        cdef int s
-        for s in range(self.count - self.outputs):
-            if self._packed(s) and _sets(self.strides[s * AXES + AXES - 1]) < 2:
-                return False
         return True
 
     cdef bint _packed(self, int s) noexcept:

@@ -35,7 +35,7 @@ from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
-from .dispatch import LARGE, MAX_TILE, WHOLE, Code
+from .dispatch import LARGE, MAX_TILE, Code
 from .handover import Mode, make
 
 #: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
@@ -105,7 +105,7 @@ def stream_program(
     scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
         # The signature says which conflict, whatever their classes here tell.
-        scheduled = block(scheduled, axes=range(rank - tiled, rank), whole=bool(key[1] & WHOLE))
+        scheduled = block(scheduled, axes=range(rank - tiled, rank))
         scheduled = pack(scheduled, operands=packed)
     if reduces:
         from ..passes.jam import jam
