@@ -35,7 +35,7 @@ from ..ops import operator
 from ..program import Program
 from ..types import INT64
 from .dispatch import Code
-from .loopstep import LoopStep, run_loop
+from .loopstep import LoopStep, Run, run_loop
 
 Slots = dict[str, Any]
 
@@ -266,7 +266,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 # -- Running ------------------------------------------------------------------------------------
 
 
-def run_serial(step: SerialStep, slots: Slots, run: Callable[[Any, Slots], None], streams: Any) -> None:
+def run_serial(step: SerialStep, slots: Slots, run: Run, streams: Any) -> None:
     """Run a loop over elements on the slots."""
     from .iterate import call
 
