@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ShapeMismatch
-from ..interpret import assigned_operand
 from ..nodes import Assign, For, Node, Operand, Slice, View, postorder
 from ..printer import show
+from ..program import assigned_operand
 from .host import HostStep
 from .windows import Number, WindowStep
 
@@ -69,6 +69,15 @@ class LoopStep:
             swap,
             frozenset(n.name for n in postorder(node.body) if isinstance(n, Operand)),
         )
+
+    @property
+    def inside(self) -> tuple[Step, ...]:
+        """The steps of it."""
+        return (*self.before, *self.steps)
+
+    def run(self, slots: Slots, run: Run, streams: Streams) -> None:
+        """Run it."""
+        run_loop(self, slots, run, streams)
 
     def range(self, slots: Slots) -> range:
         """The values of the index."""

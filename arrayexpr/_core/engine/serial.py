@@ -59,6 +59,15 @@ class SerialStep:
     stored: frozenset[str]
     accesses: tuple[_Access, ...]
 
+    @property
+    def inside(self) -> tuple[LoopStep]:
+        """The steps that it may run instead."""
+        return (self.loop,)
+
+    def run(self, slots: Slots, run: Run, streams: Any) -> None:
+        """Run it."""
+        run_serial(self, slots, run, streams)
+
 
 @dataclass(frozen=True, slots=True)
 class _Access:
