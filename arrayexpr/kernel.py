@@ -16,12 +16,8 @@ from . import target as targets
 from ._core.driver import ARRAY_PASSES, run
 from ._core.engine.dispatch import Code, Kernel, Region
 from ._core.engine.handover import mode as mode_of
-from ._core.engine.host import HostStep
-from ._core.engine.loopstep import LoopStep
 from ._core.engine.plan import Plan, RegionStep, plan
 from ._core.engine.runtime import Runtime
-from ._core.engine.serial import SerialStep
-from ._core.engine.windows import WindowStep
 from ._core.errors import ArrayExprError, ShapeMismatch, TypeMismatch
 from ._core.infer import broadcast
 from ._core.infer import shape as shape_of
@@ -355,8 +351,12 @@ def _explain_unknown(compiled: _Compiled) -> list[str]:
 
 def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     """Run once on copies, so that every step's layouts are the real ones, and describe what was chosen."""
-    # The cost model: nothing else that runs asks it.
+    # The cost model, and steps that few programs have: nothing else that runs asks them.
     from ._core.engine.costs import described
+    from ._core.engine.host import HostStep
+    from ._core.engine.loopstep import LoopStep
+    from ._core.engine.serial import SerialStep
+    from ._core.engine.windows import WindowStep
 
     before = {id(code) for code in compiled.plan.codes()}
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]

@@ -17,7 +17,6 @@ from ._core.errors import ArrayExprError, TypeMismatch, UnsupportedError
 from ._core.nodes import Assign, Extent, For, Index, Node, Operand, View, postorder, rebuild, transform
 from ._core.program import Program
 from ._core.types import ArrayType, element
-from .looping import Unassigned, with_loops
 from .promotion import Weak
 from .symbolic import RECORDER, Recorder, SymbolicArray, as_symbolic, computed, in_memory, rebase, strong, tick
 
@@ -262,7 +261,11 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
         called = "kernel"
     parameters = _parameters(function, called, specs)
-    function = with_loops(function)
+    if "range" in getattr(getattr(function, "__code__", None), "co_names", ()):
+        # Few functions need it, and no other's first result waits for its import.
+        from .looping import with_loops
+
+        function = with_loops(function)
     with Trace() as recording:
         returned = function(*[x for _, x, kind in parameters if kind != "keyword"],
                             **{n: x for n, x, kind in parameters if kind == "keyword"})  # fmt: skip
@@ -277,6 +280,8 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
             try:
                 values.append(as_symbolic(result, "result").node)
             except TypeMismatch:
+                from .looping import Unassigned
+
                 if isinstance(result, Unassigned):
                     result.fail()
                 place = f" as result {k}" if isinstance(returned, (tuple, list)) else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,13 +11,11 @@ from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
 from ..nodes import EFFECTS, Assign, Cast, Constant, Contract, Operand, Pack, Reduce, Store, postorder
 from ..program import Program, assigned_operand
 from .dispatch import Chain, Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
-from .guardstep import GuardStep
-from .host import HostStep
-from .loopstep import LoopStep, run_loop
-from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep
 from .reading import Source
-from .serial import SerialStep, run_serial
-from .windows import WindowStep
+
+if TYPE_CHECKING:
+    from .plan import Step
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
 _OVERLAP_WORK = 10_000
@@ -93,7 +91,9 @@ class Runtime:
                             self._remember(kernel, step, args, out, slots)
                 case _:
                     run_step(step, slots)
-        if len(ran) == len(self.plan.steps) > 1 and (len(outs) > 1 or not isinstance(out, tuple)):
+        # What goes by names looks at each call's arrays first.
+        whole = len(ran) == len(self.plan.steps) > 1 and not self.plan.moved
+        if whole and (len(outs) > 1 or not isinstance(out, tuple)):
             self._remember_steps(kernel, ran, out, slots)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
@@ -257,30 +257,19 @@ def run_step(step: Step, slots: dict[str, Any]) -> None:
             _run_region(step, slots)
         case ArrayStep():
             slots[step.slot] = _run_array(step, slots)
-        case WindowStep():
-            slots[step.slot] = step.array(slots)
-        case HostStep():
-            step.run(slots)
-        case LoopStep():
-            run_loop(step, slots, run_step, _plain_streams)
-        case GuardStep():
-            branch = step.taken(slots)
-            for each in branch.steps:
-                run_step(each, slots)
-            for name in branch.own:
-                slots.pop(name, None)
-        case SerialStep():
-            run_serial(step, slots, run_step, _plain_streams)
         case InterpretStep():
             declared = {o.name: slots[o.name] for o in step.program.declared if o.name in slots}
             slots.update(_interpreted(step.program, declared))
+        case _:
+            # Windows, the host's functions and loops know how.
+            step.run(slots, run_step, _plain_streams)
 
 
 def _touched(plan: Plan) -> set[str]:
     """The operands that functions of the host may write."""
     names: set[str] = set()
     for step in plan.every_step():
-        if isinstance(step, HostStep):
+        if hasattr(step, "written"):
             names |= step.written
         elif isinstance(step, InterpretStep) and any(isinstance(n, EFFECTS) for n in step.program.nodes()):
             names.update(operand.name for operand in step.program.operands)
