@@ -45,6 +45,8 @@ from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 C = Dialect(
     name="c",
     aligned="__attribute__((aligned(64)))",
+    # Without it loops over calls that are not expanded are no vector loops.
+    vector_form='__attribute__((const, simd("notinbranch")))',
     vector_math=True,
     types={
         "bool": "uint8_t",

@@ -292,6 +292,9 @@ def _own_cost(node: Node, args: tuple[Any, ...], facts: Facts) -> float:
             return 1.0
         case Contract():
             return 2.0
+        case Call():
+            # What stands in the body, which walks over a program do not enter: asked of each function once.
+            return float(_body(node.function))
     return 0.0
 
 
@@ -301,6 +304,15 @@ cost: Final = Property("cost", default=_own_cost)
 #: Operations per element of all distinct nodes under a node: what is left to do when common
 #: sub-expressions are computed once.
 operations: Final = Property("operations", default=_own_cost, combine=lambda a, b: a + b, start=0.0)
+
+
+#: Operations per element of all distinct nodes of a function's body.
+_body: Final = Property("body", default=lambda node, args, facts: 0.0)
+
+
+@_body.of(Function)
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> float:
+    return math.fsum(_own_cost(each, (), facts) for each in postorder((node.body,)))
 
 
 def total_operations(roots: Iterable[Node]) -> float:
@@ -572,9 +584,14 @@ def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
 
 @shape.of(Call)
 def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
-    if None in args[1:] or any(p.type.rank for p in node.function.params) or node.function.body.type.rank:
+    if None in args[1:]:
         return () if node.type.rank == 0 else None
-    return broadcast(args[1:], node.function.name)
+    function = node.function
+    if any(p.type.rank for p in function.params) or function.body.type.rank:
+        given = zip(function.params, args[1:], strict=True)
+        # Strides play no part in shapes.
+        return shape(function.body, {p.name: Layout(x, (0,) * len(x)) for p, x in given if x})  # type: ignore[no-any-return]
+    return broadcast(args[1:], function.name)
 
 
 @shape.of(Function)

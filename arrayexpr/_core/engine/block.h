@@ -94,7 +94,10 @@ typedef enum {
     OP_FOLD_START, /* the fold at a */
     OP_FOLD_ADD,   /* to the fold at a the strip at b of stride c; of the length d, where that is not 0 */
     OP_FOLD_END,   /* the fold at a into the element at b */
-    OP_PACK, OP_SCRATCH /* a = scratch of b bytes */, OP_STOP
+    OP_PACK, OP_SCRATCH /* a = scratch of b bytes */,
+    OP_CALL,   /* go on at the instruction whose number is in a; b = that of the one after this */
+    OP_RETURN, /* go on at the instruction whose number is in a */
+    OP_STOP
 } Opcode;
 
 typedef struct {
@@ -305,6 +308,11 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
             r[i->a] = ((intptr_t)block + (intptr_t)sizeof(Held) + 63) / 64 * 64;
             break;
         }
+        case OP_CALL:
+            r[i->b] = i + 1 - tape->code;
+            i = tape->code + r[i->a];
+            continue;
+        case OP_RETURN: i = tape->code + r[i->a]; continue;
         case OP_STOP: return raised ? TAPE_RAISED : 0;
         }
         ++i;

@@ -17,6 +17,7 @@ from ..nodes import (
     Constant,
     Contract,
     Extent,
+    Function,
     Node,
     Operand,
     Reduce,
@@ -32,7 +33,7 @@ from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductio
 from .specialise import NS, builder
 
 #: What the steps know to run.
-_KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Assign, Call, Extent)
+_KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Assign, Call, Function, Extent)
 
 
 @dataclass(frozen=True, slots=True)

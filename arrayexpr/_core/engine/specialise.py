@@ -11,7 +11,9 @@ from ..infer import cost
 from ..nodes import (
     Apply,
     Assign,
+    Call,
     Cast,
+    Function,
     Guard,
     Loop,
     Node,
@@ -116,10 +118,12 @@ def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, .
         return transform(values, new.get)
     mapped: dict[Node, Node] = {}
     for node in postorder(values):
-        args = tuple(mapped[child] for child in node.args)
+        args = () if isinstance(node, Function) else tuple(mapped[child] for child in node.args)
         match node:
             case Operand():
                 mapped[node] = new[node]
+            case Function():
+                mapped[node] = node
             case Reduce(op, _) if reduced:
                 mapped[node] = Reduce(op, args[0], reduced, True)
             case Reduce():
@@ -169,7 +173,7 @@ def _operations(program: Program) -> float:
         elif isinstance(statement, Store):
             within.setdefault(around, {}).update(dict.fromkeys(values_under((statement.value,))))
     found = within[max(within, key=len)] if within else ()
-    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast))
+    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast | Call))
 
 
 def _operand(node: Node) -> Operand:
