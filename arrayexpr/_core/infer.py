@@ -115,7 +115,7 @@ class Property:
     error. `depends` says that values depend on the facts. `needs` names properties that the functions ask
     of the node's children: they are inferred first, so that asking is a look-up. With `combine` the
     property is collected: functions get no children's values, and their shares over all distinct nodes
-    are combined, `start` first.
+    are combined, `start` first; nodes in the bodies of functions count too with `bodies`, else a Call stands for them.
     """
 
     def __init__(
@@ -127,6 +127,7 @@ class Property:
         needs: Iterable[Property] = (),
         combine: Callable[[Any, Any], Any] | None = None,
         start: Any = None,
+        bodies: bool = False,
     ):
         self.name = name
         self.default = default
@@ -134,6 +135,7 @@ class Property:
         self.needs = tuple(needs)
         self.combine = combine
         self.start = start
+        self.bodies = bodies
         self._by_operator: dict[Operator, Infer] = {}
         self._by_class: dict[type, Infer] = {}
         # Keyed by weak references to nodes: a value goes when its node does.
@@ -185,7 +187,7 @@ class Property:
             need(node, facts)
         if self.combine is not None:
             value = self.start
-            for each in postorder((node,)):
+            for each in postorder((node,), self.bodies):
                 value = self.combine(value, self.function(each)(each, (), facts))
             known[ref(node, known.pop)] = value
             return value
@@ -331,7 +333,9 @@ def _nothing(node: Node, args: tuple[Any, ...], facts: Facts) -> frozenset[str]:
 
 
 #: The names of the operands under a node; of a statement, of those it writes too.
-operands: Final = Property("operands", default=_nothing, combine=lambda a, b: a | b if b else a, start=frozenset())
+operands: Final = Property(
+    "operands", default=_nothing, combine=lambda a, b: a | b if b else a, start=frozenset(), bodies=True
+)
 
 
 @operands.of(Operand)

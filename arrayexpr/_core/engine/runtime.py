@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
 from ..interpret import assigned_operand, interpret
-from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
+from ..nodes import Assign, Call, Cast, Constant, Contract, Function, Node, Operand, Reduce, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep
@@ -17,6 +17,8 @@ from .reading import Source
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
 _OVERLAP_WORK = 10_000
+
+_INT64 = (-(1 << 63), (1 << 63) - 1)
 
 
 class Runtime:
@@ -206,14 +208,32 @@ def _reads(program: Program, operand: Operand) -> bool:
 
 def _limits(program: Program) -> dict[str, tuple[int, int]]:
     """The Python ints that each operand takes: NumPy refuses one that the array's own type does not hold."""
-    limits = {operand.name: (-(1 << 63), (1 << 63) - 1) for operand in program.declared}
-    for node in program.nodes():
+    within: dict[Node, dict[Node, tuple[int, int]]] = {}
+    for node in postorder(program.statements, True):
+        if isinstance(node, Function):
+            within[node] = _narrowed(postorder((node.body,)), within)
+    found = _narrowed(postorder(program.statements), within)
+    return {operand.name: found.get(operand, _INT64) for operand in program.declared}
+
+
+def _narrowed(nodes: Sequence[Node], within: dict[Node, dict[Node, tuple[int, int]]]) -> dict[Node, tuple[int, int]]:
+    """The integers that scalars may be which nodes cast, or pass to functions that do."""
+    limits: dict[Node, tuple[int, int]] = {}
+
+    def narrow(scalar: Node, low: int, high: int) -> None:
+        before = limits.get(scalar, _INT64)
+        limits[scalar] = max(before[0], low), min(before[1], high)
+
+    for node in nodes:
         if isinstance(node, Cast) and isinstance(node.arg, Operand) and node.arg.type.rank == 0:
             t = node.type.element
             if t.kind in "iu" and node.arg.type.element.kind == "i":
                 info = np.iinfo(t.dtype)
-                low, high = limits[node.arg.name]
-                limits[node.arg.name] = max(low, int(info.min)), min(high, int(info.max))
+                narrow(node.arg, int(info.min), int(info.max))
+        elif isinstance(node, Call):
+            for param, argument in zip(node.function.params, node.arguments, strict=True):
+                if isinstance(argument, Operand) and param in within[node.function]:
+                    narrow(argument, *within[node.function][param])
     return limits
 
 

@@ -21,13 +21,14 @@ SMALL = 8
 GROWTH = 2000
 
 
-def inline(program: Program, *, growth: int = GROWTH, small: int = SMALL) -> Program:
+def inline(program: Program, *, growth: int | None = None, small: int | None = None) -> Program:
     """Replace calls by their functions' bodies over the arguments, as far as that gains.
 
         y[...] = f(a)      with  f(x) = x * x
         →  y[...] = a * a
 
-    That is where a body is `small`, or called once, or where all bodies together add no more than `growth` nodes.
+    That is where a body has no more than `small` nodes (SMALL), or is called once, or where all bodies together add
+    no more than `growth` nodes (GROWTH).
     Other calls stay, and each of their functions is one to all later passes. A body that is more than arithmetic
     element by element (a reduction, a view, an effect, a function of the vector library) is always expanded.
     Arguments that an expanded body does not read keep their part in the shape: `where(True, body, argument)`.
@@ -38,7 +39,7 @@ def inline(program: Program, *, growth: int = GROWTH, small: int = SMALL) -> Pro
     functions = [node for node in postorder(program.statements, True) if isinstance(node, Function)]
     if not functions:
         return program
-    kept = _kept(program, functions, growth, small)
+    kept = _kept(program, functions, GROWTH if growth is None else growth, SMALL if small is None else small)
     new: dict[Node, Node] = {}
     # Functions come after those that they call.
     for function in functions:

@@ -74,7 +74,8 @@ def fold(node: Apply) -> Node | None:
             result = op.numpy(*values)
     except (ArithmeticError, ValueError, TypeError):
         return None
-    if len(values) == 2 and result[0] == 0 and node.args[0] is not node.args[1] and op.idempotent.holds("f"):
+    two = len(values) == 2 and node.args[0] is not node.args[1]
+    if two and op.idempotent.holds("f") and not any(value[0] for value in values):
         # Of zeros with different signs NumPy's loops choose now one and now the other.
         return None
     return _folded(result, node.type.element)
@@ -206,13 +207,14 @@ def _add_laws(contract: str) -> None:
         if isinstance(b, Constant) and isinstance(a, Apply) and a.op is op:
             x, c = a.args
             if isinstance(c, Constant):
-                return Apply(op, (x, Apply(op, (c, b))))
+                # Three constants are for `fold`, which leaves some alone.
+                return None if isinstance(x, Constant) else Apply(op, (x, Apply(op, (c, b))))
             if isinstance(x, Constant) and commutes:
                 return Apply(op, (c, Apply(op, (x, b))))
         if isinstance(a, Constant) and isinstance(b, Apply) and b.op is op:
             c, x = b.args
             if isinstance(c, Constant):
-                return Apply(op, (Apply(op, (a, c)), x))
+                return None if isinstance(x, Constant) else Apply(op, (Apply(op, (a, c)), x))
             if isinstance(x, Constant) and commutes:
                 return Apply(op, (Apply(op, (a, x)), c))
         return None
