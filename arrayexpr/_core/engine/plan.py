@@ -41,7 +41,8 @@ class RegionStep:
     """Computes `region` of the sources into the targets; a slot with no array yet gets a new one.
 
     The sources broadcast to a shape of rank `rank`. `assigns` are the statements that it runs, one a target;
-    the views of the targets that are in `kept` have length 1 along the region's reduced axes.
+    the views of the targets that are in `kept` have length 1 along the region's reduced axes. `folds` are the sources
+    under each reduction that is not over all of them: as long as those, it is one of the region.
     """
 
     region: Region
@@ -50,6 +51,7 @@ class RegionStep:
     assigns: tuple[Assign, ...]
     kept: tuple[bool, ...]
     rank: int
+    folds: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +271,15 @@ class _Cutter:
             hoisted=bytes(broadcast_matters(values, inputs, spread)),
         )
         self.plan.steps.append(
-            RegionStep(region, tuple(sources[node] for node in ordered), tuple(targets), tuple(statements), kept, rank)
+            RegionStep(
+                region,
+                tuple(sources[node] for node in ordered),
+                tuple(targets),
+                tuple(statements),
+                kept,
+                rank,
+                _folds(values, inputs),
+            )
         )
 
     def _space(self, statements: Sequence[Assign]) -> tuple[int, tuple[int, ...]]:
@@ -289,6 +299,25 @@ class _Cutter:
                 # Of sweeps over all there is nothing lasts in a cache from one to the next: each is a step.
                 raise Cut(first)
         return rank, reduced
+
+
+def _folds(values: Sequence[Node], inputs: Sequence[Operand]) -> tuple[tuple[int, ...], ...]:
+    """The places of the inputs under each reduction of scalar values, of those that are not over all inputs."""
+    found: dict[tuple[int, ...], None] = {}
+    for reduction in (node for node in postorder(values) if isinstance(node, Reduce)):
+        seen: set[Node] = {reduction.arg}
+        stack: list[Node] = [reduction.arg]
+        while stack:
+            node = stack.pop()
+            # What another reduction gives has length 1.
+            if not isinstance(node, Reduce):
+                fresh = [part for part in node.args if part not in seen and not isinstance(node, Function)]
+                seen.update(fresh)
+                stack.extend(fresh)
+        under = tuple(k for k, each in enumerate(inputs) if each in seen)
+        if len(under) < len(inputs):
+            found[under] = None
+    return tuple(found)
 
 
 def _no_stream(node: Node, at: tuple[int, ...]) -> Operand:

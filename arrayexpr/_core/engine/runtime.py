@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
+from ..infer import shape as shape_of
 from ..interpret import assigned_operand, interpret
+from ..layout import Layout
 from ..nodes import Assign, Call, Cast, Constant, Contract, Function, Node, Operand, Reduce, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
@@ -160,7 +162,13 @@ class Runtime:
         known = dict(slots)
         for step in self.plan.steps:
             if isinstance(step, RegionStep):
-                shape = _fitting(step, [source.array(known) for source in step.sources], known)
+                streams = [source.array(known) for source in step.sources]
+                if _apart(step, streams):
+                    layouts = {name: Layout.of(array) for name, array in known.items()}
+                    for assign, target in zip(step.assigns, step.targets, strict=True):
+                        known.setdefault(target.slot, _stand_in(shape_of(assign.value, layouts) or ()))
+                    continue
+                shape = _fitting(step, streams, known)
                 for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
                     known.setdefault(target.slot, _stand_in(_target_shape(step, assign, kept, shape)))
             elif isinstance(step, ArrayStep):
@@ -343,6 +351,9 @@ def _target_shape(step: RegionStep, assign: Assign, kept: bool, shape: tuple[int
 def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
+    if _apart(step, streams):
+        _interpret(step, slots)
+        return False
     shape = _fitting(step, streams, slots)
     outs: list[Any] = []
     spread: list[tuple[Any, Any]] = []
@@ -369,13 +380,35 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
             copied = True
     ran = step.region.execute([*streams, *outs], _partly_overlaps, shape)
     if not ran:
-        operands = list(dict.fromkeys(n for n in postorder(step.assigns) if isinstance(n, Operand)))
-        region = Program("region", operands, step.assigns)
-        interpret(region, {o.name: slots[o.name] for o in operands})
+        _interpret(step, slots)
         return False
     for out, value in spread:
         np.copyto(out, value)
     return not copied and ran == 1
+
+
+def _apart(step: RegionStep, streams: Sequence[Any]) -> bool:
+    """Whether a reduction is over less than the region's shape: the sources under it are broadcast along its axes."""
+    if not step.folds:
+        return False
+    for axis in step.region.reduced:
+        back = step.rank - axis
+        lengths = [array.shape[-back] if array.ndim >= back else 1 for array in streams]
+        least, most = min(lengths, default=1), max(lengths, default=1)
+        longest = least if least == 0 else most
+        if any(all(lengths[k] == 1 for k in under) for under in step.folds) and longest != 1:
+            return True
+        # Reductions over lengths of their own: no region has two.
+        if any(n not in (1, longest) for n in lengths):
+            return True
+    return False
+
+
+def _interpret(step: RegionStep, slots: dict[str, Any]) -> None:
+    operands = list(dict.fromkeys(n for n in postorder(step.assigns) if isinstance(n, Operand)))
+    made = [o for o in operands if o.name not in slots]
+    region = Program("region", [o for o in operands if o.name in slots], step.assigns, made)
+    slots.update(interpret(region, {o.name: slots[o.name] for o in operands if o.name in slots}))
 
 
 def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: bool, shape: tuple[int, ...]) -> Any:
