@@ -17,6 +17,7 @@ MODULES = [
     "_core/passes/simplify.py",
     "_core/passes/share.py",
     "_core/passes/inline.py",
+    "_core/passes/sink_views.py",
     "_core/passes/elements.py",
     "_core/passes/lower.py",
     "_core/passes/sweep.py",

@@ -62,6 +62,7 @@ from .nodes import (
     postorder,
 )
 from .ops import Operator, operator
+from .windows import is_full, trimmed
 
 if TYPE_CHECKING:
     from .program import Program
@@ -464,6 +465,18 @@ def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     return tuple(x for k, x in enumerate(args[0]) if k not in node.axes)
 
 
+def _part(item: Slice, of: frozenset[Any]) -> frozenset[Any]:
+    """The length of a slice: of the same lengths, the same for all slices that leave out as many elements."""
+    without = trimmed(item)
+    if without is None:
+        return frozenset((("part", tuple(item), of),))
+    if len(of) == 1:
+        (only,) = of
+        if isinstance(only, tuple) and only[0] == "without":
+            without, of = without + only[1], only[2]
+    return frozenset((("without", without, of),))
+
+
 @lengths.of(View)
 def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     mine = args[0]
@@ -479,8 +492,7 @@ def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
             if is_full(item):
                 result.append(mine[axis])
             else:
-                # The same part of the same lengths is of the same length.
-                result.append(frozenset((("part", tuple(item), mine[axis]),)))
+                result.append(_part(item, mine[axis]))
         axis += 1
     return tuple(result)
 
@@ -490,11 +502,6 @@ def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     if any(p.type.rank for p in node.function.params) or node.function.body.type.rank:
         return _unknown(node, node.type.rank)
     return _joined(args[1:], node.type.rank)
-
-
-def is_full(item: Slice) -> bool:
-    """Whether a slice takes a whole axis in order."""
-    return item.start in (None, 0) and item.stop is None and item.step in (None, 1)
 
 
 def same_lengths(a: Node, b: Node) -> bool:
