@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...target import Target
-from ..infer import total_operations
+from ..infer import lengths, reads, total_operations
 from ..interpret import assigned_operand
 from ..nodes import (
     Apply,
@@ -52,6 +52,8 @@ class RegionStep:
     kept: tuple[bool, ...]
     rank: int
     folds: tuple[tuple[int, ...], ...] = ()
+    #: The temporary that the one target takes over as it is, where it is given no array.
+    moves: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,7 @@ def plan(
     statements = [s for s in program.statements if isinstance(s, Assign)]
     for group in _groups(statements):
         cutter.assign(group)
+        cutter.forget(group)
     return result
 
 
@@ -164,9 +167,22 @@ class _Cutter:
         self.mode = mode
         self.threads = threads
         self.count = 0
+        #: What temporaries hold.
+        self.held: dict[Node, Node] = {}
+        assigned = [assigned_operand(s.target) for s in result.program.statements if isinstance(s, Assign)]
+        self.once = {o for o in result.program.results if assigned.count(o) == 1}
+
+    def forget(self, statements: Sequence[Assign]) -> None:
+        """Statements were run: what was computed from what they assign is no longer what it was."""
+        written = {assigned_operand(s.target).name for s in statements}
+        for node in [node for node in self.held if not written.isdisjoint(reads(node))]:
+            del self.held[node]
 
     def assign(self, statements: Sequence[Assign]) -> None:
         """The steps for statements that share their sweeps, or for one."""
+        if self.held:
+            values = substitute([s.value for s in statements], self.held.get)
+            statements = [Assign(s.target, value) for s, value in zip(statements, values, strict=True)]
         while True:
             try:
                 self._region(statements)
@@ -183,6 +199,9 @@ class _Cutter:
         new: dict[Node, Node] = {}
         together: dict[object, list[Assign]] = {}
         for node in nodes:
+            if node in self.held:
+                new[node] = self.held[node]
+                continue
             match node:
                 case Reduce(op, arg) if not node.axes and op.arity == 2:
                     # Of no axes: the operand itself, as what the operator gives.
@@ -195,19 +214,23 @@ class _Cutter:
                 case _:
                     new[node] = temporary = self._temporary(node.type)
                     assign = Assign(temporary, node)
-                    shared = _space(assign) if isinstance(node, Reduce) else None
-                    together.setdefault(assign if shared is None else shared, []).append(assign)
+                    # What has one shape for sure, and reads no other of them, is one sweep.
+                    shared = _space(assign) if isinstance(node, Reduce) else lengths(node)
+                    together.setdefault(shared or assign, []).append(assign)
         for group in together.values():
             self.assign(group)
+        self.held.update(new)
         return new
 
     def _materialised(self, value: Node) -> Node:
         """The value, where it is a view of an array; else a temporary that holds it."""
         if source_or_none(value) is not None:
             return value
-        temporary = self._temporary(value.type)
-        self.assign([Assign(temporary, value)])
-        return temporary
+        if value not in self.held:
+            temporary = self._temporary(value.type)
+            self.assign([Assign(temporary, value)])
+            self.held[value] = temporary
+        return self.held[value]
 
     def _temporary(self, type_: Any) -> Operand:
         taken = {operand.name for operand in self.plan.program.declared}
@@ -279,8 +302,18 @@ class _Cutter:
                 kept,
                 rank,
                 _folds(values, inputs),
+                self._moved(statements),
             )
         )
+
+    def _moved(self, statements: Sequence[Assign]) -> str:
+        """The temporary that a statement makes a result of, if it does nothing else; it is that of one result only."""
+        (first, *rest) = statements
+        value = first.value
+        own = {step.moves for step in self.plan.steps if isinstance(step, RegionStep)}
+        if rest or not isinstance(value, Operand) or value in self.plan.program.declared or value.name in own:
+            return ""
+        return value.name if first.target in self.once else ""
 
     def _space(self, statements: Sequence[Assign]) -> tuple[int, tuple[int, ...]]:
         """The rank of the shape that statements are computed over, and the axes that they reduce. Raises Cut."""

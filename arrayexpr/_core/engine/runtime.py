@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,10 @@ from .reading import Source
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
 _OVERLAP_WORK = 10_000
+
+# Elements that a reduction takes in one after the other where it is turned: as many as NumPy's pairwise sum does, whose
+# error is that of 16 and some more. And how many elements a region has for a copy not to matter.
+_SHORT, _TURNED_FROM = 16, 1 << 14
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 
@@ -68,6 +73,8 @@ class Runtime:
         )
         for step in self.plan.steps:
             match step:
+                case RegionStep() if step.moves and step.targets[0].slot not in slots:
+                    slots[step.targets[0].slot] = slots[step.moves]
                 case RegionStep():
                     if _run_region(step, slots) and direct and step is self.plan.single:
                         self._remember(kernel, step, args, out, slots)
@@ -378,6 +385,9 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
         if any(_partly_overlaps(array, out) for out in outs):
             streams[k] = array.copy(order="K")
             copied = True
+    for k, array in _turned(step, streams, outs, shape):
+        streams[k] = array
+        copied = True
     ran = step.region.execute([*streams, *outs], _partly_overlaps, shape)
     if not ran:
         _interpret(step, slots)
@@ -402,6 +412,32 @@ def _apart(step: RegionStep, streams: Sequence[Any]) -> bool:
         if any(n not in (1, longest) for n in lengths):
             return True
     return False
+
+
+def _turned(
+    step: RegionStep, streams: Sequence[Any], outs: Sequence[Any], shape: tuple[int, ...]
+) -> Iterator[tuple[int, Any]]:
+    """Small streams, copied so that they lie along the axis that the output does and not along a short reduced one.
+
+    Of squared distances of 100,000 points from 32 centroids in 16 dimensions each fold took in 16 elements: 96 ms.
+    With the centroids turned the 32 sums lie side by side: 8.
+    """
+    if len(step.region.reduced) != 1 or math.prod(shape) < _TURNED_FROM:
+        return
+    (reduced,) = step.region.reduced
+    size = outs[0].itemsize
+    kept = next((k for k in range(step.rank) if k != reduced and outs[0].strides[k] == size and shape[k] >= 8), None)
+    if kept is None or not 1 < shape[reduced] <= _SHORT:
+        return
+    found = []
+    for number, array in enumerate(streams):
+        near, far = reduced - step.rank, kept - step.rank
+        if array.ndim < -far or array.shape[far] == 1 or array.strides[far] == array.itemsize:
+            continue
+        if array.size * 16 > math.prod(shape) or array.ndim < -near:
+            return
+        found.append((number, np.moveaxis(np.ascontiguousarray(np.moveaxis(array, far, -1)), -1, far)))
+    yield from found
 
 
 def _interpret(step: RegionStep, slots: dict[str, Any]) -> None:
