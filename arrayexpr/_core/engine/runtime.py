@@ -25,6 +25,11 @@ _OVERLAP_WORK = 10_000
 # error is that of 16 and some more. And how many elements a region has for a copy not to matter.
 _SHORT, _TURNED_FROM = 16, 1 << 14
 
+# Bytes of temporaries that a kernel keeps from one call to the next.
+_SPARE_BYTES = 128 << 20
+# Where a call notes what its temporaries were made for: no name of a slot.
+_NOTES = ""
+
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 
 
@@ -45,6 +50,9 @@ class Runtime:
             if step is not plan.steps[-1] or len(step.targets) > 1
             for target in step.targets
         }
+        moved = {step.moves for step in regions}
+        declared = {operand.name for operand in self.program.declared}
+        self.spare = Spare({t.slot for step in regions for t in step.targets} - declared - moved)
         if any(isinstance(step, InterpretStep) for step in plan.steps):
             self.early.update(operand.name for operand in self.program.declared)
 
@@ -76,13 +84,14 @@ class Runtime:
                 case RegionStep() if step.moves and step.targets[0].slot not in slots:
                     slots[step.targets[0].slot] = slots[step.moves]
                 case RegionStep():
-                    if _run_region(step, slots) and direct and step is self.plan.single:
+                    if _run_region(step, slots, self.spare) and direct and step is self.plan.single:
                         self._remember(kernel, step, args, out, slots)
                 case ArrayStep():
                     slots[step.slot] = _run_array(step, slots)
                 case InterpretStep():
                     declared = {o.name: slots[o.name] for o in program.declared if o.name in slots}
                     slots.update(interpret(step.program, declared))
+        self.spare.keep(slots)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -355,7 +364,38 @@ def _target_shape(step: RegionStep, assign: Assign, kept: bool, shape: tuple[int
     return _kept_shape(step, shape) if kept else shape
 
 
-def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
+class Spare:
+    """The temporaries of the last call, for the next one: the system gives large arrays page by page, each cleared.
+
+    Harris' corners of 2048 x 2048, with two temporaries of 34 MB: 11.3 ms with new ones, 8.4 with those of the call
+    before.
+    """
+
+    def __init__(self, slots: set[str]):
+        self.slots = slots
+        #: Per slot an array, and what it was made for. Taken out while a call works on it.
+        self.arrays: dict[str, tuple[Any, Any]] = {}
+
+    def take(self, slot: str, key: Any) -> Any:
+        """The array of a slot that was made for the same; None where there is none."""
+        known = self.arrays.pop(slot, None) if slot in self.slots else None
+        return known[1] if known is not None and known[0] == key else None
+
+    def note(self, slots: dict[str, Any], slot: str, key: Any) -> None:
+        """Have `keep` keep the array that a slot has just got."""
+        if slot in self.slots:
+            slots.setdefault(_NOTES, {})[slot] = key
+
+    def keep(self, slots: dict[str, Any]) -> None:
+        """A call is done with its slots."""
+        total = 0
+        for slot, key in slots.pop(_NOTES, {}).items():
+            total += slots[slot].nbytes
+            if total <= _SPARE_BYTES:
+                self.arrays[slot] = key, slots[slot]
+
+
+def _run_region(step: RegionStep, slots: dict[str, Any], spare: Spare) -> bool:
     """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
     if _apart(step, streams):
@@ -366,7 +406,10 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     spread: list[tuple[Any, Any]] = []
     for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
         if target.slot not in slots:
-            slots[target.slot] = _allocated(step, streams, assign, kept, shape)
+            key = shape, *(array.strides for array in streams)
+            made = spare.take(target.slot, key)
+            slots[target.slot] = _allocated(step, streams, assign, kept, shape) if made is None else made
+            spare.note(slots, target.slot, key)
         out = _target_array(step, target, slots)
         if kept and out.shape != _kept_shape(step, shape):
             # What the reductions give is assigned along more axes than they keep.
