@@ -21,6 +21,7 @@ from ..nodes import (
     Node,
     Operand,
     Reduce,
+    Slice,
     View,
     postorder,
     substitute,
@@ -150,6 +151,9 @@ def _space(statement: Assign) -> object:
                 arrays.add(node)
             continue
         if isinstance(node, Contract):
+            return None
+        if isinstance(node, View) and node.subscripts and not all(x is None or x == Slice() for x in node.subscripts):
+            # A part of a computed value has a shape of its own.
             return None
         fresh = [child for child in node.args if child not in seen]
         seen.update(fresh)
