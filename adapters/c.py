@@ -20,8 +20,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from arrayexpr._core.errors import UnsupportedError
+from arrayexpr._core.interpret import assigned_operand
 from arrayexpr._core.nodes import (
     Apply,
+    Assign,
     Constant,
     Extent,
     For,
@@ -185,6 +187,7 @@ def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
     """Name the pointer, lengths and byte strides that the body uses of each operand."""
     body = "\n".join(writer.lines)
     stored = {s.operand for s in enclosed(program.statements) if isinstance(s, Store)}
+    stored |= {assigned_operand(s.target) for s in program.statements if isinstance(s, Assign)}
     checks = _checks(program, writer, stored) if checked else []
     tested = "\n".join(checks)
     lines = []

@@ -15,6 +15,7 @@ import numpy as np
 from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
     Apply,
+    Assign,
     Barrier,
     Call,
     Cast,
@@ -36,11 +37,12 @@ from arrayexpr._core.nodes import (
 )
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
+from arrayexpr._core.passes.products import is_product
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
-from . import streams, strips
+from . import products, streams, strips
 from .folds import Folds
 from .packs import Packs
 
@@ -232,6 +234,8 @@ class Writer:
             self.packs.copy(statement)
         elif isinstance(statement, Barrier):
             self.line(self.dialect.barrier)
+        elif isinstance(statement, Assign) and is_product(statement):
+            products.assign(self, statement)
         else:
             raise UnsupportedError(f"{type(statement).__name__} has no {self.dialect.name} form: {statement!r}")
 
@@ -254,6 +258,10 @@ class Writer:
             self.statement(statement)
         self._stores(stores)
         self.depth -= 1
+
+    def scoped(self, statements: Sequence[Node]) -> None:
+        """The statements of a block, whose names end with it."""
+        self._scoped_block(statements)
 
     def _scoped_block(self, statements: Sequence[Node]) -> None:
         self._scopes.append(_Scope(self._scopes[-1]))
@@ -610,7 +618,13 @@ class Writer:
                     f"{self.type(param.type.element)} {inner.names.of('value', param.name)}" for param in node.params
                 )
                 head = f"static inline {self.type(node.type.element)} {name}({given or 'void'}) {{"
-                lines = [_vector_form(node) and self.dialect.vector_form, head, *inner.lines, f"    return {value};", "}"]
+                lines = [
+                    _vector_form(node) and self.dialect.vector_form,
+                    head,
+                    *inner.lines,
+                    f"    return {value};",
+                    "}",
+                ]
                 self.helpers["\n".join(line for line in lines if line)] = None
                 self.functions[node] = name
         return self.functions[function]

@@ -24,6 +24,6 @@ __version__ = "0.1.0"
 __all__ = [
     "ArrayExprError", "CompilerWarning", "Layout", "OutOfRange", "ParseError", "Program",
     "ShapeMismatch", "Target", "TypeMismatch", "UnsupportedError", "VerifyError", "array", "compile", "emit",
-    "evaluate", "explain", "function", "get_num_threads", "interpret", "kernel", "optimize", "parse", "program", "scalar",
-    "set_num_threads",
+    "evaluate", "explain", "function", "get_num_threads", "interpret", "kernel", "optimize", "parse", "program",
+    "scalar", "set_num_threads",
 ]  # fmt: skip

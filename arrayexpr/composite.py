@@ -75,7 +75,9 @@ class Composite:
             # Run in its place, it may do, or says itself what it does not do.
             return None
         nodes = postorder((node,))
-        if recording.statements or not all(isinstance(n, Constant | Operand | Apply | Cast | Call | Function) for n in nodes):
+        if recording.statements or not all(
+            isinstance(n, Constant | Operand | Apply | Cast | Call | Function) for n in nodes
+        ):
             return None
         if any(isinstance(n, Operand) and n not in operands for n in nodes) or isinstance(node, Constant | Operand):
             return None
@@ -85,7 +87,7 @@ class Composite:
         (body,) = substitute((node,), elements.get)
         params = tuple(elements[n] for n in read)
         places = tuple(names.index(operands[n]) for n in read)
-        return Function(_name(self.function.__name__), params, body), places, result._kind  # type: ignore[arg-type]
+        return Function(_name(self.function.__name__), params, body), places, result._kind
 
 
 def _name(name: str) -> str:

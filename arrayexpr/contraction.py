@@ -46,7 +46,9 @@ def product(x: _Labelled, y: _Labelled, wanted: Sequence[Hashable]) -> _Labelled
     if not batch:
         return call_rule(_MATMUL, (_placed(x, (*row, last)), _placed(y, (last, *column)))), (*row, *column)
     # Among several products a vector is a matrix of one row, or of one column.
-    made = call_rule(_MATMUL, (_placed(x, (*batch, *(row or [_NEW]), last)), _placed(y, (*batch, last, *(column or [_NEW])))))
+    made = call_rule(
+        _MATMUL, (_placed(x, (*batch, *(row or [_NEW]), last)), _placed(y, (*batch, last, *(column or [_NEW]))))
+    )
     node = made.node
     if before:
         op = operator("add")
@@ -97,7 +99,9 @@ def _contracted(x: SymbolicArray, y: SymbolicArray, over: Sequence[tuple[int, in
 # -- NumPy's functions ----------------------------------------------------------------------------
 
 
-def _einsum(subscripts: Any, *operands: Any, out: Any = None, dtype: Any = None, optimize: Any = False) -> SymbolicArray:
+def _einsum(
+    subscripts: Any, *operands: Any, out: Any = None, dtype: Any = None, optimize: Any = False
+) -> SymbolicArray:
     if not isinstance(subscripts, str):
         raise UnsupportedError("einsum with lists of axes cannot be traced: expected subscripts as a text first")
     arrays = [as_symbolic(x, "einsum") for x in operands]
@@ -132,16 +136,19 @@ def _parsed(text: str, ranks: Sequence[int]) -> tuple[list[tuple[Hashable, ...]]
     known = [label for labels in inputs for label in labels]
     if not arrow:
         spread = sorted({label for label in known if isinstance(label, int)}, reverse=True)
-        return inputs, (*spread, *sorted(label for label in known if isinstance(label, str) and known.count(label) == 1))
+        return inputs, (
+            *spread,
+            *sorted(label for label in known if isinstance(label, str) and known.count(label) == 1),
+        )
     most = max((label + 1 for label in known if isinstance(label, int)), default=0)
+    if most and "..." not in result:
+        raise fail("the axes of '...' are not in the result: expected '...' there too")
     output = _labels(result, most + len(result.replace("...", "")), "the result", fail)
     for label in output:
         if label not in known:
             raise fail(f"label {label!r} of the result is in no operand")
         if output.count(label) > 1:
             raise fail(f"label {label!r} stands twice in the result")
-    if most and "..." not in result:
-        raise fail("the axes of '...' are not in the result: expected '...' there too")
     return inputs, output
 
 

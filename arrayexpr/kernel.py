@@ -25,6 +25,7 @@ from ._core.infer import broadcast
 from ._core.infer import shape as shape_of
 from ._core.layout import Layout
 from ._core.nodes import Assign
+from ._core.passes.products import is_product
 from ._core.program import Program
 from .build import spec_of, trace
 from .expression import expression
@@ -82,7 +83,9 @@ def emit(program: Program, language: str = "c") -> str:
     """
     if language not in LANGUAGES:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
-    if any(isinstance(statement, Assign) for statement in program.statements):
+    # A schedule keeps the products of matrices as they are.
+    assigns = [s for s in program.statements if isinstance(s, Assign)]
+    if len(assigns) == len(program.statements) or not all(map(is_product, assigns)):
         program = optimize(program, target=program.target)
     text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
     return text

@@ -338,7 +338,7 @@ def assemble(
 
 
 def _named_apart(roots: Iterable[Node]) -> dict[Node, Node]:
-    """Functions that have the name of another one of the program, and those that call them, under names of their own."""
+    """Functions that have the name of another one, and those that call them, under names of their own."""
     new: dict[Node, Node] = {}
     taken: set[str] = set()
     for node in postorder(roots, True):

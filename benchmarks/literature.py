@@ -1,8 +1,8 @@
 """Five array programs of the literature, as a NumPy user writes them, unmodified: arrayexpr beside NumPy and Numba.
 
-Each is one function on arrays. NumPy runs it as it is, `arrayexpr.kernel` traces it as it is, and Numba gets it twice: as
-it is, by `njit`, and as the best loops that we know for it. All run in one process and on one core, in turns; results are
-checked against NumPy's before anything is timed, and what a peer does not take is said.
+Each is one function on arrays. NumPy runs it as it is, `arrayexpr.kernel` traces it as it is, and Numba gets it twice:
+as it is, by `njit`, and as the best loops that we know for it. All run in one process and on one core, in turns;
+results are checked against NumPy's before anything is timed, and what a peer does not take is said.
 
     python -m benchmarks.literature
     python -m benchmarks.literature --programs hdiff,harris --seconds 2
@@ -177,12 +177,12 @@ def kmeans_loops(points: Any, centroids: Any) -> Any:
 
 
 def heat_loops(a: Any, b: Any) -> None:
-    n, m, l = a.shape
+    n, m, o = a.shape
     for t in range(STEPS):
         u, v = (a, b) if t % 2 == 0 else (b, a)
         for i in range(1, n - 1):
             for j in range(1, m - 1):
-                for k in range(1, l - 1):
+                for k in range(1, o - 1):
                     c = 2.0 * u[i, j, k]
                     v[i, j, k] = (
                         0.125 * (u[i + 1, j, k] - c + u[i - 1, j, k])
@@ -273,7 +273,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1.0, help="for each form of each program (default 1)")
     parser.add_argument("--scale", type=float, default=1.0, help="of the lengths of the axes (default 1)")
     options = parser.parse_args()
-    print(f"{'program':<10}{'numpy':>12}{'numba':>12}{'numba loops':>14}{'arrayexpr':>12}{'the best of them to ours':>27}")
+    print(
+        f"{'program':<10}{'numpy':>12}{'numba':>12}{'numba loops':>14}{'arrayexpr':>12}{'the best of them to ours':>27}"
+    )
     for name in options.programs.split(","):
         program = PROGRAMS[name]
         expected = results(program, program.function, options.scale)
@@ -295,7 +297,9 @@ def main() -> None:
         once = {form: timing.median for form, timing in interleaved(calls, rounds=2, at_least=0.0).items()}
         rounds = max(3, min(50, round(options.seconds / max(once.values()))))
         times = {form: timing.median for form, timing in interleaved(calls, rounds=rounds, at_least=1e-3).items()}
-        cells = [shown(times[form]) if form in times else "-" for form in ("numpy", "numba", "numba loops", "arrayexpr")]
+        cells = [
+            shown(times[form]) if form in times else "-" for form in ("numpy", "numba", "numba loops", "arrayexpr")
+        ]
         best = min((t for form, t in times.items() if form != "arrayexpr"), default=float("nan"))
         ratio = f"{best / times['arrayexpr']:.2f}" if "arrayexpr" in times else "-"
         print(f"{name:<10}{cells[0]:>12}{cells[1]:>12}{cells[2]:>14}{cells[3]:>12}{ratio:>27}", flush=True)

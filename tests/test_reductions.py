@@ -314,7 +314,7 @@ def test_operands_that_conflict_are_packed() -> None:
     ],
 )
 def test_reductions_over_lengths_of_their_own(function: Any) -> None:
-    """An axis of length 1 that broadcasts beside a reduction is one element of it; and two reductions need not match."""
+    """An axis of length 1 that broadcasts beside a reduction is one element of it; two reductions need not match."""
     rng = np.random.default_rng(0)
     a, b, c = (rng.integers(1, 9, (3, n)).astype(float) for n in (1, 5, 7))
     kernel = arrayexpr.kernel(function)

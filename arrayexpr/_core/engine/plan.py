@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...target import Target
@@ -55,6 +55,8 @@ class RegionStep:
     folds: tuple[tuple[int, ...], ...] = ()
     #: The temporary that the one target takes over as it is, where it is given no array.
     moves: str = ""
+    #: The product that the one target may be written over, where it is given no array.
+    reuses: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,30 @@ def plan(
     for group in _groups(statements):
         cutter.assign(group)
         cutter.forget(group)
+    _reuse_products(result)
     return result
+
+
+def _reuse_products(plan: Plan) -> None:
+    """Have element-wise work that follows a product as the last to read it be done in the product's memory."""
+    last: dict[str, int] = {}
+    for place, step in enumerate(plan.steps):
+        for source in step.sources if isinstance(step, (RegionStep, ArrayStep)) else ():
+            last[source.slot] = place
+    made = {step.slot for step in plan.steps if isinstance(step, ArrayStep) and is_product(step.node)}
+    for place, step in enumerate(plan.steps):
+        if isinstance(step, RegionStep) and not step.region.reduced and len(step.targets) == 1 and not step.moves:
+            whole = [s.slot for s in step.sources if s.slot in made and not s.views and s.length is None]
+            mine = [slot for slot in whole if last[slot] == place]
+            if mine and not step.targets[0].views:
+                plan.steps[place] = replace(step, reuses=mine[0])
+
+
+def is_product(node: Node) -> bool:
+    """Whether a node is a matrix product, or a sum of such over axes before the matrices' own."""
+    if isinstance(node, Reduce) and node.op.name == "add" and not node.keepdims and isinstance(node.arg, Contract):
+        return bool(max(node.axes, default=0) < node.arg.type.rank - 2 and node.arg.type.rank > 2)
+    return isinstance(node, Contract)
 
 
 def _groups(statements: Sequence[Assign]) -> list[list[Assign]]:
@@ -187,6 +212,11 @@ class _Cutter:
         if self.held:
             values = substitute([s.value for s in statements], self.held.get)
             statements = [Assign(s.target, value) for s, value in zip(statements, values, strict=True)]
+        products = [n for n in postorder([s.value for s in statements]) if isinstance(n, Reduce) and is_product(n)]
+        if products:
+            new = self._temporaries(products)
+            values = substitute([s.value for s in statements], new.get)
+            statements = [Assign(s.target, value) for s, value in zip(statements, values, strict=True)]
         while True:
             try:
                 self._region(statements)
@@ -211,6 +241,8 @@ class _Cutter:
                     # Of no axes: the operand itself, as what the operator gives.
                     element = node.type.element
                     new[node] = arg if arg.type.element is element else Cast(arg, element)
+                case Reduce(_, Contract(left, right)) if is_product(node):
+                    new[node] = self._array_step(node, [self._materialised(left), self._materialised(right)])
                 case Reduce(_, arg) if not has_fold(node):
                     new[node] = self._array_step(node, [self._materialised(arg)])
                 case Contract(left, right):

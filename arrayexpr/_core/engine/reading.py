@@ -202,7 +202,8 @@ def _plain(value: Node) -> bool:
     """Whether a value is element-wise over arrays and views of arrays."""
     nodes = postorder((value,))
     return all(
-        isinstance(n, Constant | Operand | Apply | Cast | Call | Function) or (isinstance(n, View) and source_or_none(n) is not None)
+        isinstance(n, Constant | Operand | Apply | Cast | Call | Function)
+        or (isinstance(n, View) and source_or_none(n) is not None)
         for n in nodes
     )
 

@@ -15,7 +15,7 @@ from ..layout import Layout
 from ..nodes import Assign, Call, Cast, Constant, Contract, Function, Node, Operand, Reduce, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
-from .plan import ArrayStep, InterpretStep, Plan, RegionStep
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_product
 from .reading import Source
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
@@ -28,7 +28,7 @@ _SHORT, _TURNED_FROM = 16, 1 << 14
 # Bytes of temporaries that a kernel keeps from one call to the next.
 _SPARE_BYTES = 128 << 20
 # Where a call notes what its temporaries were made for: no name of a slot.
-_NOTES = ""
+_NOTES = "notes of a call"
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 
@@ -189,14 +189,16 @@ class Runtime:
                     known.setdefault(target.slot, _stand_in(_target_shape(step, assign, kept, shape)))
             elif isinstance(step, ArrayStep):
                 arrays = [source.array(known) for source in step.sources]
-                if isinstance(step.node, Reduce) and arrays[0].size:
+                if is_product(step.node):
+                    product = _product_shape(step, arrays)
+                    axes = step.node.axes if isinstance(step.node, Reduce) else ()
+                    known[step.slot] = _stand_in(tuple(n for k, n in enumerate(product) if k not in axes))
+                elif isinstance(step.node, Reduce) and arrays[0].size:
                     axes, keepdims = step.node.axes, step.node.keepdims
                     lengths = (
                         (1 if k in axes else n, k not in axes or keepdims) for k, n in enumerate(arrays[0].shape)
                     )
                     known[step.slot] = _stand_in(tuple(n for n, kept in lengths if kept))
-                elif isinstance(step.node, Contract):
-                    known[step.slot] = _stand_in(_product_shape(step, arrays))
                 else:
                     # Of no elements: some reductions refuse that, and none costs anything.
                     known[step.slot] = _run_array(step, known)
@@ -408,6 +410,9 @@ def _run_region(step: RegionStep, slots: dict[str, Any], spare: Spare) -> bool:
         if target.slot not in slots:
             key = shape, *(array.strides for array in streams)
             made = spare.take(target.slot, key)
+            over = slots.get(step.reuses)
+            if over is not None and over.shape == shape and over.dtype == assign.target.type.element.dtype:
+                made = over
             slots[target.slot] = _allocated(step, streams, assign, kept, shape) if made is None else made
             spare.note(slots, target.slot, key)
         out = _target_array(step, target, slots)
@@ -528,6 +533,27 @@ def _product_shape(step: ArrayStep, arrays: Sequence[Any]) -> tuple[int, ...]:
     return (*batch, *rows, *columns)
 
 
+def _product(node: Node, left: Any, right: Any) -> Any:
+    """The product of matrices, or the sum of products over some of the axes before theirs, which is one as well."""
+    if isinstance(node, Contract):
+        if left.ndim > 2 == right.ndim and left.flags.c_contiguous and left.shape[-1] == right.shape[0]:
+            # As one product: each of a few rows takes a call of BLAS.
+            return np.matmul(left.reshape(-1, left.shape[-1]), right).reshape(*left.shape[:-1], right.shape[-1])
+        return np.matmul(left, right)
+    assert isinstance(node, Reduce)
+    batch = left.ndim - 2
+    if left.ndim != right.ndim or any(left.shape[k] != right.shape[k] for k in node.axes):
+        return np.add.reduce(np.matmul(left, right), axis=node.axes, dtype=node.type.element.dtype)
+    if left.shape[-1] != right.shape[-2]:
+        raise ValueError("the matrices do not contract")
+    kept = [k for k in range(batch) if k not in node.axes]
+    left = left.transpose(*kept, batch, *node.axes, batch + 1)
+    right = right.transpose(*kept, *node.axes, batch, batch + 1)
+    rows, columns = left.shape[: len(kept) + 1], right.shape[-1]
+    summed = math.prod(left.shape[len(kept) + 1 :])
+    return np.matmul(left.reshape(*rows, summed), right.reshape(*right.shape[: len(kept)], summed, columns))
+
+
 def _no_product(step: ArrayStep, arrays: Sequence[Any]) -> ShapeMismatch:
     left, right = (f"{s.slot} {a.shape}" for s, a in zip(step.sources, arrays, strict=True))
     return ShapeMismatch(f"{left} and {right} do not contract")
@@ -536,9 +562,9 @@ def _no_product(step: ArrayStep, arrays: Sequence[Any]) -> ShapeMismatch:
 def _run_array(step: ArrayStep, slots: dict[str, Any]) -> Any:
     arrays = [source.array(slots) for source in step.sources]
     node = step.node
-    if isinstance(node, Contract):
+    if is_product(node):
         try:
-            return np.asarray(np.matmul(*arrays))
+            return np.asarray(_product(node, *arrays))
         except ValueError:
             raise _no_product(step, arrays) from None
     assert isinstance(node, Reduce)

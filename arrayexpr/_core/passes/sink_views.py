@@ -5,13 +5,27 @@ from __future__ import annotations
 from typing import Final
 
 from ..infer import PURE, cost, effects, lengths
-from ..nodes import Apply, Assign, Call, Cast, Constant, Extent, Function, Node, Operand, Slice, View, postorder, rebuild
+from ..nodes import (
+    Apply,
+    Assign,
+    Call,
+    Cast,
+    Constant,
+    Extent,
+    Function,
+    Node,
+    Operand,
+    Slice,
+    View,
+    postorder,
+    rebuild,
+)
 from ..program import Program
 from ..windows import composed, is_full
 
-#: Operations an element that computing one operator again may cost in all, beside the first time. A value that is kept is
-#: stored and loaded, from memory where it is large: some 0.5 ns an element, ten operations of a vector loop. Measured on
-#: horizontal diffusion (256 x 256 x 80) and Harris' corners (2048 x 2048): see benchmarks/literature.py.
+#: Operations an element that computing one operator again may cost in all, beside the first time. A value that is kept
+#: is stored and loaded, from memory where it is large: some 0.5 ns an element, ten operations of a vector loop. Measured
+#: on horizontal diffusion (256 x 256 x 80) and Harris' corners (2048 x 2048): see benchmarks/literature.py.
 AGAIN: Final = 12.0
 #: Windows of one value beyond which it is kept: each is a stream of the loops that read it.
 WINDOWS: Final = 12
@@ -70,7 +84,7 @@ def _is_source(node: Node) -> bool:
 
 
 def _whole(node: Node) -> _Window:
-    return (Slice(),) * node.type.rank
+    return tuple(Slice() for _ in range(node.type.rank))
 
 
 def _over(window: _Window, view: View) -> _Window | None:
@@ -123,8 +137,10 @@ def _wanted(values: list[Node], order: list[Node]) -> set[Node]:
             parts = _parts(node)
             wanted = {(part, w): _below(w, node, part) for part in parts for w in mine}
             cheap = again <= AGAIN and len(mine) <= WINDOWS and effects(node) == PURE
-            if cheap and None not in wanted.values() and not (
-                isinstance(node, Call) and any(p.type.rank for p in node.function.params)
+            if (
+                cheap
+                and None not in wanted.values()
+                and not (isinstance(node, Call) and any(p.type.rank for p in node.function.params))
             ):
                 sunk.add(node)
                 for (part, _), w in wanted.items():
@@ -161,7 +177,7 @@ def _made(root: Node, sunk: set[Node], made: dict[tuple[Node, _Window], Node]) -
                     stack.append(inner)
                 continue
         deep = node in sunk and not whole
-        wanted = []
+        wanted: list[tuple[Node, _Window]] = []
         for part in node.args:
             if isinstance(part, Function):
                 wanted.append((part, ()))
