@@ -29,6 +29,7 @@ MODULES = [
     "_core/passes/tiles.py",
     "_core/passes/block.py",
     "_core/passes/pack.py",
+    "_core/passes/jam.py",
     "_core/passes/strip.py",
     "_core/passes/vectorize.py",
     "_core/passes/stream.py",
@@ -39,6 +40,7 @@ MODULES = [
     "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
     "_core/engine/vector_math.pyx",
+    "adapters/numexpr/calls.pyx",
 ]
 
 # What a module includes.
@@ -47,7 +49,8 @@ INCLUDED = {
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
     "_core/engine/block.pyx": [
         *(f"_core/engine/{name}.h" for name in ("block", "loops")),
-        *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "pack", "vector_math", "vector_math_table")),
+        *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "pack", "stream")),
+        *(f"_core/primitives/{name}.h" for name in ("vector_math", "vector_math_table")),
     ],
 }
 
@@ -62,7 +65,8 @@ def extension(path: str) -> Extension:
     module = "arrayexpr." + os.path.splitext(path)[0].replace("/", ".")
     return Extension(
         module,
-        [f"arrayexpr/{path}"],
+        # Adapters lie beside the package in the tree, and in it when installed.
+        [path if path.startswith("adapters/") else f"arrayexpr/{path}"],
         depends=[f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
         include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],

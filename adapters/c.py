@@ -20,7 +20,6 @@ import re
 from collections.abc import Iterator, Mapping
 
 from arrayexpr._core.errors import UnsupportedError
-from arrayexpr._core.interpret import assigned_operand
 from arrayexpr._core.nodes import (
     Apply,
     Assign,
@@ -39,7 +38,7 @@ from arrayexpr._core.nodes import (
 )
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.nests import enclosed
-from arrayexpr._core.program import Program
+from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import FALLING, UNIT
 
 from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer

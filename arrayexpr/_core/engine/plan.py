@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ...target import Target
 from ..infer import lengths, reads, total_operations
-from ..interpret import assigned_operand
 from ..nodes import (
     Apply,
     Assign,
@@ -27,7 +25,8 @@ from ..nodes import (
     substitute,
 )
 from ..passes.hoist import broadcast_matters
-from ..program import Program
+from ..program import Program, assigned_operand
+from ..record import record, replace
 from .dispatch import Code, Region
 from .handover import Mode
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
@@ -37,7 +36,7 @@ from .specialise import NS, builder
 _KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Assign, Call, Function, Extent)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RegionStep:
     """Computes `region` of the sources into the targets; a slot with no array yet gets a new one.
 
@@ -59,7 +58,7 @@ class RegionStep:
     reuses: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayStep:
     """Sets a slot to what a NumPy function gives: a reduction or a contraction, of sources."""
 
@@ -68,19 +67,19 @@ class ArrayStep:
     slot: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InterpretStep:
     """A program that only the interpreter runs: effects, loops of the host, functions of the host."""
 
     program: Program
 
 
-@dataclass(slots=True)
 class Plan:
     """The steps of one program, over named slots: its operands, results, locals, and temporaries."""
 
-    program: Program
-    steps: list[RegionStep | ArrayStep | InterpretStep] = field(default_factory=list)
+    def __init__(self, program: Program):
+        self.program = program
+        self.steps: list[RegionStep | ArrayStep | InterpretStep] = []
 
     @property
     def single(self) -> RegionStep | None:

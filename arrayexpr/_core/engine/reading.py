@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,10 @@ from ..nodes import (
     transform,
 )
 from ..primitives import fold
+from ..record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """An array to read: a slot, and the views on it, innermost last; or the length of one of the slot's axes."""
 

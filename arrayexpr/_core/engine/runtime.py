@@ -10,11 +10,10 @@ import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
 from ..infer import shape as shape_of
-from ..interpret import assigned_operand, interpret
 from ..layout import Layout
 from ..nodes import Assign, Call, Cast, Constant, Contract, Function, Node, Operand, Reduce, postorder
-from ..program import Program
-from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
+from ..program import Program, assigned_operand
+from .dispatch import Chain, Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_product
 from .reading import Source
 
@@ -27,10 +26,14 @@ _SHORT, _TURNED_FROM = 16, 1 << 14
 
 # Bytes of temporaries that a kernel keeps from one call to the next.
 _SPARE_BYTES = 128 << 20
+# From so many on a call path that makes new ones is slower.
+_LARGE_BYTES = 1 << 20
 # Where a call notes what its temporaries were made for: no name of a slot.
 _NOTES = "notes of a call"
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
+#: The streams of a region, outputs last, and the shape that they broadcast to.
+_Ran = tuple[list[Any], tuple[int, ...]]
 
 
 class Runtime:
@@ -42,6 +45,7 @@ class Runtime:
         self.assigned = {assigned_operand(s.target).name for s in self.program.statements if isinstance(s, Assign)}
         self.limits = _limits(self.program)
         self.recipe = self._recipe()
+        self.operands = self._operands()
         # Slots that are written before the last step: a later one may read what that overwrites.
         regions = [step for step in plan.steps if isinstance(step, RegionStep)]
         self.early = {
@@ -79,19 +83,25 @@ class Runtime:
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
+        ran: list[_Ran] = []
         for step in self.plan.steps:
             match step:
                 case RegionStep() if step.moves and step.targets[0].slot not in slots:
                     slots[step.targets[0].slot] = slots[step.moves]
                 case RegionStep():
-                    if _run_region(step, slots, self.spare) and direct and step is self.plan.single:
-                        self._remember(kernel, step, args, out, slots)
+                    streams = _run_region(step, slots, self.spare)
+                    if streams is not None and direct:
+                        ran.append(streams)
+                        if step is self.plan.single:
+                            self._remember(kernel, step, args, out, slots)
                 case ArrayStep():
                     slots[step.slot] = _run_array(step, slots)
                 case InterpretStep():
                     declared = {o.name: slots[o.name] for o in program.declared if o.name in slots}
-                    slots.update(interpret(step.program, declared))
-        self.spare.keep(slots)
+                    slots.update(_interpreted(step.program, declared))
+        large = self.spare.keep(slots)
+        if len(ran) == len(self.plan.steps) > 1 and not large and (len(outs) > 1 or not isinstance(out, tuple)):
+            self._remember_steps(kernel, ran, out, slots)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -173,6 +183,16 @@ class Runtime:
             len(self.program.operands),
         )
 
+    def _operands(self) -> Operands:
+        """What the call path asks of arguments."""
+        operands = (*self.program.operands, *self.program.results)
+        return Operands(
+            [operand.type.element.dtype for operand in operands],
+            [operand.type.rank for operand in operands],
+            [self.limits[operand.name] for operand in operands],
+            len(self.program.operands),
+        )
+
     def _check_shapes(self, slots: dict[str, Any]) -> None:
         """Raise what a step will have to say of shapes before the first one changes anything."""
         known = dict(slots)
@@ -221,6 +241,18 @@ class Runtime:
             and not any(source.views or source.length is not None for source in sources)
         ):
             kernel.add(self.recipe)
+
+    def _remember_steps(self, kernel: Kernel, ran: Sequence[_Ran], out: Any, slots: dict[str, Any]) -> None:
+        """Have the kernel run these steps by itself in the next call like this one."""
+        names = list(dict.fromkeys([*(o.name for o in (*self.program.operands, *self.program.results)), *slots]))
+        places = {name: place for place, name in enumerate(names)}
+        steps = []
+        for step, (streams, shape) in zip(self.plan.steps, ran, strict=True):
+            assert isinstance(step, RegionStep)
+            sources = (*step.sources, *step.targets)
+            slot = [-1 if source.length is not None else places[source.slot] for source in sources]
+            steps.append((step.region, streams, shape, slot))
+        kernel.remember(Chain(self.operands, [slots[name] for name in names], steps, out is None))
 
 
 def _reads(program: Program, operand: Operand) -> bool:
@@ -388,21 +420,22 @@ class Spare:
         if slot in self.slots:
             slots.setdefault(_NOTES, {})[slot] = key
 
-    def keep(self, slots: dict[str, Any]) -> None:
-        """A call is done with its slots."""
+    def keep(self, slots: dict[str, Any]) -> bool:
+        """A call is done with its slots. Returns whether they are so large that keeping them pays."""
         total = 0
         for slot, key in slots.pop(_NOTES, {}).items():
             total += slots[slot].nbytes
             if total <= _SPARE_BYTES:
                 self.arrays[slot] = key, slots[slot]
+        return total >= _LARGE_BYTES
 
 
-def _run_region(step: RegionStep, slots: dict[str, Any], spare: Spare) -> bool:
-    """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
+def _run_region(step: RegionStep, slots: dict[str, Any], spare: Spare) -> _Ran | None:
+    """Run one region. Returns what it ran on where it ran as it stands: by its code, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
     if _apart(step, streams):
         _interpret(step, slots)
-        return False
+        return None
     shape = _fitting(step, streams, slots)
     outs: list[Any] = []
     spread: list[tuple[Any, Any]] = []
@@ -439,10 +472,10 @@ def _run_region(step: RegionStep, slots: dict[str, Any], spare: Spare) -> bool:
     ran = step.region.execute([*streams, *outs], _partly_overlaps, shape)
     if not ran:
         _interpret(step, slots)
-        return False
+        return None
     for out, value in spread:
         np.copyto(out, value)
-    return not copied and ran == 1
+    return None if copied or ran != 1 else ([*streams, *outs], shape)
 
 
 def _apart(step: RegionStep, streams: Sequence[Any]) -> bool:
@@ -492,7 +525,7 @@ def _interpret(step: RegionStep, slots: dict[str, Any]) -> None:
     operands = list(dict.fromkeys(n for n in postorder(step.assigns) if isinstance(n, Operand)))
     made = [o for o in operands if o.name not in slots]
     region = Program("region", [o for o in operands if o.name in slots], step.assigns, made)
-    slots.update(interpret(region, {o.name: slots[o.name] for o in operands if o.name in slots}))
+    slots.update(_interpreted(region, {o.name: slots[o.name] for o in operands if o.name in slots}))
 
 
 def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: bool, shape: tuple[int, ...]) -> Any:
@@ -505,6 +538,13 @@ def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: b
     first = [array[tuple(items[step.rank - array.ndim :])] for array in streams if array.ndim]
     array = allocate_like(first, _kept_shape(step, shape), dtype)
     return array if assign.target.type.rank == len(shape) else array.squeeze(axis=reduced)
+
+
+def _interpreted(program: Program, arrays: dict[str, Any]) -> dict[str, Any]:
+    # Few programs need it, and no other's first result waits for its import.
+    from ..interpret import interpret
+
+    return interpret(program, arrays)
 
 
 def _partly_overlaps(array: Any, out: Any) -> bool:

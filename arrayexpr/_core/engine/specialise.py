@@ -13,6 +13,7 @@ from ..nodes import (
     Assign,
     Call,
     Cast,
+    Constant,
     Function,
     Guard,
     Loop,
@@ -26,17 +27,14 @@ from ..nodes import (
     rebuild,
     transform,
 )
-from ..passes.block import block
 from ..passes.hoist import hoist
 from ..passes.lower import lower
 from ..passes.nests import enclosed, values_under
-from ..passes.pack import pack
-from ..passes.stream import stream as past_the_caches
 from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
-from .dispatch import LARGE, MAX_TILE, WHOLE, Code
+from .dispatch import LARGE, MAX_TILE, Code
 from .handover import Mode, make
 
 #: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
@@ -96,20 +94,32 @@ def stream_program(
     )
     any_strides = all(_CLASSES[code & _CLASS] == STRIDED for code in key[2 : 2 + count])
     packed = {stream.name for stream, code in zip(streams, key[2:], strict=False) if code & _CLASS == _PACKED}
-    if any(isinstance(node, Reduce) for node in program.nodes()):
-        # The first result of a kernel without reductions does not pay for the import.
+    # Passes that few programs need are imported where one does: the others' first result does not pay for them.
+    reduces = any(isinstance(node, Reduce) for node in program.nodes())
+    if reduces:
         from ..passes.sweep import sweep
 
         program = sweep(program, together=True, packed=packed if not tiled else frozenset())
     # Tiles want a perfect nest: what is hoisted stands before it.
     scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
+        from ..passes.block import block
+        from ..passes.pack import pack
+
         # The signature says which conflict, whatever their classes here tell.
-        scheduled = block(scheduled, axes=range(rank - tiled, rank), whole=bool(key[1] & WHOLE))
+        scheduled = block(scheduled, axes=range(rank - tiled, rank))
         scheduled = pack(scheduled, operands=packed)
+    if reduces:
+        from ..passes.jam import jam
+
+        scheduled = jam(scheduled)
     # The generic signature stands for any strides: it tests for unit ones.
     scheduled = vectorize(strip(scheduled), versions=any_strides)
-    return past_the_caches(scheduled) if key[1] & LARGE else scheduled
+    if key[1] & LARGE:
+        from ..passes.stream import stream as past_the_caches
+
+        scheduled = past_the_caches(scheduled)
+    return scheduled
 
 
 def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
@@ -159,7 +169,9 @@ def builder(
 
 def _operations(program: Program) -> float:
     """Operations for each element: those within all of the nest's loops."""
-    starts = {loop.start for loop in enclosed(program.statements) if isinstance(loop, Loop)}
+    loops = [loop for loop in enclosed(program.statements) if isinstance(loop, Loop)]
+    rows: dict[Node, int] = {loop.index: loop.step.value for loop in loops if isinstance(loop.step, Constant)}
+    starts = {loop.start for loop in loops}
     within: dict[frozenset[Node], dict[Node, None]] = {}
     stack: list[tuple[Node, frozenset[Node]]] = [(statement, frozenset()) for statement in program.statements]
     while stack:
@@ -172,8 +184,12 @@ def _operations(program: Program) -> float:
             stack.extend((each, around) for each in (*statement.then, *statement.otherwise))
         elif isinstance(statement, Store):
             within.setdefault(around, {}).update(dict.fromkeys(values_under((statement.value,))))
-    found = within[max(within, key=len)] if within else ()
-    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast | Call))
+    if not within:
+        return 0.0
+    around, found = max(within.items(), key=lambda item: len(item[0]))
+    # A loop may take in several rows at a time.
+    count = math.prod(rows.get(index, 1) for index in around)
+    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast | Call)) / count
 
 
 def _operand(node: Node) -> Operand:

@@ -24,8 +24,8 @@ from ..program import Program
 from ..windows import composed, is_full
 
 #: Operations an element that computing one operator again may cost in all, beside the first time. A value that is kept
-#: is stored and loaded, from memory where it is large: some 0.5 ns an element, ten operations of a vector loop. Measured
-#: on horizontal diffusion (256 x 256 x 80) and Harris' corners (2048 x 2048): see benchmarks/literature.py.
+#: is stored and loaded, from memory where it is large: some 0.5 ns an element, ten operations of a vector loop.
+#: Measured on horizontal diffusion (256 x 256 x 80) and Harris' corners (2048 x 2048): see benchmarks/literature.py.
 AGAIN: Final = 12.0
 #: Windows of one value beyond which it is kept: each is a stream of the loops that read it.
 WINDOWS: Final = 12

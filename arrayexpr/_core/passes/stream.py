@@ -2,98 +2,58 @@
 
 from __future__ import annotations
 
-from ..affine import depends, integer, least, minus, plus
-from ..nodes import Constant, Guard, Index, Load, Loop, Node, Operand, Scratch, Store, postorder
+from ..affine import depends, integer
+from ..nodes import Guard, Load, Loop, Node, Operand, Scratch, Store, postorder
 from ..program import Program
 from ..types import UNIT
-from .nests import enclosed, untaken
-
-#: Elements of a row that is stored at once, where no tile says how many.
-SIZE = 512
+from .nests import enclosed
 
 
-def stream(program: Program, *, size: int = SIZE) -> Program:
-    """Have vector loops compute rows in scratch, from which they are stored past the caches.
+def stream(program: Program) -> Program:
+    """Give vector loops that store a result the role `stream`: their stores go past the caches.
 
-        for i in vector(0, n, 1):              for i_0 in serial(0, n, 512):
-            r[i] = a[i] + b[i]         →           r_s = scratch(float64[::1], 512)
-                                                   for i in vector(i_0, minimum(i_0 + 512, n), 1):
-                                                       r_s[i - i_0] = a[i] + b[i]
-                                                   for i in stream(i_0, minimum(i_0 + 512, n), 1):
-                                                       r[i] = r_s[i - i_0]
+        for i in vector(0, n, 1):              for i in stream(0, n, 1):
+            r[i] = a[i] + b[i]         →           r[i] = a[i] + b[i]
 
-    That gains where a result is larger than the last cache, so that nothing of it would be found there: the caller
-    knows. A loop over a block or strip of constant length is not cut again. Only a loop of one store, to an operand
-    whose type says that it is contiguous along the loop, is changed.
+    That gains where a result would not stay in the last cache, so that nothing of it would be found there: the caller
+    knows. Only a loop of one store, to an operand whose type says that it is contiguous along the loop, is changed.
 
-    Keeps: r_s[i - i_0] == r[i].
+    Keeps: the loop's iterations.
     Requires: `vectorize` has marked the loops; iterations read nothing that others store.
     """
-    taken = {operand.name for operand in program.declared}
-    for statement in enclosed(program.statements):
-        if isinstance(statement, Loop):
-            taken.add(statement.index.name)
-        elif isinstance(statement, Scratch):
-            taken.add(statement.operand.name)
     scratch = {s.operand for s in enclosed(program.statements) if isinstance(s, Scratch)}
     new: dict[Node, Node] = {}
 
-    def visit(statement: Node, steps: dict[Node, int]) -> tuple[Node, ...]:
+    def visit(statement: Node) -> Node:
         if isinstance(statement, Guard):
-            then = tuple(s for t in statement.then for s in visit(t, steps))
-            otherwise = tuple(s for t in statement.otherwise for s in visit(t, steps))
-            return (Guard(statement.condition, then, otherwise),)
+            then, otherwise = (tuple(map(visit, block)) for block in (statement.then, statement.otherwise))
+            return Guard(statement.condition, then, otherwise)
         if type(statement) is not Loop:
-            return (statement,)
-        if any(isinstance(inner, Loop) for inner in enclosed(statement.body)):
-            if isinstance(statement.step, Constant):
-                steps = {**steps, statement.index: statement.step.value}
-            body = tuple(s for t in statement.body for s in visit(t, steps))
-            changed = Loop(statement.index, statement.start, statement.stop, statement.step, statement.role, body)
-            if changed is not statement:
-                new[statement] = changed
-            return (changed,)
-        result = _result(statement, scratch)
-        if result is None:
-            return (statement,)
-        length = steps.get(statement.start, 1)
-        if length > 1:
-            made = _rows(statement, result, statement.start, statement.stop, length)
-        else:
-            first = Index(untaken(statement.index.name + "_0", taken))
-            taken.add(first.name)
-            end = least(plus(first, integer(size)), statement.stop)
-            rows = _rows(statement, result, first, end, size)
-            made = (Loop(first, statement.start, statement.stop, integer(size), "serial", rows),)
-        new[statement] = made[-1]
-        return made
+            return statement
+        role, body = statement.role, statement.body
+        if any(isinstance(inner, Loop) for inner in enclosed(body)):
+            body = tuple(map(visit, body))
+        elif _streams(statement, scratch):
+            role = "stream"
+        changed = Loop(statement.index, statement.start, statement.stop, statement.step, role, body)
+        if changed is not statement:
+            new[statement] = changed
+        return changed
 
-    def _rows(loop: Loop, store: Store, start: Node, stop: Node, length: int) -> tuple[Node, ...]:
-        name = untaken(store.operand.name + "_s", taken)
-        taken.add(name)
-        row = Operand(name, store.operand.type.element.array(1, (UNIT,)))
-        place = (minus(loop.index, start),)
-        compute = Loop(loop.index, start, stop, loop.step, "vector", (Store(row, place, store.value),))
-        copy = Loop(
-            loop.index, start, stop, loop.step, "stream", (Store(store.operand, store.subscripts, Load(row, place)),)
-        )
-        return Scratch(row, (integer(length),)), compute, copy
-
-    return program.rewritten([s for t in program.statements for s in visit(t, {})], new)
+    return program.rewritten([visit(statement) for statement in program.statements], new)
 
 
-def _result(loop: Loop, scratch: set[Operand]) -> Store | None:
-    """The store of a vector loop that has one, into a result's elements side by side."""
+def _streams(loop: Loop, scratch: set[Operand]) -> bool:
+    """Whether all that a vector loop stores is a result's elements side by side, none of which it reads."""
     if loop.role != "vector" or loop.step is not integer(1) or len(loop.body) != 1:
-        return None
+        return False
     (store,) = loop.body
     if not isinstance(store, Store) or store.operand in scratch or UNIT not in store.operand.type.layout:
-        return None
+        return False
     axis = store.operand.type.layout.index(UNIT)
     if store.subscripts[axis] is not loop.index:
-        return None
+        return False
     if any(depends(s, loop.index) for k, s in enumerate(store.subscripts) if k != axis):
-        return None
-    loads = [n for n in postorder((store.value,)) if isinstance(n, Load) and n.operand is store.operand]
+        return False
     # What is read and assigned in place is in the caches already.
-    return None if loads else store
+    return not any(isinstance(n, Load) and n.operand is store.operand for n in postorder((store.value,)))
