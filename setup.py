@@ -22,6 +22,7 @@ MODULES = [
     "_core/passes/raise_loops.py",
     "_core/passes/share.py",
     "_core/passes/inline.py",
+    "_core/passes/sink_views.py",
     "_core/passes/elements.py",
     "_core/passes/lower.py",
     "_core/passes/sweep.py",

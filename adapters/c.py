@@ -22,6 +22,7 @@ from collections.abc import Iterator, Mapping
 from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
     Apply,
+    Assign,
     Constant,
     Extent,
     For,
@@ -37,7 +38,7 @@ from arrayexpr._core.nodes import (
 )
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.nests import enclosed
-from arrayexpr._core.program import Program
+from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import FALLING, UNIT
 
 from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
@@ -45,6 +46,8 @@ from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
 C = Dialect(
     name="c",
     aligned="__attribute__((aligned(64)))",
+    # Without it loops over calls that are not expanded are no vector loops.
+    vector_form='__attribute__((const, simd("notinbranch")))',
     vector_math=True,
     types={
         "bool": "uint8_t",
@@ -183,6 +186,7 @@ def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
     """Name the pointer, lengths and byte strides that the body uses of each operand."""
     body = "\n".join(writer.lines)
     stored = {s.operand for s in enclosed(program.statements) if isinstance(s, Store)}
+    stored |= {assigned_operand(s.target) for s in program.statements if isinstance(s, Assign)}
     checks = _checks(program, writer, stored) if checked else []
     tested = "\n".join(checks)
     lines = []

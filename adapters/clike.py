@@ -16,11 +16,14 @@ import numpy as np
 from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
     Apply,
+    Assign,
     Barrier,
+    Call,
     Cast,
     Constant,
     Extent,
     For,
+    Function,
     Guard,
     Index,
     Load,
@@ -35,11 +38,12 @@ from arrayexpr._core.nodes import (
 )
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
+from arrayexpr._core.passes.products import is_product
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, complex_of, element, real_of
 from arrayexpr._core.vector_math import function_of
 
-from . import prefetches, quotients, streams, strips
+from . import prefetches, products, quotients, streams, strips
 from .folds import Folds
 from .packs import Packs
 
@@ -60,6 +64,8 @@ class Dialect:
     barrier: str = ";"
     #: what aligns an array to a vector
     aligned: str = ""
+    #: what has a function of one element called on vectors
+    vector_form: str = ""
     #: whether primitives/vector_math.h compiles
     vector_math: bool = False
     #: element types the language has no arithmetic for → the type to compute in
@@ -89,7 +95,7 @@ KEYWORDS = OPENCL_WORDS | frozenset(
     abs cos div erf exp fma j0 j1 jn log pow sin tan y0 y1 yn""".split()
 )
 #: The names of each kind that no library has taken, unless they are among the ones above.
-_OWN = {"operand": r"[A-Za-z]\w{0,2}", "index": r"[A-Za-z]{1,2}\d*(_\d+)*", "value": r"\w+"}
+_OWN = {"function": "", "operand": r"[A-Za-z]\w{0,2}", "index": r"[A-Za-z]{1,2}\d*(_\d+)*", "value": r"\w+"}
 #: Constants that nothing uses are not written.
 _CONSTANT = re.compile(r" *const [\w ]+ (\w+) = .*;")
 _WORD = re.compile(r"[A-Za-z_]\w*")
@@ -182,6 +188,8 @@ class Writer:
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
         self._count = 0
+        #: The names of composite functions that are among the helpers.
+        self.functions: dict[Function, str] = {}
         self.folds = Folds(self)
         self.packs = Packs(self)
         self._outermost = True
@@ -232,6 +240,8 @@ class Writer:
             self.packs.copy(statement)
         elif isinstance(statement, Barrier):
             self.line(self.dialect.barrier)
+        elif isinstance(statement, Assign) and is_product(statement):
+            products.assign(self, statement)
         else:
             raise UnsupportedError(f"{type(statement).__name__} has no {self.dialect.name} form: {statement!r}")
 
@@ -254,6 +264,10 @@ class Writer:
             self.statement(statement)
         self._stores(stores)
         self.depth -= 1
+
+    def scoped(self, statements: Sequence[Node]) -> None:
+        """The statements of a block, whose names end with it."""
+        self._scoped_block(statements)
 
     def _scoped_block(self, statements: Sequence[Node]) -> None:
         self._scopes.append(_Scope(self._scopes[-1]))
@@ -639,6 +653,12 @@ class Writer:
                     text[node] = self._cast(arg.type.element, node.type.element, text[arg])
                 case Apply(op, args):
                     text[node] = self._apply(op, args, text)
+                case Function():
+                    text[node] = (self._function(node), _ATOM)
+                    continue
+                case Call(function, arguments):
+                    given = ", ".join(text[a][0] for a in arguments)
+                    text[node] = (f"{text[function][0]}({given})", _ATOM)
                 case _:
                     raise UnsupportedError(f"{type(node).__name__} has no {self.dialect.name} form: {node!r}")
             shared = uses.get(node, 0) > 1 and not isinstance(node, Constant)
@@ -647,6 +667,33 @@ class Writer:
                 self.line(f"const {self.type(node.type.element)} {name} = {text[node][0]};")
                 text[node] = (name, _ATOM)
         return [text[root][0] for root in roots]
+
+    def _function(self, function: Function) -> str:
+        """The name of a composite function in C; those that it calls are put among the helpers before it."""
+        for node in postorder((function,), True):
+            if isinstance(node, Function) and node not in self.functions:
+                inner = Writer(Program(node.name, node.params, (), target=self.program.target), self.dialect)
+                # Its names are its own, but for those of functions.
+                inner.functions, inner.helpers = self.functions, self.helpers
+                inner.names = Names(list(self.functions.values()))
+                for param in node.params:
+                    inner._scopes[-1].loaded[Load(param, ())] = inner.names.of("value", param.name)
+                value = inner.expression(node.body)
+                name = self.names.of("function", node.name)
+                given = ", ".join(
+                    f"{self.type(param.type.element)} {inner.names.of('value', param.name)}" for param in node.params
+                )
+                head = f"static inline {self.type(node.type.element)} {name}({given or 'void'}) {{"
+                lines = [
+                    _vector_form(node) and self.dialect.vector_form,
+                    head,
+                    *inner.lines,
+                    f"    return {value};",
+                    "}",
+                ]
+                self.helpers["\n".join(line for line in lines if line)] = None
+                self.functions[node] = name
+        return self.functions[function]
 
     @staticmethod
     def _subscript_nodes(order: Sequence[Node], roots: Sequence[Node]) -> set[Node]:
@@ -869,6 +916,12 @@ class Writer:
                 through = "int16_t" if of.bits == 80 and (to.kind == "i" or to.bits == 8) else "int32_t"
                 return f"({c_type})({through}){atom}", _UNARY
         return f"({c_type}){atom}", _UNARY
+
+
+def _vector_form(function: Function) -> bool:
+    """Whether a compiler makes a form of a function that takes vectors: of numbers of one width."""
+    types = {node.type.element for node in (*function.params, function)}
+    return len({t.bits for t in types}) == 1 and all(t.kind in "fiu" and t.bits in (32, 64) for t in types)
 
 
 def _conjuncts(condition: Node) -> set[Node]:

@@ -15,6 +15,7 @@ from ._core.errors import (
 from ._core.layout import Layout
 from ._core.program import Program
 from .build import array, program, scalar
+from .composite import function
 from .kernel import compile, emit, evaluate, explain, kernel, optimize
 from .target import Target, get_num_threads, set_num_threads
 
@@ -27,8 +28,8 @@ __version__ = "0.1.0"
 __all__ = [
     "ArrayExprError", "CompilerWarning", "Layout", "OutOfRange", "ParseError", "Program",
     "ShapeMismatch", "Target", "TypeMismatch", "UnsupportedError", "VerifyError", "array", "compile", "emit",
-    "evaluate", "explain", "get_num_threads", "interpret", "kernel", "optimize", "parse", "program", "scalar",
-    "set_num_threads",
+    "evaluate", "explain", "function", "get_num_threads", "interpret", "kernel", "optimize", "parse", "program",
+    "scalar", "set_num_threads",
 ]  # fmt: skip
 
 # The first result of a kernel does not wait for what few processes use.

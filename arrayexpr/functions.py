@@ -12,6 +12,7 @@ from ._core.errors import ShapeMismatch, TypeMismatch, UnsupportedError
 from ._core.nodes import Apply, Constant, Node, Operand
 from ._core.ops import Operator, is_operator, operator, operators
 from ._core.types import BOOL, INT64, ElementType, element
+from .contraction import FUNCTIONS as CONTRACTIONS
 from .promotion import ROW_NAMES, SAMPLES, filled, integer_bounds, number, result_type, rule_of, rule_of_row, shortened
 from .symbolic import (
     HANDLED_FUNCTIONS,
@@ -22,7 +23,6 @@ from .symbolic import (
     call_ufunc,
     cast,
     computed,
-    dot,
     normal_axes,
     operand_of,
     reduced,
@@ -184,7 +184,7 @@ _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
     np.argmin: _method("argmin"),
     np.argmax: _method("argmax"),
     np.count_nonzero: _count_nonzero,
-    np.dot: dot,
+    **CONTRACTIONS,
     np.real: lambda val: as_symbolic(val, "real").real,
     np.imag: lambda val: as_symbolic(val, "imag").imag,
     np.round: _method("round"),
@@ -209,6 +209,7 @@ HANDLED_FUNCTIONS.update(_FUNCTIONS)
 _TEXT_FUNCTIONS: Final = (
     *("where", "clip", "transpose", "swapaxes", "moveaxis", "expand_dims", "squeeze", "flip", "sum", "prod", "min"),
     *("max", "amin", "amax", "any", "all", "mean", "var", "std", "argmin", "argmax", "count_nonzero", "dot", "real"),
+    *("inner", "vdot", "outer"),
     *("imag", "round", "zeros_like", "ones_like", "full_like"),
 )
 

@@ -80,7 +80,11 @@ def emit(program: Program, language: str = "c") -> str:
     """
     if language not in LANGUAGES:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
-    if any(isinstance(statement, Assign) for statement in program.statements):
+    from ._core.passes.products import is_product
+
+    # A schedule keeps the products of matrices as they are.
+    assigns = [s for s in program.statements if isinstance(s, Assign)]
+    if len(assigns) == len(program.statements) or not all(map(is_product, assigns)):
         program = optimize(program, target=program.target)
     text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
     return text

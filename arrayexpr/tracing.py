@@ -14,7 +14,20 @@ from typing import Any, Final, Self
 import numpy as np
 
 from ._core.errors import ArrayExprError, TypeMismatch, UnsupportedError
-from ._core.nodes import Assign, Extent, For, Index, Node, Operand, View, postorder, rebuild, transform
+from ._core.nodes import (
+    Assign,
+    Extent,
+    For,
+    Function,
+    Index,
+    Node,
+    Operand,
+    View,
+    postorder,
+    rebuild,
+    substitute,
+    transform,
+)
 from ._core.program import Program
 from ._core.types import ArrayType, element
 from .promotion import Weak
@@ -419,6 +432,10 @@ def assemble(
         new = transform(roots, lambda node: names.get(node))
         for k, item in enumerate(order):
             order[k] = (new[item[0]],) if isinstance(item, tuple) else rebuild(item, tuple(new[x] for x in item.args))
+    functions = _named_apart(roots)
+    if functions:
+        new = transform([n for item in order for n in (item if isinstance(item, tuple) else (item,))], functions.get)
+        order = [(new[item[0]],) if isinstance(item, tuple) else new[item] for item in order]
     count = sum(isinstance(item, tuple) for item in order)
     results: list[Operand] = []
     statements: list[Node] = []
@@ -431,6 +448,22 @@ def assemble(
         results.append(result)
         statements.append(Assign(result, value))
     return Program(name, operands, statements, results, locals=kept)
+
+
+def _named_apart(roots: Iterable[Node]) -> dict[Node, Node]:
+    """Functions that have the name of another one, and those that call them, under names of their own."""
+    new: dict[Node, Node] = {}
+    taken: set[str] = set()
+    for node in postorder(roots, True):
+        if isinstance(node, Function):
+            (body,) = substitute((node.body,), new.get)
+            name, k = node.name, 2
+            while name in taken:
+                name, k = f"{node.name}_{k}", k + 1
+            taken.add(name)
+            if name != node.name or body is not node.body:
+                new[node] = Function(name, node.params, body)
+    return new
 
 
 def _read_first(statement: Node) -> tuple[Node, ...]:

@@ -5,6 +5,9 @@ it has leaves. Sizes count the nodes that are built. Every pass that there is ta
 verified between passes, and the clock starts before the first node is made. Before anything is measured,
 small programs are checked: the optimised one must give what the one as written gives, bit for bit.
 
+A last table counts what k calls of a composite function of m nodes cost: time and nodes visited by all passes, which
+are to grow with k + m, where expanded they would with k times m.
+
     python benchmarks/optimiser.py
     python benchmarks/optimiser.py --sizes 1000 10000 --pytensor-python path/to/python-with-pytensor
 
@@ -71,6 +74,40 @@ def constants(n: int, make: Library) -> Any:
 
 
 BUILDERS = {"chain": chain, "tree": tree, "constants": constants}
+
+
+def calls(count: int, size: int) -> Any:
+    """A program that calls one composite function of `size` nodes so many times, each call on the one before."""
+    from arrayexpr._core.nodes import Apply, Assign, Call, Function, Operand
+    from arrayexpr._core.ops import operator
+    from arrayexpr._core.program import Program
+    from arrayexpr._core.types import FLOAT64
+
+    add, multiply = operator("add"), operator("multiply")
+    x, y = Operand("x", FLOAT64), Operand("y", FLOAT64)
+    body = x
+    for k in range(size):
+        body = Apply(add if k % 2 else multiply, (body, y if k % 3 else x))
+    function = Function("composite", (x, y), body)
+    a, b, result = (Operand(name, FLOAT64.array(1)) for name in ("a", "b", "result"))
+    value = a
+    for _ in range(count):
+        value = Call(function, (value, b))
+    return Program("calls", (a, b), (Assign(result, value),), (result,))
+
+
+def measure_calls(count: int, size: int, contract: str, repeat: int, verify: bool) -> tuple[float, int]:
+    """The best time of `repeat` runs, in seconds, from construction through all passes, and the nodes visited."""
+    from arrayexpr._core.driver import run
+    from arrayexpr._core.nodes import visited
+
+    best = float("inf")
+    for _ in range(repeat):
+        gc.collect()
+        before, start = visited(), time.perf_counter()
+        run(calls(count, size), contract=contract, check=verify)
+        best = min(best, time.perf_counter() - start)
+    return best, visited() - before
 
 
 def once(make: Callable[[int], Any]) -> tuple[Callable[[int], Any], dict[int, Any]]:
@@ -236,6 +273,10 @@ def main() -> None:
             else:
                 row += f"{other or '-':>18}"
             print(row)
+    print(f"{'calls':>8}{'nodes each':>12}{'ms':>10}{'visits':>12}{'visits a call or node':>24}")
+    for count, size in ((1000, 10), (10, 1000), (1000, 1000), (10_000, 1000), (1000, 10_000)):
+        seconds, visits = measure_calls(count, size, options.contract, options.repeat, not options.no_verify)
+        print(f"{count:>8}{size:>12}{seconds * 1e3:>10.1f}{visits:>12,}{visits / (count + size):>24.1f}")
     for shape in SHAPES:
         if (shape, 10_000) in totals and (shape, 100_000) in totals:
             print(f"{shape}: t(100,000) / t(10,000) = {totals[shape, 100_000] / totals[shape, 10_000]:.1f}")

@@ -334,3 +334,29 @@ def test_operands_that_conflict_are_packed() -> None:
         made, other = (arrayexpr.kernel(_of_two(lambda x, y, axis=axis: (x + y).sum(axis=axis))) for _ in range(2))
         assert "pack(" in arrayexpr.explain(made, a, b.T)
         assert "pack(" not in arrayexpr.explain(other, a, b.T.copy())
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a, b, c: (a * b).sum(1) * a.sum(1),
+        lambda a, b, c: a / a.sum(1, keepdims=True) * b,
+        lambda a, b, c: (a - a.mean(1, keepdims=True)).sum(1) * b.sum(1),
+        lambda a, b, c: (a.sum(1), (a * b).sum(1)),
+        lambda a, b, c: b.sum(1) * c.sum(1),
+        lambda a, b, c: (b.max(1) + c.min(1), b.mean(1) - c.mean(1)),
+        lambda a, b, c: (b * 2).sum(1, keepdims=True) + c,
+        lambda a, b, c: a.sum(1)[:, None] * b + a.max(1, keepdims=True),
+    ],
+)
+def test_reductions_over_lengths_of_their_own(function: Any) -> None:
+    """An axis of length 1 that broadcasts beside a reduction is one element of it; two reductions need not match."""
+    rng = np.random.default_rng(0)
+    a, b, c = (rng.integers(1, 9, (3, n)).astype(float) for n in (1, 5, 7))
+    kernel = arrayexpr.kernel(function)
+    want = function(a, b, c)
+    for _ in range(2):
+        got = kernel(a, b, c)
+        for x, y in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, want)), strict=True):
+            assert x.shape == y.shape
+            np.testing.assert_allclose(x, y, rtol=1e-14)

@@ -63,6 +63,7 @@ from .nodes import (
 )
 from .ops import Operator, operator
 from .record import record
+from .windows import is_full, trimmed
 
 if TYPE_CHECKING:
     from .program import Program
@@ -116,7 +117,7 @@ class Property:
     error. `depends` says that values depend on the facts. `needs` names properties that the functions ask
     of the node's children: they are inferred first, so that asking is a look-up. With `combine` the
     property is collected: functions get no children's values, and their shares over all distinct nodes
-    are combined, `start` first.
+    are combined, `start` first; nodes in the bodies of functions count too with `bodies`, else a Call stands for them.
     """
 
     def __init__(
@@ -128,6 +129,7 @@ class Property:
         needs: Iterable[Property] = (),
         combine: Callable[[Any, Any], Any] | None = None,
         start: Any = None,
+        bodies: bool = False,
     ):
         self.name = name
         self.default = default
@@ -135,6 +137,7 @@ class Property:
         self.needs = tuple(needs)
         self.combine = combine
         self.start = start
+        self.bodies = bodies
         self._by_operator: dict[Operator, Infer] = {}
         self._by_class: dict[type, Infer] = {}
         # Keyed by weak references to nodes: a value goes when its node does.
@@ -186,7 +189,7 @@ class Property:
             need(node, facts)
         if self.combine is not None:
             value = self.start
-            for each in postorder((node,)):
+            for each in postorder((node,), self.bodies):
                 value = self.combine(value, self.function(each)(each, (), facts))
             known[ref(node, known.pop)] = value
             return value
@@ -293,6 +296,9 @@ def _own_cost(node: Node, args: tuple[Any, ...], facts: Facts) -> float:
             return 1.0
         case Contract():
             return 2.0
+        case Call():
+            # What stands in the body, which walks over a program do not enter: asked of each function once.
+            return float(_body(node.function))
     return 0.0
 
 
@@ -302,6 +308,15 @@ cost: Final = Property("cost", default=_own_cost)
 #: Operations per element of all distinct nodes under a node: what is left to do when common
 #: sub-expressions are computed once.
 operations: Final = Property("operations", default=_own_cost, combine=lambda a, b: a + b, start=0.0)
+
+
+#: Operations per element of all distinct nodes of a function's body.
+_body: Final = Property("body", default=lambda node, args, facts: 0.0)
+
+
+@_body.of(Function)
+def _(node: Any, args: tuple[Any, ...], facts: Facts) -> float:
+    return math.fsum(_own_cost(each, (), facts) for each in postorder((node.body,)))
 
 
 def total_operations(roots: Iterable[Node]) -> float:
@@ -320,7 +335,9 @@ def _nothing(node: Node, args: tuple[Any, ...], facts: Facts) -> frozenset[str]:
 
 
 #: The names of the operands under a node; of a statement, of those it writes too.
-operands: Final = Property("operands", default=_nothing, combine=lambda a, b: a | b if b else a, start=frozenset())
+operands: Final = Property(
+    "operands", default=_nothing, combine=lambda a, b: a | b if b else a, start=frozenset(), bodies=True
+)
 
 
 @operands.of(Operand)
@@ -454,6 +471,18 @@ def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     return tuple(x for k, x in enumerate(args[0]) if k not in node.axes)
 
 
+def _part(item: Slice, of: frozenset[Any]) -> frozenset[Any]:
+    """The length of a slice: of the same lengths, the same for all slices that leave out as many elements."""
+    without = trimmed(item)
+    if without is None:
+        return frozenset((("part", tuple(item), of),))
+    if len(of) == 1:
+        (only,) = of
+        if isinstance(only, tuple) and only[0] == "without":
+            without, of = without + only[1], only[2]
+    return frozenset((("without", without, of),))
+
+
 @lengths.of(View)
 def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     mine = args[0]
@@ -469,8 +498,7 @@ def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
             if is_full(item):
                 result.append(mine[axis])
             else:
-                # The same part of the same lengths is of the same length.
-                result.append(frozenset((("part", tuple(item), mine[axis]),)))
+                result.append(_part(item, mine[axis]))
         axis += 1
     return tuple(result)
 
@@ -480,11 +508,6 @@ def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
     if any(p.type.rank for p in node.function.params) or node.function.body.type.rank:
         return _unknown(node, node.type.rank)
     return _joined(args[1:], node.type.rank)
-
-
-def is_full(item: Slice) -> bool:
-    """Whether a slice takes a whole axis in order."""
-    return item.start in (None, 0) and item.stop is None and item.step in (None, 1)
 
 
 def same_lengths(a: Node, b: Node) -> bool:
@@ -580,9 +603,14 @@ def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
 
 @shape.of(Call)
 def _(node: Any, args: tuple[Any, ...], facts: Facts) -> tuple[int, ...] | None:
-    if None in args[1:] or any(p.type.rank for p in node.function.params) or node.function.body.type.rank:
+    if None in args[1:]:
         return () if node.type.rank == 0 else None
-    return broadcast(args[1:], node.function.name)
+    function = node.function
+    if any(p.type.rank for p in function.params) or function.body.type.rank:
+        given = zip(function.params, args[1:], strict=True)
+        # Strides play no part in shapes.
+        return shape(function.body, {p.name: Layout(x, (0,) * len(x)) for p, x in given if x})  # type: ignore[no-any-return]
+    return broadcast(args[1:], function.name)
 
 
 @shape.of(Function)

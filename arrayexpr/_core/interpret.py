@@ -271,7 +271,7 @@ class _Run:
         self.codes: dict[tuple[Node, str], _Code] = {}
         self.effectful: set[Node] = set()
         self.barriers: set[Node] = set()
-        nodes = postorder(program.statements)
+        nodes = postorder(program.statements, True)
         for node in nodes:
             if isinstance(node, EFFECTS) or any(child in self.effectful for child in node.args):
                 self.effectful.add(node)

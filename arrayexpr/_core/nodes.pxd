@@ -136,7 +136,8 @@ cpdef Node guard(Node condition, tuple then, tuple otherwise=*)
 cpdef Node barrier()
 
 cpdef Node rebuild(Node node, tuple args)
-cpdef list postorder(object roots)
+cpdef list postorder(object roots, bint functions=*)
+cpdef int count_visits(Py_ssize_t count) except -1
 cpdef dict transform(object roots, object leaf)
 cpdef list substitute(object roots, object leaf)
 

@@ -894,6 +894,7 @@ cdef struct Frame:
     Py_ssize_t next
 
 cdef unsigned long long _walks = 0
+cdef unsigned long long _visited = 0
 
 
 cdef class Walk:
@@ -910,6 +911,7 @@ cdef class Walk:
 
     cpdef list fresh(self, object roots, bint functions=True):
         """The nodes under `roots` not seen yet, children before parents; `functions` enters function bodies."""
+        global _visited
         cdef list order = []
         cdef tuple starts = tuple([<Node?>root for root in roots])
         cdef unsigned long long number = self.number
@@ -948,6 +950,7 @@ cdef class Walk:
                         top -= 1
         finally:
             PyMem_Free(stack)
+        _visited += len(order)
         return order
 
     def forget(self, list nodes not None):
@@ -956,9 +959,24 @@ cdef class Walk:
             (<Node?>node).mark = 0
 
 
-cpdef list postorder(object roots):
-    """Every node under `roots` once, children before parents."""
-    return Walk().fresh(roots)
+cpdef list postorder(object roots, bint functions=False):
+    """Every node under `roots` once, children before parents; `functions` enters the bodies of functions.
+
+    A body reads its function's parameters and nothing else: what is asked of a program's operands is not asked of it.
+    """
+    return Walk().fresh(roots, functions)
+
+
+cpdef int count_visits(Py_ssize_t count) except -1:
+    """Add to what `visited` counts."""
+    global _visited
+    _visited += count
+    return 0
+
+
+def visited():
+    """The nodes that traversals and rewrites of this process have visited so far: a measure of work, for tests."""
+    return _visited
 
 
 cdef class _Substitution:
@@ -994,6 +1012,7 @@ cdef class _Substitution:
         return None if k is None else self.values[k]
 
     cdef int run(self, object roots, object leaf) except -1:
+        global _visited
         cdef list stack = list(roots), args
         cdef Node node, child
         cdef object top, mapped
@@ -1016,7 +1035,7 @@ cdef class _Substitution:
             if self.get(node) is not None:
                 continue
             mapped = leaf(node)
-            if mapped is not None or not node.args:
+            if mapped is not None or not node.args or node.cid == FUNCTION:
                 self.put(node, node if mapped is None else mapped)
                 continue
             stack.append(node)
@@ -1025,12 +1044,13 @@ cdef class _Substitution:
                 child = <Node>node.args[k]
                 if self.get(child) is None:
                     stack.append(child)
+        _visited += len(self.nodes)
         return 0
 
 
 cpdef dict transform(object roots, object leaf):
     """Map every node under `roots`: `leaf(node)` gives its replacement, or None to rebuild it over its
-    children's replacements. Returns the map from old to new."""
+    children's replacements. Bodies of functions stay as they are. Returns the map from old to new."""
     cdef _Substitution new = _Substitution()
     new.run(roots, leaf)
     return dict(zip(new.nodes, new.values))

@@ -443,7 +443,7 @@ def print_program(program: Program) -> str:
     def twice(a: float64[:], *, r: float64[:]):
         r[...] = a + a
     """
-    nodes = postorder(program.statements)
+    nodes = postorder(program.statements, True)
     functions = [node for node in nodes if isinstance(node, Function)]
     taken = {node.name for node in nodes if isinstance(node, (Operand, Index, Function))}
     taken |= {operand.name for operand in program.declared}

@@ -118,8 +118,8 @@ class Program:
         raise VerifyError(f"program {self.name} has no operand {name!r}: it has {names}")
 
     def nodes(self) -> list[Node]:
-        """Every node of the statements once, children before parents."""
-        return list(postorder(self.statements))
+        """Every node of the statements once, bodies of functions included, children before parents."""
+        return list(postorder(self.statements, True))
 
     def __str__(self) -> str:
         from .printer import print_program
@@ -161,7 +161,7 @@ class Program:
 
     def _known(self) -> Iterable[Node]:
         """Every node that an origin may be asked of, in the same order in every process."""
-        return postorder((*self.declared, *self.requires, *self.statements))
+        return postorder((*self.declared, *self.requires, *self.statements), True)
 
 
 def _conditions(requires: tuple[Node, ...]) -> Program:

@@ -39,7 +39,7 @@ from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport uint64_t, uintptr_t
 from libc.string cimport memset
 
-from .nodes cimport APPLY, CONSTANT, Apply, Constant, Node, apply, constant, postorder, rebuild
+from .nodes cimport APPLY, CONSTANT, Apply, Constant, Node, apply, constant, count_visits, postorder, rebuild
 
 import re
 from collections.abc import Mapping
@@ -1099,6 +1099,7 @@ cdef class _Run:
                 raise self.endless(after)
             stack.append(after)
             top += 1
+        count_visits(new._used)
         return new
 
     cdef int finish(self, Node node, Node final) except -1:
@@ -1186,7 +1187,7 @@ cdef class _Run:
             once = set()
             self.many_old = set(self.roots)
             self.many = set()
-            for each in postorder(self.roots):
+            for each in postorder(self.roots, True):
                 for child in each.args:
                     if child in once:
                         self.many_old.add(child)
@@ -1330,6 +1331,7 @@ def merge_commuted(roots):
             new.put(node, after)
     finally:
         PyMem_Free(firsts)
+    count_visits(new._used)
     return new
 
 

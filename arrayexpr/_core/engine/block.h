@@ -96,6 +96,8 @@ typedef enum {
     OP_FOLD_ADD,   /* to the fold at a the strip at b of stride c; of the length d, where that is not 0 */
     OP_FOLD_END,   /* the fold at a into the element at b */
     OP_PACK, OP_SCRATCH /* a = scratch of b bytes */,
+    OP_CALL,   /* go on at the instruction whose number is in a; b = that of the one after this */
+    OP_RETURN, /* go on at the instruction whose number is in a */
     OP_LINES,  /* OP_ENTER, but that the strip ends where a line does at c, of elements of d bytes */
     OP_STREAM, /* the strip at a, of elements of c bytes, past the caches to b */
     OP_STOP
@@ -315,6 +317,11 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
             r[i->a] = ((intptr_t)block + (intptr_t)sizeof(Held) + 63) / 64 * 64;
             break;
         }
+        case OP_CALL:
+            r[i->b] = i + 1 - tape->code;
+            i = tape->code + r[i->a];
+            continue;
+        case OP_RETURN: i = tape->code + r[i->a]; continue;
         case OP_STOP:
             if (streams) arrayexpr_stream_end();
             return raised ? TAPE_RAISED : 0;

@@ -14,8 +14,8 @@ from libc.stdint cimport intptr_t, uintptr_t
 from libc.string cimport memset
 
 from ..nodes cimport (
-    APPLY, CAST, CONSTANT, EXTENT, INDEX, LOAD, OPERAND, STRIDE,
-    Apply, Cast, Constant, Extent, For, Guard, Index, Load, Loop, Node, Operand, Pack, Scratch, Store, Stride,
+    APPLY, CALL, CAST, CONSTANT, EXTENT, INDEX, LOAD, OPERAND, STRIDE,
+    Apply, Call, Cast, Constant, Extent, For, Function, Guard, Index, Load, Loop, Node, Operand, Pack, Scratch, Store, Stride,
     postorder,
 )
 
@@ -73,7 +73,8 @@ cdef extern from "block.h":
         OP_MOVE, OP_ADD, OP_SUB, OP_MUL, OP_MULADD, OP_MIN, OP_MAX, OP_DIV, OP_MOD
         OP_LT, OP_LE, OP_EQ, OP_NE, OP_AND, OP_OR, OP_SELECT, OP_LOAD, OP_STORE
         OP_JUMP, OP_UNLESS, OP_FOR, OP_NEXT, OP_ONE, OP_BEGIN, OP_ENTER, OP_CHECK, OP_STEP
-        OP_LOOP1, OP_LOOP2, OP_LOOP3, OP_MATH1, OP_MATH2, OP_IOTA, OP_FOLD_START, OP_FOLD_ADD, OP_FOLD_END, OP_PACK, OP_SCRATCH, OP_LINES, OP_STREAM, OP_STOP
+        OP_LOOP1, OP_LOOP2, OP_LOOP3, OP_MATH1, OP_MATH2, OP_IOTA, OP_FOLD_START, OP_FOLD_ADD, OP_FOLD_END, OP_PACK, OP_SCRATCH, OP_LINES, OP_STREAM
+        OP_CALL, OP_RETURN, OP_STOP
 
 #: Elements of a strip by the size of the widest in it. Strips of 4 KiB of doubles keep those of a long expression in the
 #: first cache; of smaller elements a call works on more of them, until it does not show: of int8, 1.4 times as fast as
@@ -182,6 +183,14 @@ cdef class _Strip:
     cdef dict still                # values that do not change from strip to strip
 
 
+cdef class _Subroutine:
+    """A composite function over a strip: registers of its parameters and result, its code and where that is."""
+    cdef list params               # (address, stride) registers, a parameter each
+    cdef tuple result
+    cdef int entry, after          # registers: the number of its first instruction, and where to go on
+    cdef list code
+
+
 cdef class _Compiler:
     """Translates one program."""
     cdef object program
@@ -203,6 +212,7 @@ cdef class _Compiler:
     cdef dict folds                # accumulator → (its fold's register, row of _folds), in the nest that we are in
     cdef bint vector_math
     cdef dict gathers
+    cdef dict subroutines          # (Function, elements of a strip) → _Subroutine
 
     def __init__(self, program):
         self.program = program
@@ -219,6 +229,7 @@ cdef class _Compiler:
         self.spare = {}
         self.folds = None
         self.gathers = {}
+        self.subroutines = {}
         self.vector_math = program.target is None or program.target.vector_math
 
     # -- registers and integers --
@@ -758,8 +769,8 @@ cdef class _Compiler:
         cdef int k, last = len(order) - 1
         cdef bint direct = group is not None and (strip is None or not strip.past)
         for node in order:
-            if node.cid == APPLY or node.cid == CAST:
-                for arg in node.args:
+            if _is_computed(node):
+                for arg in _parts(node):
                     uses[arg] = uses.get(arg, 0) + 1
         for node in roots:
             uses[node] = uses.get(node, 0) + 1
@@ -767,7 +778,7 @@ cdef class _Compiler:
             node = order[k]
             target = None
             # The last value goes to its place as it is computed: nothing is left that could read what was there.
-            if k == last and direct and uses[node] == 1 and (node.cid == APPLY or node.cid == CAST):
+            if k == last and direct and uses[node] == 1 and _is_computed(node):
                 store = group[roots.index(node)]
                 target = self.stream((<Store>store).operand, (<Store>store).subscripts, strip)
             value = self.value(node, strip, places, temporaries, uses, target)
@@ -802,9 +813,9 @@ cdef class _Compiler:
             found = node not in strip.stored
         elif node.cid == INDEX:
             found = node is not strip.index
-        elif node.cid == APPLY or node.cid == CAST:
+        elif _is_computed(node):
             # Children first: `order` has given them.
-            for n in node.args:
+            for n in _parts(node):
                 if not strip.still.get(n, False):
                     found = False
                     break
@@ -854,6 +865,8 @@ cdef class _Compiler:
             function, data, instruction = _own.get(f"cast_{of.name}_{t.name}"), 0, OP_LOOP1
             if function is None:
                 raise UnsupportedError(f"a cast of {of} to {t} has no loop in the block engine")
+        elif cid == CALL:
+            pass
         elif cid == APPLY:
             op = (<Apply>node).op
             of = node.args[1 if op.signature.startswith("BT") else 0].type.element
@@ -861,10 +874,10 @@ cdef class _Compiler:
         else:
             raise UnsupportedError(f"{type(node).__name__} has no form in the block engine: {node!r}")
         inputs = []
-        for arg in node.args:
+        for arg in _parts(node):
             inputs.extend(places[arg])
         # A strip whose last reader this is may be what it is written over.
-        for arg in node.args if not still else ():
+        for arg in _parts(node) if not still else ():
             uses[arg] -= 1
             if not uses[arg] and arg in temporaries:
                 self.release(temporaries.pop(arg), (<Node>arg).type.element, strip)
@@ -878,6 +891,15 @@ cdef class _Compiler:
             temporaries[node] = reg
             place = reg, size
         inputs.extend(place)
+        if cid == CALL:
+            routine = self.subroutine((<Call>node).function, 1 if strip is None else strip.length)
+            wanted = [reg for pair in (<_Subroutine>routine).params for reg in pair]
+            wanted.extend((<_Subroutine>routine).result)
+            code.extend([(OP_MOVE, 0, to, given) for to, given in zip(wanted, inputs)])
+            code.append((OP_CALL, 0, (<_Subroutine>routine).entry, (<_Subroutine>routine).after))
+            if target is not None and not still:
+                return None
+            return place[0], self.number(0) if still else size
         if instruction == OP_MATH1:
             inputs.extend([self.gathered(t, strip, 0), self.gathered(t, strip, 1), 0, 0, t.itemsize, 0])
         elif instruction == OP_MATH2:
@@ -889,6 +911,50 @@ cdef class _Compiler:
             return None
         return place[0], self.number(0) if still else size
 
+    cdef _Subroutine subroutine(self, Function function, int length):
+        """The code of a composite function over strips of at most so many elements."""
+        cdef _Subroutine made = self.subroutines.get((function, length))
+        cdef _Strip strip
+        cdef Node node
+        cdef dict spare = self.spare, temporaries = {}, uses = {}, places = {}
+        cdef list order
+        if made is not None:
+            return made
+        # Those that it calls come first: how deep they call one another does not matter.
+        for node in postorder((function,), True):
+            if isinstance(node, Function) and node is not function:
+                self.subroutine(<Function>node, length)
+        made = self.subroutines[function, length] = _Subroutine.__new__(_Subroutine)
+        made.params = [(self.register(), self.register()) for _ in function.params]
+        made.result = self.register(), self.register()
+        made.entry, made.after = self.register(), self.register()
+        strip = _Strip.__new__(_Strip)
+        strip.length, strip.single, strip.before, strip.steps = length, True, [], []
+        strip.streams = {(param, ()): pair for param, pair in zip(function.params, made.params)}
+        strip.stored = set()
+        order = _order([function.body])
+        # Nothing is computed ahead of a strip: a call may be for any.
+        strip.still = dict.fromkeys(order, False)
+        for node in order:
+            if _is_computed(node):
+                for arg in _parts(node):
+                    uses[arg] = uses.get(arg, 0) + 1
+        uses[function.body] = uses.get(function.body, 0) + 1
+        # Its strips are its own: those of callers hold values.
+        self.spare = {}
+        self.scopes.append(_Scope())
+        try:
+            for node in order:
+                target = made.result if node is function.body and _is_computed(node) else None
+                places[node] = self.value(node, strip, places, temporaries, uses, target)
+            if places[function.body] is not None:
+                self.copy(places[function.body], function.body.type.element, made.result)
+        finally:
+            made.code = (<_Scope>self.scopes.pop()).code
+            self.spare = spare
+        made.code.append((OP_RETURN, 0, made.after))
+        return made
+
     # -- the tape --
 
     cdef Tape tape(self):
@@ -897,6 +963,9 @@ cdef class _Compiler:
         self.statements(self.program.statements)
         code = self.code()
         code.append((OP_STOP, 0))
+        for routine in self.subroutines.values():
+            self.start[(<_Subroutine>routine).entry] = len(code)
+            code.extend((<_Subroutine>routine).code)
         tape.fill(self, code)
         return tape
 
@@ -923,14 +992,24 @@ cdef str _accumulates(Store store):
     return ""
 
 
+cdef bint _is_computed(Node node) noexcept:
+    """Whether a value is made of others: it has a place of its own."""
+    return node.cid == APPLY or node.cid == CAST or node.cid == CALL
+
+
+cdef tuple _parts(Node node):
+    """The values that a value is made of."""
+    return (<Call>node).arguments if node.cid == CALL else node.args
+
+
 cdef list _order(list roots):
     """The nodes of values, children first, without what stands in subscripts."""
     cdef list order = postorder(roots)
     cdef Node node
     cdef set inside = set(roots)
     for node in reversed(order):
-        if node in inside and (node.cid == APPLY or node.cid == CAST):
-            inside.update(node.args)
+        if node in inside and _is_computed(node):
+            inside.update(_parts(node))
     return [node for node in order if node in inside]
 
 

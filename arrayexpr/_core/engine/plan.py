@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...target import Target
-from ..infer import total_operations
+from ..infer import lengths, reads, total_operations
 from ..nodes import (
     EFFECTS,
     Apply,
@@ -17,6 +17,7 @@ from ..nodes import (
     Contract,
     Extent,
     For,
+    Function,
     Guard,
     Index,
     Loop,
@@ -24,6 +25,7 @@ from ..nodes import (
     Opaque,
     Operand,
     Reduce,
+    Slice,
     View,
     Walk,
     postorder,
@@ -31,7 +33,7 @@ from ..nodes import (
 )
 from ..passes.hoist import broadcast_matters
 from ..program import Program, assigned_operand
-from ..record import record
+from ..record import record, replace
 from ..types import INT64
 from .dispatch import Code, Region
 from .handover import Mode, make
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from .windows import Number, WindowStep
 
 #: What the steps know to run.
-_KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Call, Extent, Opaque)
+_KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Call, Function, Extent, Opaque)
 
 
 @record
@@ -56,7 +58,8 @@ class RegionStep:
     """Computes `region` of the sources into the targets; a slot with no array yet gets a new one.
 
     The sources broadcast to a shape of rank `rank`. `assigns` are the statements that it runs, one a target;
-    the views of the targets that are in `kept` have length 1 along the region's reduced axes.
+    the views of the targets that are in `kept` have length 1 along the region's reduced axes. `folds` are the sources
+    under each reduction that is not over all of them: as long as those, it is one of the region.
     """
 
     region: Region
@@ -65,6 +68,11 @@ class RegionStep:
     assigns: tuple[Assign, ...]
     kept: tuple[bool, ...]
     rank: int
+    folds: tuple[tuple[int, ...], ...] = ()
+    #: The temporary that the one target takes over as it is, where it is given no array.
+    moves: str = ""
+    #: The product that the one target may be written over, where it is given no array.
+    reuses: str = ""
 
 
 @record
@@ -137,6 +145,7 @@ def plan(
         result.steps.append(InterpretStep(program))
         return result
     _Cutter(result, emit, target, mode, threads, shared).block(program.statements)
+    _reuse_products(result)
     return result
 
 
@@ -157,6 +166,28 @@ def _is_region(statement: Node) -> TypeGuard[Assign]:
     return isinstance(statement, Assign) and all(
         isinstance(n, _KNOWN) or n is statement for n in postorder((statement,))
     )
+
+
+def _reuse_products(plan: Plan) -> None:
+    """Have element-wise work that follows a product as the last to read it be done in the product's memory."""
+    last: dict[str, int] = {}
+    for place, step in enumerate(plan.steps):
+        for source in step.sources if isinstance(step, (RegionStep, ArrayStep)) else ():
+            last[source.slot] = place
+    made = {step.slot for step in plan.steps if isinstance(step, ArrayStep) and is_product(step.node)}
+    for place, step in enumerate(plan.steps):
+        if isinstance(step, RegionStep) and not step.region.reduced and len(step.targets) == 1 and not step.moves:
+            whole = [s.slot for s in step.sources if s.slot in made and not s.views and s.length is None]
+            mine = [slot for slot in whole if last[slot] == place]
+            if mine and not step.targets[0].views:
+                plan.steps[place] = replace(step, reuses=mine[0])
+
+
+def is_product(node: Node) -> bool:
+    """Whether a node is a matrix product, or a sum of such over axes before the matrices' own."""
+    if isinstance(node, Reduce) and node.op.name == "add" and not node.keepdims and isinstance(node.arg, Contract):
+        return bool(max(node.axes, default=0) < node.arg.type.rank - 2 and node.arg.type.rank > 2)
+    return isinstance(node, Contract)
 
 
 def _groups(statements: Sequence[Assign]) -> list[list[Assign]]:
@@ -200,6 +231,9 @@ def _space(statement: Assign) -> object:
             continue
         if isinstance(node, Contract):
             return None
+        if isinstance(node, View) and node.subscripts and not all(x is None or x == Slice() for x in node.subscripts):
+            # A part of a computed value has a shape of its own.
+            return None
         fresh = [child for child in node.args if child not in seen]
         seen.update(fresh)
         stack.extend(fresh)
@@ -225,6 +259,10 @@ class _Cutter:
         self.known = {operand.name for operand in result.program.operands}
         self.taken = {n.name for n in result.program.nodes() if isinstance(n, Operand | Index)}
         self.taken.update(operand.name for operand in result.program.declared)
+        #: What temporaries hold.
+        self.held: dict[Node, Node] = {}
+        assigned = [assigned_operand(s.target) for s in result.program.statements if isinstance(s, Assign)]
+        self.once = {o for o in result.program.results if assigned.count(o) == 1}
 
     def block(self, statements: Sequence[Node]) -> None:
         """The steps for statements in order."""
@@ -242,6 +280,8 @@ class _Cutter:
             self._groups(run)
             run = []
             self.statement(statement)
+            # It may have assigned anything.
+            self.held.clear()
         self._groups(run)
 
     def _groups(self, statements: Sequence[Assign]) -> None:
@@ -251,6 +291,13 @@ class _Cutter:
             # under two names.
             self.plan.moved |= len(group) > 1 and any(assigned_operand(s.target) in given for s in group)
             self.assign(group)
+            self.forget(group)
+
+    def forget(self, statements: Sequence[Assign]) -> None:
+        """Statements were run: what was computed from what they assign is no longer what it was."""
+        written = {assigned_operand(s.target).name for s in statements}
+        for node in [node for node in self.held if not written.isdisjoint(reads(node))]:
+            del self.held[node]
 
     def statement(self, statement: Node) -> None:
         """The steps for a statement that has an effect, or is more than an assignment."""
@@ -315,6 +362,7 @@ class _Cutter:
         touched = {assigned_operand(arg).name for arg, own in zip(node.args, live, strict=True) if own}
         slot = None if temporary is None else temporary.name
         self.steps.append(HostStep(node, tuple(args), live, slot, function, frozenset(touched | (written or set()))))
+        self.held.clear()
 
     def _interpret(self, statement: Node) -> None:
         """A step for one statement that only the interpreter runs."""
@@ -330,6 +378,7 @@ class _Cutter:
         inside = Program(program.name, dict.fromkeys(inputs), [statement], results, locals=own, hosts=program.hosts)
         self.known.update(o.name for o in results)
         self.steps.append(InterpretStep(inside))
+        self.held.clear()
 
     def _still(self, node: Node) -> Node:
         """The node over operands where views of it have subscripts that are expressions, and the steps for those."""
@@ -375,6 +424,8 @@ class _Cutter:
             kept = self.known - known
             inside: list[Step] = []
             self.steps = inside
+            # What is computed before the loop is not what an iteration computes.
+            self.held.clear()
             self.block(body)
         finally:
             self.steps = outside
@@ -395,6 +446,7 @@ class _Cutter:
             outside, before, careful = self.steps, self.known, self.shared
             # Planned late, it is for operands that share memory too: whether they do has been asked by then.
             self.steps, self.known, self.shared = [], set(known), careful or late
+            self.held.clear()
             try:
                 self.block(statements)
                 return Branch(tuple(self.steps), frozenset(self.known - known - results))
@@ -425,6 +477,14 @@ class _Cutter:
     def assign(self, statements: Sequence[Assign]) -> None:
         """The steps for statements that share their sweeps, or for one."""
         self.known.update(assigned_operand(s.target).name for s in statements)
+        if self.held:
+            values = substitute([s.value for s in statements], self.held.get)
+            statements = [Assign(s.target, value) for s, value in zip(statements, values, strict=True)]
+        products = [n for n in postorder([s.value for s in statements]) if isinstance(n, Reduce) and is_product(n)]
+        if products:
+            new = self._temporaries(products)
+            values = substitute([s.value for s in statements], new.get)
+            statements = [Assign(s.target, value) for s, value in zip(statements, values, strict=True)]
         while True:
             statements = [s for s in self._all_still(statements) if isinstance(s, Assign)]
             try:
@@ -442,11 +502,16 @@ class _Cutter:
         new: dict[Node, Node] = {}
         sweeps: dict[object, list[Assign]] = {}
         for node in nodes:
+            if node in self.held:
+                new[node] = self.held[node]
+                continue
             match node:
                 case Reduce(op, arg) if not node.axes and op.arity == 2:
                     # Of no axes: the operand itself, as what the operator gives.
                     element = node.type.element
                     new[node] = arg if arg.type.element is element else Cast(arg, element)
+                case Reduce(_, Contract(left, right)) if is_product(node):
+                    new[node] = self._array_step(node, [self._materialised(left), self._materialised(right)])
                 case Reduce(_, arg) if not has_fold(node):
                     new[node] = self._array_step(node, [self._materialised(arg)])
                 case Contract(left, right):
@@ -457,19 +522,23 @@ class _Cutter:
                 case _:
                     new[node] = temporary = self._temporary(node.type)
                     assign = Assign(temporary, node)
-                    shared = _space(assign) if isinstance(node, Reduce) else None
-                    sweeps.setdefault(assign if shared is None else shared, []).append(assign)
+                    # What has one shape for sure, and reads no other of them, is one sweep.
+                    shared = _space(assign) if isinstance(node, Reduce) else lengths(node)
+                    sweeps.setdefault(shared or assign, []).append(assign)
         for group in sweeps.values():
             self.assign(group)
+        self.held.update(new)
         return new
 
     def _materialised(self, value: Node) -> Node:
         """The value, where it is a view of an array; else a temporary that holds it."""
         if source_or_none(value) is not None:
             return value
-        temporary = self._temporary(value.type)
-        self.assign([Assign(temporary, value)])
-        return temporary
+        if value not in self.held:
+            temporary = self._temporary(value.type)
+            self.assign([Assign(temporary, value)])
+            self.held[value] = temporary
+        return self.held[value]
 
     def _temporary(self, type_: Any) -> Operand:
         while True:
@@ -532,8 +601,29 @@ class _Cutter:
             hoisted=bytes(broadcast_matters(values, inputs, spread)),
         )
         self.steps.append(
-            RegionStep(region, tuple(sources[node] for node in ordered), tuple(targets), tuple(statements), kept, rank)
+            RegionStep(
+                region,
+                tuple(sources[node] for node in ordered),
+                tuple(targets),
+                tuple(statements),
+                kept,
+                rank,
+                _folds(values, inputs),
+                self._moved(statements),
+            )
         )
+
+    def _moved(self, statements: Sequence[Assign]) -> str:
+        """The temporary that a statement makes a result of, if it does nothing else; it is that of one result only."""
+        (first, *rest) = statements
+        value = first.value
+        own = {step.moves for step in self.plan.steps if isinstance(step, RegionStep)}
+        if rest or not isinstance(value, Operand) or value in self.plan.program.declared or value.name in own:
+            return ""
+        if self.steps is not self.plan.steps:
+            # Another iteration, or branch, assigns to the temporary again.
+            return ""
+        return value.name if first.target in self.once else ""
 
     def _space(self, statements: Sequence[Assign]) -> tuple[int, tuple[int, ...]]:
         """The rank of the shape that statements are computed over, and the axes that they reduce. Raises Cut."""
@@ -552,6 +642,25 @@ class _Cutter:
                 # Of sweeps over all there is nothing lasts in a cache from one to the next: each is a step.
                 raise Cut(first)
         return rank, reduced
+
+
+def _folds(values: Sequence[Node], inputs: Sequence[Operand]) -> tuple[tuple[int, ...], ...]:
+    """The places of the inputs under each reduction of scalar values, of those that are not over all inputs."""
+    found: dict[tuple[int, ...], None] = {}
+    for reduction in (node for node in postorder(values) if isinstance(node, Reduce)):
+        seen: set[Node] = {reduction.arg}
+        stack: list[Node] = [reduction.arg]
+        while stack:
+            node = stack.pop()
+            # What another reduction gives has length 1.
+            if not isinstance(node, Reduce):
+                fresh = [part for part in node.args if part not in seen and not isinstance(node, Function)]
+                seen.update(fresh)
+                stack.extend(fresh)
+        under = tuple(k for k, each in enumerate(inputs) if each in seen)
+        if len(under) < len(inputs):
+            found[under] = None
+    return tuple(found)
 
 
 def _no_stream(node: Node, at: tuple[int, ...]) -> Operand:

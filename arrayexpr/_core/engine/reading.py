@@ -8,7 +8,22 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeMismatch
-from ..nodes import Apply, Cast, Constant, Extent, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
+from ..nodes import (
+    Apply,
+    Call,
+    Cast,
+    Constant,
+    Extent,
+    Function,
+    Node,
+    Operand,
+    Reduce,
+    Slice,
+    View,
+    postorder,
+    rebuild,
+    transform,
+)
 from ..primitives import fold
 from ..record import record
 
@@ -135,6 +150,8 @@ class Reading:
             return []
         if isinstance(node, Apply | Cast):
             return [(child, at[len(at) - child.type.rank :]) for child in node.args]
+        if isinstance(node, Call):
+            return [(child, at[len(at) - child.type.rank :]) for child in node.arguments]
         if isinstance(node, Reduce) and tuple(sorted(node.axes)) == self.reduced and node.arg.type.rank == self.rank:
             kept = tuple(at[k] for k in self.kept) if node.keepdims else at
             if kept == self.kept:
@@ -156,6 +173,8 @@ class Reading:
             return args[0]
         if isinstance(node, Reduce):
             return Reduce(node.op, args[0], (), True)
+        if isinstance(node, Call):
+            return Call(node.function, tuple(args))
         return rebuild(node, tuple(args))
 
     def spans(self, value: Node, target_rank: int) -> bool:
@@ -183,7 +202,8 @@ def _plain(value: Node) -> bool:
     """Whether a value is element-wise over arrays and views of arrays."""
     nodes = postorder((value,))
     return all(
-        isinstance(n, Constant | Operand | Apply | Cast) or (isinstance(n, View) and source_or_none(n) is not None)
+        isinstance(n, Constant | Operand | Apply | Cast | Call | Function)
+        or (isinstance(n, View) and source_or_none(n) is not None)
         for n in nodes
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..affine import coefficients, depends, integer, plus
 from ..errors import UnsupportedError
-from ..infer import PURE, effects, is_full
+from ..infer import PURE, effects
 from ..nodes import (
     Apply,
     Assign,
@@ -34,6 +34,7 @@ from ..nodes import (
 from ..ops import operator
 from ..program import Program
 from ..types import INT64
+from ..windows import is_full
 from .dispatch import Code
 from .loopstep import LoopStep, Run, run_loop
 

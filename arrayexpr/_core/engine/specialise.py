@@ -11,8 +11,10 @@ from ..infer import cost
 from ..nodes import (
     Apply,
     Assign,
+    Call,
     Cast,
     Constant,
+    Function,
     Guard,
     Loop,
     Node,
@@ -126,10 +128,12 @@ def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, .
         return transform(values, new.get)
     mapped: dict[Node, Node] = {}
     for node in postorder(values):
-        args = tuple(mapped[child] for child in node.args)
+        args = () if isinstance(node, Function) else tuple(mapped[child] for child in node.args)
         match node:
             case Operand():
                 mapped[node] = new[node]
+            case Function():
+                mapped[node] = node
             case Reduce(op, _) if reduced:
                 mapped[node] = Reduce(op, args[0], reduced, True)
             case Reduce():
@@ -185,7 +189,7 @@ def _operations(program: Program) -> float:
     around, found = max(within.items(), key=lambda item: len(item[0]))
     # A loop may take in several rows at a time.
     count = math.prod(rows.get(index, 1) for index in around)
-    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast)) / count
+    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast | Call)) / count
 
 
 def _operand(node: Node) -> Operand:

@@ -10,9 +10,11 @@ from ..errors import UnsupportedError
 from ..nodes import (
     Apply,
     Assign,
+    Call,
     Cast,
     Constant,
     Extent,
+    Function,
     Load,
     Node,
     Operand,
@@ -25,7 +27,7 @@ from ..nodes import (
 from ..types import BROADCAST
 
 #: What is computed element by element.
-ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent)
+ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent, Call, Function)
 
 
 def base_of(node: Node) -> Node:

@@ -9,10 +9,12 @@ from ..affine import integer, least, minus, plus
 from ..infer import PURE, cost, effects
 from ..nodes import (
     Apply,
+    Call,
     Cast,
     Constant,
     Extent,
     For,
+    Function,
     Index,
     Load,
     Loop,
@@ -90,17 +92,24 @@ def broadcast_matters(values: Sequence[Node], streams: Sequence[Operand], varyin
     every = frozenset(varying)
     found: set[Node] = set()
     for node in postorder(values):
+        # A function's parameters are no streams.
+        if isinstance(node, Function):
+            continue
         if node in every:
             under[node] = frozenset((node,))
             continue
-        under[node] = frozenset[Node]().union(*(under[child] for child in node.args))
+        under[node] = frozenset[Node]().union(*(under[child] for child in node.args if child in under))
         if _is_costly(node) and under[node] < every:
             found |= under[node]
     return [stream in found for stream in streams]
 
 
 def _is_costly(node: Node) -> bool:
-    return isinstance(node, Apply) and node.op.cost >= COSTLY
+    return node.op.cost >= COSTLY if isinstance(node, Apply) else isinstance(node, Call) and cost(node) >= COSTLY
+
+
+def _named(node: Node) -> str:
+    return str(node.function.name if isinstance(node, Call) else node.op.name)  # type: ignore[attr-defined]
 
 
 @record
@@ -188,7 +197,7 @@ class _Hoisting:
         users: dict[Node, list[Node | None]] = {store.value: [None]}
         for node in order:
             along = self.varies[node]
-            own = float(cost(node)) if isinstance(node, Apply | Cast) else 0.0
+            own = float(cost(node)) if isinstance(node, Apply | Cast | Call) else 0.0
             alike = [child for child in parts(node) if self.varies[child] == along]
             work[node] = own + sum(work[child] for child in dict.fromkeys(alike))
             if _is_costly(node) or any(child in costly for child in alike):
@@ -233,8 +242,8 @@ class _Hoisting:
                 return frozenset(i for i in indices if movement(node, i, self.program, self.known) != 0)
             case Constant() | Extent() | Stride():
                 return frozenset()
-            case Apply() | Cast():
-                children = [self.varies[child] for child in node.args]
+            case Apply() | Cast() | Call():
+                children = [self.varies[child] for child in parts(node)]
                 found = [along for along in children if along is not None]
                 return frozenset[Index]().union(*found) if len(found) == len(children) else None
         return None
@@ -254,7 +263,7 @@ class _Hoisting:
     def _say(self, value: _Value, order: Sequence[Index]) -> None:
         out = [i.name for i in order if i not in value.along and self.loops[i].role != "block"]
         once = f"once for each {', '.join(i.name for i in value.along)}" if value.along else "once"
-        costly = {n.op.name for n in values_under((value.node,)) if isinstance(n, Apply) and _is_costly(n)}
+        costly = {_named(n) for n in values_under((value.node,)) if _is_costly(n)}
         what = f"{value.scratch.name}, with {', '.join(sorted(costly))}"
         self.remarks.append(f"hoisted out of loop {', '.join(out)}: {what}, is computed {once}")
 

@@ -9,6 +9,7 @@ from ..affine import coefficients, depends, injective
 from ..nodes import (
     EFFECTS,
     Apply,
+    Call,
     Cast,
     Constant,
     Extent,
@@ -272,6 +273,8 @@ def conjunction(tests: Iterable[Node]) -> Node | None:
 
 def parts(node: Node) -> tuple[Node, ...]:
     """The values that a value is computed from."""
+    if isinstance(node, Call):
+        return node.arguments
     return node.args if isinstance(node, Apply | Cast) else ()
 
 

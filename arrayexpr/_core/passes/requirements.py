@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..affine import integer
-from ..nodes import Apply, Assign, Cast, Extent, Node, Operand, Reduce, Slice, View, postorder
+from ..nodes import Apply, Assign, Call, Cast, Extent, Function, Node, Operand, Reduce, Slice, View, postorder
 from ..ops import operator
 from .elements import base_of, extents_of, single
 
 _EQUAL, _LESS, _OR = operator("equal"), operator("less"), operator("logical_or")
-_COMPUTED = (Apply, Cast, Reduce)
+_COMPUTED = (Apply, Cast, Reduce, Call)
 _READ = (Operand, View)
 
 #: The lengths that the value under a reduction is computed over, given those of the reduction itself.
@@ -59,7 +59,7 @@ def _accesses(value: Node, extents: tuple[Node, ...], swept: Swept | None) -> It
         seen.add((node, wanted))
         if isinstance(base_of(node), Operand):
             yield node, wanted
-        elif isinstance(node, Extent):
+        elif isinstance(node, Extent | Function):
             continue
         elif isinstance(node, View):
             stack.append((node.arg, _beneath(node, wanted)))

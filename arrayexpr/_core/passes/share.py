@@ -128,7 +128,7 @@ def _read(statement: Node) -> set[str] | None:
     found = set(reads(statement))
     if effects(statement) == PURE:
         return found
-    for node in postorder((statement,)):
+    for node in postorder((statement,), True):
         if isinstance(node, SideEffect):
             named: Iterable[str] | None = node.reads
             if named is None:

@@ -13,12 +13,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from ..infer import is_full, kind_of
+from ..infer import kind_of
 from ..nodes import Apply, Cast, Constant, Node, Reduce, Slice, View, constant_of
 from ..ops import Operator, operator
 from ..program import Program
 from ..rewrite import Log, Rewriter, Rule, RuleSet, rule
 from ..types import ElementType
+from ..windows import composed, is_full
 
 #: The rules of `simplify`, in the order they are tried.
 RULES: Final = RuleSet()
@@ -74,7 +75,8 @@ def fold(node: Apply) -> Node | None:
             result = op.numpy(*values)
     except (ArithmeticError, ValueError, TypeError):
         return None
-    if len(values) == 2 and result[0] == 0 and node.args[0] is not node.args[1] and op.idempotent.holds("f"):
+    two = len(values) == 2 and node.args[0] is not node.args[1]
+    if two and op.idempotent.holds("f") and not any(value[0] for value in values):
         # Of zeros with different signs NumPy's loops choose now one and now the other.
         return None
     return _folded(result, node.type.element)
@@ -206,13 +208,14 @@ def _add_laws(contract: str) -> None:
         if isinstance(b, Constant) and isinstance(a, Apply) and a.op is op:
             x, c = a.args
             if isinstance(c, Constant):
-                return Apply(op, (x, Apply(op, (c, b))))
+                # Three constants are for `fold`, which leaves some alone.
+                return None if isinstance(x, Constant) else Apply(op, (x, Apply(op, (c, b))))
             if isinstance(x, Constant) and commutes:
                 return Apply(op, (c, Apply(op, (x, b))))
         if isinstance(a, Constant) and isinstance(b, Apply) and b.op is op:
             c, x = b.args
             if isinstance(c, Constant):
-                return Apply(op, (Apply(op, (a, c)), x))
+                return None if isinstance(x, Constant) else Apply(op, (Apply(op, (a, c)), x))
             if isinstance(x, Constant) and commutes:
                 return Apply(op, (Apply(op, (a, x)), c))
         return None
@@ -344,30 +347,12 @@ def view_of_view(node: View) -> Node | None:
                 return None
             items.append(None)
         else:
-            both = _composed(item, over)
+            both = composed(item, over)
             if both is None:
                 return None
             items.append(both)
     items.extend(outer)
     return View(inner.arg, subscripts=tuple(items))
-
-
-def _composed(item: Slice, over: Slice | int) -> Slice | int | None:
-    """The subscript that does what two do in a row, where that does not depend on the length."""
-    if is_full(item):
-        return over
-    if isinstance(over, Slice) and is_full(over):
-        return item
-    if item == over == Slice(None, None, -1):
-        return Slice()
-    start = item.start or 0
-    if start < 0 or item.stop is not None or item.step not in (None, 1):
-        return None
-    if isinstance(over, int):
-        return start + over if over >= 0 else None
-    if (over.step or 1) > 0 and (over.start or 0) >= 0 and (over.stop is None or over.stop >= 0):
-        return Slice(start + (over.start or 0), None if over.stop is None else start + over.stop, over.step)
-    return None
 
 
 @rule(View, keeps=False, rules=RULES)

@@ -6,12 +6,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from ..affine import depends, integer, least, minus, plus
+from ..infer import cost as cost_of
 from ..nodes import (
     EFFECTS,
     Apply,
+    Call,
     Cast,
     Constant,
     For,
+    Function,
     Guard,
     Index,
     Load,
@@ -119,6 +122,9 @@ def _in_vector_functions(statements: tuple[Node, ...]) -> tuple[Node, ...]:
     """
     done: dict[Node, Node] = {}
     for node in postorder(statements):
+        if isinstance(node, Function):
+            done[node] = node
+            continue
         args = tuple(done[part] for part in node.args)
         done[node] = _in_vector_function(node if args == node.args else rebuild(node, args))
     return tuple(done[statement] for statement in statements)
@@ -143,6 +149,13 @@ def _in_vector_function(node: Node) -> Node:
             rest = Apply(_MULTIPLY, (rest, Constant(_LOG2_E, t)))
         return Apply(_ADD, (larger, rest))
     return node
+
+
+def _cost(node: Node) -> float:
+    """Operations of a value by itself; none of a cast, which mostly is a part of what is done with it."""
+    if isinstance(node, Call):
+        return float(cost_of(node))
+    return float(node.op.cost) if isinstance(node, Apply) else 0.0
 
 
 def _is_softplus(node: Apply) -> bool:
@@ -287,9 +300,9 @@ class _Stages:
         cost: dict[_Region, float] = {}
         for node in reversed(self.order):
             mine = region[node] = _common(uses[node])
-            if isinstance(node, Apply):
+            if isinstance(node, Apply | Call):
                 for depth in range(1, len(mine) + 1):
-                    cost[mine[:depth]] = cost.get(mine[:depth], 0.0) + float(node.op.cost)
+                    cost[mine[:depth]] = cost.get(mine[:depth], 0.0) + _cost(node)
             choice = isinstance(node, Apply) and node.op is _WHERE and node.args[0] in self.varying
             for place, part in enumerate(parts(node)):
                 inner = (*mine, (node, place)) if choice and place in _BRANCHES else mine
@@ -370,7 +383,7 @@ class _Stages:
         loops: dict[Node, set[tuple[_Region, int]]] = {root: {final} for root in self.roots}
         price: dict[Node, float] = {}
         for node in self.order:
-            own = float(node.op.cost) if isinstance(node, Apply) else 0.0
+            own = _cost(node)
             price[node] = 0.0 if node in keep else own + sum(price[part] for part in parts(node))
         for node in reversed(self.order):
             within = loops.get(node, set())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..affine import integer, least, minus, plus
 from ..errors import UnsupportedError
+from ..infer import cost
 from ..nodes import (
     EFFECTS,
     Apply,
     Assign,
+    Call,
     Cast,
     Constant,
     Guard,
@@ -420,7 +423,7 @@ class _Sweeps:
         values.append([value for _, _, value in finals])
         for number, roots in enumerate(values):
             for node in postorder(roots):
-                if isinstance(node, Apply) and node.op.cost >= COSTLY and seen.setdefault(node, number) != number:
+                if isinstance(node, Apply | Call) and _cost(node) >= COSTLY and seen.setdefault(node, number) != number:
                     shared.setdefault(node, seen[node])
         # Of shared values within one another the outermost is enough, where all that share it are its users.
         loads: dict[Node, Load] = {}
@@ -544,7 +547,7 @@ class _Sweeps:
             if node not in varies or isinstance(node, Load):
                 continue
             for child in node.args:
-                if child in varies or child in stage.kept or not isinstance(child, Apply | Cast):
+                if child in varies or child in stage.kept or not isinstance(child, Apply | Call | Cast):
                     continue
                 if any(isinstance(n, Load) for n in postorder((child,))):
                     stage.kept[child] = Load(
@@ -688,8 +691,14 @@ def _extents(value: Node, axis: int) -> list[Node]:
             elif not node.keepdims:
                 stack.append((node.arg, [n for n in range(node.arg.type.rank) if n not in node.axes][k]))
         else:
-            stack.extend((child, k - (node.type.rank - child.type.rank)) for child in reversed(node.args))
+            values = node.arguments if isinstance(node, Call) else node.args
+            stack.extend((child, k - (node.type.rank - child.type.rank)) for child in reversed(values))
     return list(found)
+
+
+def _cost(node: Any) -> float:
+    """Operations of a value by itself."""
+    return float(node.op.cost if isinstance(node, Apply) else cost(node))
 
 
 def _neutral(op: Operator, t: ElementType) -> Constant:
