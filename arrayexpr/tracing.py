@@ -7,7 +7,6 @@ import itertools
 import keyword
 import operator as python_operator
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Token
 from typing import Any, Final, Self
@@ -18,7 +17,6 @@ from ._core.errors import ArrayExprError, TypeMismatch, UnsupportedError
 from ._core.nodes import Assign, Extent, For, Index, Node, Operand, View, postorder, rebuild, transform
 from ._core.program import Program
 from ._core.types import ArrayType, element
-from .looping import Unassigned, with_loops
 from .promotion import Weak
 from .symbolic import RECORDER, Recorder, SymbolicArray, as_symbolic, computed, in_memory, rebase, strong, tick
 
@@ -158,6 +156,9 @@ class Trace:
                 )
         if any(loop.trial for loop in self._loops):
             return
+        # A function without assignments does not need it.
+        from bisect import bisect_right
+
         overtaken = 0
         for operand in self._read(x._node):
             stamps = self._writes.get(operand)
@@ -260,7 +261,11 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
         called = "kernel"
     parameters = _parameters(function, called, specs)
-    function = with_loops(function)
+    if "range" in getattr(getattr(function, "__code__", None), "co_names", ()):
+        # Few functions need it, and no other's first result waits for its import.
+        from .looping import with_loops
+
+        function = with_loops(function)
     with Trace() as recording:
         returned = function(*[x for _, x, kind in parameters if kind != "keyword"],
                             **{n: x for n, x, kind in parameters if kind == "keyword"})  # fmt: skip
@@ -275,6 +280,8 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
             try:
                 values.append(as_symbolic(result, "result").node)
             except TypeMismatch:
+                from .looping import Unassigned
+
                 if isinstance(result, Unassigned):
                     result.fail()
                 place = f" as result {k}" if isinstance(returned, (tuple, list)) else ""
@@ -314,7 +321,8 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
 
 # -- Parameters and their specs -------------------------------------------------------------------
 
-_TEXT_TYPE: Final = re.compile(r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[01]?:?[01]?(?:\s*,\s*::?[01]?)*)\s*\])?")
+# `re` keeps it compiled from its first use on.
+_TEXT_TYPE: Final = r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[01]?:?[01]?(?:\s*,\s*::?[01]?)*)\s*\])?"
 
 
 def symbol(name: str, spec: Any) -> SymbolicArray:
@@ -337,7 +345,7 @@ def symbol(name: str, spec: Any) -> SymbolicArray:
 
 
 def _parsed_type(text: str) -> ArrayType:
-    match = _TEXT_TYPE.fullmatch(text.strip())
+    match = re.fullmatch(_TEXT_TYPE, text.strip())
     if match is None or match[3] is None:
         raise TypeMismatch(f"type {text!r}: expected e.g. 'float64[:, ::1]'")
     marks = {":": "strided", "::": "strided", "::1": "unit", "::0": "broadcast", "::-1": "falling"}

@@ -281,14 +281,14 @@ def test_show_prints_the_program_after_each_pass(capsys: pytest.CaptureFixture[s
             arrayexpr.parse(text)
 
 
-@pytest.mark.parametrize("operand", ["a=float64[64, 48]", "a=a.npy", "a=float64['C', 64, 48]"])
+@pytest.mark.parametrize("operand", ["a=float64[640, 480]", "a=a.npy", "a=float64['C', 640, 480]"])
 def test_show_layouts(tmp_path: Path, capsys: pytest.CaptureFixture[str], operand: str, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    np.save("a.npy", np.zeros((64, 48)))
-    out = prints(capsys, "show", "a * b.T", operand, "b=float64[48, 64]", "--layouts")
-    assert "@layouts(a=((64, 48), (384, 8)), b=((48, 64), (512, 8)), r=((64, 48), (384, 8)))" in out
+    np.save("a.npy", np.zeros((640, 480)))
+    out = prints(capsys, "show", "a * b.T", operand, "b=float64[480, 640]", "--layouts")
+    assert "@layouts(a=((640, 480), (3840, 8)), b=((480, 640), (5120, 8)), r=((640, 480), (3840, 8)))" in out
     assert "in block(" in out
-    plain = prints(capsys, "show", "a * b.T", operand, "b=float64[48, 64]")
+    plain = prints(capsys, "show", "a * b.T", operand, "b=float64[480, 640]")
     assert "@layouts" not in plain
 
 

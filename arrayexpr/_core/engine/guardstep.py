@@ -55,9 +55,19 @@ class GuardStep:
             self.other = self.plan()
         return self.other
 
-    def planned(self) -> list[Branch]:
-        """The branches that have been planned."""
-        return [self.then] if self.other is None else [self.then, self.other]
+    def run(self, slots: dict[str, Any], run_step: Callable[[Step, dict[str, Any]], None], _streams: Any) -> None:
+        """Run the steps of the branch that the slots choose."""
+        branch = self.taken(slots)
+        for step in branch.steps:
+            run_step(step, slots)
+        for name in branch.own:
+            slots.pop(name, None)
+
+    @property
+    def inside(self) -> list[Step]:
+        """The steps of the branches that have been planned."""
+        planned = [self.then] if self.other is None else [self.then, self.other]
+        return [step for branch in planned for step in branch.steps]
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class HostStep:
     function: Callable[..., Any] | None
     written: frozenset[str]
 
-    def run(self, slots: dict[str, Any]) -> None:
+    def run(self, slots: dict[str, Any], *how: Any) -> None:
         """Call it."""
         if self.function is None:
             raise UnsupportedError(f"{show(self.node)}: the program's hosts hold no function {self.node.name!r}")

@@ -78,7 +78,7 @@ cdef bint _apart(object a, object b, object a_last, object b_last):
 def moves(list first not None, list last not None, int outputs, npy_intp count):
     """The bytes that arrays, the outputs last, move each time of `count` from where they are first to the last place.
 
-    None where they do not only move, or where an input partly overlaps an output on the way.
+    None where they do not only move, or where an array partly overlaps an output on the way.
     """
     cdef int k, j, n = len(first)
     cdef list found = []
@@ -88,8 +88,8 @@ def moves(list first not None, list last not None, int outputs, npy_intp count):
             return None
         distance = <char *>data_of(last[k]) - <char *>data_of(first[k])
         found.append(distance // count if count else 0)
-    for k in range(n - outputs):
-        for j in range(n - outputs, n):
+    for k in range(n):
+        for j in range(max(n - outputs, k + 1), n):
             if not _apart(first[k], first[j], last[k], last[j]):
                 return None
     return found

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import ShapeMismatch
-from ..interpret import assigned_operand
 from ..nodes import Assign, For, Node, Operand, Slice, View, postorder
 from ..printer import show
+from ..program import assigned_operand
 from .host import HostStep
 from .windows import Number, WindowStep
 
@@ -70,6 +70,15 @@ class LoopStep:
             frozenset(n.name for n in postorder(node.body) if isinstance(n, Operand)),
         )
 
+    @property
+    def inside(self) -> tuple[Step, ...]:
+        """The steps of it."""
+        return (*self.before, *self.steps)
+
+    def run(self, slots: Slots, run: Run, streams: Streams) -> None:
+        """Run it."""
+        run_loop(self, slots, run, streams)
+
     def range(self, slots: Slots) -> range:
         """The values of the index."""
         start, stop, step = (int(bound(slots)) for bound in self.bounds)
@@ -127,14 +136,14 @@ def _chain(target: Node) -> Iterator[View]:
 
 # -- Running ------------------------------------------------------------------------------------
 
+#: Runs a step on the slots.
+Run = Callable[[Any, Any], object]
 #: What a region runs on: its arrays, the outputs last, and the shape that they broadcast to; None where some of them
 #: have to be copied.
 Streams = Callable[["RegionStep", Slots], tuple[list[Any], tuple[int, ...]] | None]
 
 
-def run_loop(
-    step: LoopStep, slots: Slots, run: Callable[[Any, Slots], None], streams: Streams, values: range | None = None
-) -> None:
+def run_loop(step: LoopStep, slots: Slots, run: Run, streams: Streams, values: range | None = None) -> None:
     """Run a loop on the slots, its steps by `run`; over `values`, where they are not all of its range.
 
     The first iteration shows all shapes. For the others, regions whose arrays only move are prepared once.
@@ -167,7 +176,7 @@ def run_loop(
     del slots[step.index]
 
 
-def _iteration(step: LoopStep, steps: Iterable[Any], slots: Slots, run: Callable[[Any, Slots], None]) -> None:
+def _iteration(step: LoopStep, steps: Iterable[Any], slots: Slots, run: Run) -> None:
     for each in steps:
         if callable(each):
             each()

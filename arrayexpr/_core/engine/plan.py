@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeGuard
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ...target import Target
-from ..infer import PURE, effects, total_operations
-from ..interpret import assigned_operand
+from ..infer import total_operations
 from ..nodes import (
     EFFECTS,
     Apply,
@@ -34,25 +30,28 @@ from ..nodes import (
     substitute,
 )
 from ..passes.hoist import broadcast_matters
-from ..program import Program
-from ..touches import together
+from ..program import Program, assigned_operand
+from ..record import record
 from ..types import INT64
 from .dispatch import Code, Region
-from .guardstep import Branch, GuardStep, test
 from .handover import Mode, make
-from .host import HostStep, OutOfOrder, called, is_live, is_ordered, taken_out
-from .invariants import invariant_values
-from .loopstep import LoopStep
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
-from .serial import SerialStep, serial_step
 from .specialise import NS, builder
-from .windows import Number, WindowStep, number
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from .guardstep import Branch, GuardStep
+    from .host import HostStep
+    from .loopstep import LoopStep
+    from .serial import SerialStep
+    from .windows import Number, WindowStep
 
 #: What the steps know to run.
 _KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Call, Extent, Opaque)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RegionStep:
     """Computes `region` of the sources into the targets; a slot with no array yet gets a new one.
 
@@ -68,7 +67,7 @@ class RegionStep:
     rank: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayStep:
     """Sets a slot to what a NumPy function gives: a reduction or a contraction, of sources."""
 
@@ -77,24 +76,25 @@ class ArrayStep:
     slot: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InterpretStep:
     """A program that only the interpreter runs; it sets the slots of its results."""
 
     program: Program
 
 
-Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep | SerialStep | GuardStep
+if TYPE_CHECKING:
+    Step = RegionStep | ArrayStep | InterpretStep | HostStep | WindowStep | LoopStep | SerialStep | GuardStep
 
 
-@dataclass(slots=True)
 class Plan:
     """The steps of one program, over named slots: its operands, results, locals, and temporaries."""
 
-    program: Program
-    steps: list[Step] = field(default_factory=list)
-    #: Whether steps stand in an order that is right only where operands of different names share no memory.
-    moved: bool = False
+    def __init__(self, program: Program):
+        self.program = program
+        self.steps: list[Step] = []
+        #: Whether steps stand in an order that is right only where operands of different names share no memory.
+        self.moved = False
 
     @property
     def single(self) -> RegionStep | None:
@@ -109,18 +109,13 @@ class Plan:
         while stack:
             step = stack.pop()
             yield step
-            if isinstance(step, LoopStep):
-                stack.extend(reversed((*step.before, *step.steps)))
-            elif isinstance(step, SerialStep):
-                stack.append(step.loop)
-            elif isinstance(step, GuardStep):
-                stack.extend(each for branch in step.planned() for each in reversed(branch.steps))
+            stack.extend(reversed(getattr(step, "inside", ())))
 
     def codes(self) -> list[Code]:
         """Every specialisation made so far."""
         regions = (step.region for step in self.every_step() if isinstance(step, RegionStep))
         codes = [code for region in regions for code in region.codes.values() if code is not None]
-        codes += [step.code for step in self.every_step() if isinstance(step, SerialStep)]
+        codes += [step.code for step in self.every_step() if hasattr(step, "code")]
         return list(dict.fromkeys(codes))
 
 
@@ -234,7 +229,9 @@ class _Cutter:
     def block(self, statements: Sequence[Node]) -> None:
         """The steps for statements in order."""
         order = list(range(len(statements)))
-        if not self.shared:
+        if not self.shared and not all(map(_is_region, statements)):
+            from ..touches import together
+
             order = together(statements, [not _is_region(s) for s in statements])
             self.plan.moved |= order != sorted(order)
         run: list[Assign] = []
@@ -257,6 +254,9 @@ class _Cutter:
 
     def statement(self, statement: Node) -> None:
         """The steps for a statement that has an effect, or is more than an assignment."""
+        # Few programs need it, and no other's first result waits for its import.
+        from .host import OutOfOrder, is_ordered, taken_out
+
         inner = statement
         while isinstance(inner, EFFECTS):
             if inner.type is not None:
@@ -290,6 +290,8 @@ class _Cutter:
 
     def _effect(self, node: Node, temporary: Operand | None) -> None:
         """The steps for an effect whose value a temporary is to hold, or nothing."""
+        from .host import called
+
         call = called(node)
         if call is None or not all(_is_region(Assign(Operand("_", arg.type.plain), arg)) for arg in call[0].args):
             self._interpret(node if temporary is None else Assign(temporary, node))
@@ -299,6 +301,10 @@ class _Cutter:
     def _host_step(
         self, node: Opaque, written: frozenset[str] | None, temporary: Operand | None, function: Any
     ) -> None:
+        import numpy as np
+
+        from .host import HostStep, is_live
+
         live = tuple(is_live(arg, written) for arg in node.args)
         args: list[Any] = []
         for arg in node.args:
@@ -336,6 +342,8 @@ class _Cutter:
         while stack:
             node = stack.pop()
             if isinstance(node, View) and len(node.args) > 1 and source_or_none(node) is not None:
+                from .windows import WindowStep
+
                 new[node] = window = self._temporary(node.type)
                 self.steps.append(WindowStep.of(window.name, node))
                 continue
@@ -346,6 +354,10 @@ class _Cutter:
 
     def _loop(self, node: For) -> None:
         """The step for a loop around statements of arrays."""
+        from .invariants import invariant_values
+        from .loopstep import LoopStep
+        from .serial import serial_step
+
         if isinstance(node, Loop) or not all(_stands_alone(s) for s in node.body):
             self._interpret(node)
             return
@@ -373,6 +385,9 @@ class _Cutter:
 
     def _guard(self, node: Guard) -> None:
         """The step for a condition around statements of arrays."""
+        from ..infer import PURE, effects
+        from .guardstep import Branch, GuardStep, test
+
         known = set(self.known)
         results = {result.name for result in self.plan.program.results}
 
@@ -399,6 +414,8 @@ class _Cutter:
 
     def _number(self, node: Node) -> Number:
         """A scalar of the host's integers, as a function of the slots."""
+        from .windows import number
+
         if all(isinstance(n, Constant | Operand | Extent | Apply | Cast | View) for n in postorder((node,))):
             return number(node)
         made = self._temporary(node.type)

@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
-from ..interpret import assigned_operand, interpret
 from ..nodes import EFFECTS, Assign, Cast, Constant, Contract, Operand, Pack, Reduce, Store, postorder
-from ..program import Program
-from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
-from .guardstep import GuardStep
-from .host import HostStep
-from .loopstep import LoopStep, run_loop
-from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
+from ..program import Program, assigned_operand
+from .dispatch import Chain, Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep
 from .reading import Source
-from .serial import SerialStep, run_serial
-from .windows import WindowStep
+
+if TYPE_CHECKING:
+    from .plan import Step
 
 # np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
 _OVERLAP_WORK = 10_000
+
+#: The streams of a region, outputs last, and the shape that they broadcast to.
+_Ran = tuple[list[Any], tuple[int, ...]]
 
 
 class Runtime:
@@ -41,6 +41,7 @@ class Runtime:
         self.touched = _touched(plan)
         self.limits = _limits(self.program)
         self.recipe = self._recipe()
+        self.operands = self._operands()
         # Slots that are written before the last step: a later one may read what that overwrites.
         regions = [step for step in plan.steps if isinstance(step, RegionStep)]
         self.early = {
@@ -79,13 +80,21 @@ class Runtime:
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
+        ran: list[_Ran] = []
         for step in self.plan.steps:
             match step:
                 case RegionStep():
-                    if _run_region(step, slots) and direct and step is self.plan.single:
-                        self._remember(kernel, step, args, out, slots)
+                    streams = _run_region(step, slots)
+                    if streams is not None and direct:
+                        ran.append(streams)
+                        if step is self.plan.single:
+                            self._remember(kernel, step, args, out, slots)
                 case _:
                     run_step(step, slots)
+        # What goes by names looks at each call's arrays first.
+        whole = len(ran) == len(self.plan.steps) > 1 and not self.plan.moved
+        if whole and (len(outs) > 1 or not isinstance(out, tuple)):
+            self._remember_steps(kernel, ran, out, slots)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -174,6 +183,16 @@ class Runtime:
             len(self.program.operands),
         )
 
+    def _operands(self) -> Operands:
+        """What the call path asks of arguments."""
+        operands = (*self.program.operands, *self.program.results)
+        return Operands(
+            [operand.type.element.dtype for operand in operands],
+            [operand.type.rank for operand in operands],
+            [self.limits[operand.name] for operand in operands],
+            len(self.program.operands),
+        )
+
     def _check_shapes(self, slots: dict[str, Any]) -> None:
         """Raise what a step will have to say of shapes before the first one changes anything."""
         known = dict(slots)
@@ -218,6 +237,18 @@ class Runtime:
         ):
             kernel.add(self.recipe)
 
+    def _remember_steps(self, kernel: Kernel, ran: Sequence[_Ran], out: Any, slots: dict[str, Any]) -> None:
+        """Have the kernel run these steps by itself in the next call like this one."""
+        names = list(dict.fromkeys([*(o.name for o in (*self.program.operands, *self.program.results)), *slots]))
+        places = {name: place for place, name in enumerate(names)}
+        steps = []
+        for step, (streams, shape) in zip(self.plan.steps, ran, strict=True):
+            assert isinstance(step, RegionStep)
+            sources = (*step.sources, *step.targets)
+            slot = [-1 if source.length is not None else places[source.slot] for source in sources]
+            steps.append((step.region, streams, shape, slot))
+        kernel.remember(Chain(self.operands, [slots[name] for name in names], steps, out is None))
+
 
 def run_step(step: Step, slots: dict[str, Any]) -> None:
     """Run one step on the slots."""
@@ -226,30 +257,19 @@ def run_step(step: Step, slots: dict[str, Any]) -> None:
             _run_region(step, slots)
         case ArrayStep():
             slots[step.slot] = _run_array(step, slots)
-        case WindowStep():
-            slots[step.slot] = step.array(slots)
-        case HostStep():
-            step.run(slots)
-        case LoopStep():
-            run_loop(step, slots, run_step, _plain_streams)
-        case GuardStep():
-            branch = step.taken(slots)
-            for each in branch.steps:
-                run_step(each, slots)
-            for name in branch.own:
-                slots.pop(name, None)
-        case SerialStep():
-            run_serial(step, slots, run_step, _plain_streams)
         case InterpretStep():
             declared = {o.name: slots[o.name] for o in step.program.declared if o.name in slots}
-            slots.update(interpret(step.program, declared))
+            slots.update(_interpreted(step.program, declared))
+        case _:
+            # Windows, the host's functions and loops know how.
+            step.run(slots, run_step, _plain_streams)
 
 
 def _touched(plan: Plan) -> set[str]:
     """The operands that functions of the host may write."""
     names: set[str] = set()
     for step in plan.every_step():
-        if isinstance(step, HostStep):
+        if hasattr(step, "written"):
             names |= step.written
         elif isinstance(step, InterpretStep) and any(isinstance(n, EFFECTS) for n in step.program.nodes()):
             names.update(operand.name for operand in step.program.operands)
@@ -383,8 +403,8 @@ def _target_shape(step: RegionStep, assign: Assign, kept: bool, shape: tuple[int
     return _kept_shape(step, shape) if kept else shape
 
 
-def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
-    """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
+def _run_region(step: RegionStep, slots: dict[str, Any]) -> _Ran | None:
+    """Run one region. Returns what it ran on where it ran as it stands: by its code, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
     shape = _fitting(step, streams, slots)
     outs: list[Any] = []
@@ -414,11 +434,11 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     if not ran:
         operands = list(dict.fromkeys(n for n in postorder(step.assigns) if isinstance(n, Operand)))
         region = Program("region", operands, step.assigns)
-        interpret(region, {o.name: slots[o.name] for o in operands})
-        return False
+        _interpreted(region, {o.name: slots[o.name] for o in operands})
+        return None
     for out, value in spread:
         np.copyto(out, value)
-    return not copied and ran == 1
+    return None if copied or ran != 1 else ([*streams, *outs], shape)
 
 
 def _plain_streams(step: RegionStep, slots: dict[str, Any]) -> tuple[list[Any], tuple[int, ...]] | None:
@@ -446,6 +466,13 @@ def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: b
     first = [array[tuple(items[step.rank - array.ndim :])] for array in streams if array.ndim]
     array = allocate_like(first, _kept_shape(step, shape), dtype)
     return array if assign.target.type.rank == len(shape) else array.squeeze(axis=reduced)
+
+
+def _interpreted(program: Program, arrays: dict[str, Any]) -> dict[str, Any]:
+    # Few programs need it, and no other's first result waits for its import.
+    from ..interpret import interpret
+
+    return interpret(program, arrays)
 
 
 def _partly_overlaps(array: Any, out: Any) -> bool:

@@ -35,7 +35,7 @@ from ..ops import operator
 from ..program import Program
 from ..types import INT64
 from .dispatch import Code
-from .loopstep import LoopStep, run_loop
+from .loopstep import LoopStep, Run, run_loop
 
 Slots = dict[str, Any]
 
@@ -58,6 +58,15 @@ class SerialStep:
     operands: tuple[str, ...]
     stored: frozenset[str]
     accesses: tuple[_Access, ...]
+
+    @property
+    def inside(self) -> tuple[LoopStep]:
+        """The steps that it may run instead."""
+        return (self.loop,)
+
+    def run(self, slots: Slots, run: Run, streams: Any) -> None:
+        """Run it."""
+        run_serial(self, slots, run, streams)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +275,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 # -- Running ------------------------------------------------------------------------------------
 
 
-def run_serial(step: SerialStep, slots: Slots, run: Callable[[Any, Slots], None], streams: Any) -> None:
+def run_serial(step: SerialStep, slots: Slots, run: Run, streams: Any) -> None:
     """Run a loop over elements on the slots."""
     from .iterate import call
 

@@ -46,6 +46,10 @@ class WindowStep:
         views.reverse()
         return WindowStep(slot, node.name, tuple(views), tuple(tuple(map(number, v.args[1:])) for v in views))
 
+    def run(self, slots: dict[str, Any], *how: Any) -> None:
+        """Set the slot."""
+        slots[self.slot] = self.array(slots)
+
     def array(self, slots: Slots) -> Any:
         """The views of the array that the base slot has."""
         array = slots[self.base]

@@ -130,8 +130,8 @@ def tile_sides(nest: Nest, cut: Sequence[Loop], target: Target | None) -> list[i
     size = max(access.operand.type.element.itemsize for access in nest.accesses)
     if len(cut) < MOST_AXES:
         if all(loop.role == "reduce" for loop in nest.loops):
-            # Nothing is stored, and long rows suit the folds: sum(a * b.T), 4000 x 4000, at 32 x 64, 64 x 128, 64 x 192,
-            # 64 x 384 and 64 x 512: 14.6, 13.5, 12.0, 11.2 and 16.0 ms.
+            # Nothing is stored, and long rows suit the folds: sum(a * b.T), 4000 x 4000, at 32 x 64, 64 x 128,
+            # 64 x 192, 64 x 384 and 64 x 512: 14.6, 13.5, 12.0, 11.2 and 16.0 ms.
             return [max(8, min(128, 512 // size)), min(512, max(64, 3072 // size))]
         across, along = 512 // size, min(2048 // size, 1024)
         # One that is read lies as the result does: else other loops would be innermost.
