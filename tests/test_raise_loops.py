@@ -13,6 +13,7 @@ from layouts import clone, lay_out, same, values
 
 from arrayexpr import compile, emit
 from arrayexpr._core.affine import integer, minus, plus, times
+from arrayexpr._core.driver import ARRAY_PASSES, run
 from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.interpret import interpret
 from arrayexpr._core.nodes import (
@@ -377,6 +378,11 @@ def test_disjoint(one: str, other: str, expected: tuple[bool, bool]) -> None:
     verify(program)
     found = interpret(program, {"x": arrays[one], "y": arrays[other]})
     assert (bool(found["r"]), bool(found["s"])) == expected
+
+
+def test_a_condition_on_memory_is_simplified_away_by_no_law() -> None:
+    text = "def f(x: float64[:], y: float64[:], *, r: bool):\n    r[...] = x.shape[0] == 1 and disjoint(x, y)\n"
+    assert str(run(parse(text), ARRAY_PASSES)) == text
 
 
 @pytest.mark.parametrize(

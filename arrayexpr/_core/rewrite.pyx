@@ -517,14 +517,14 @@ cdef list _orientations(Term term):
 
 
 # -- What a node's children are, in 64 bits ------------------------------------------------------
-# Bits 0 to 23 say which classes are among them, 24 that two are the same node, 25 that all are
+# Bits 0 to 24 say which classes are among them, 25 that two are the same node, 26 that all are
 # Constants, and the others, by hash, which operators. A rule is tried only where all its bits are set:
 # that alone rejects nearly every rule that does not fire, at one instruction a rule.
 
 cdef enum:
-    REPEATED = 24
-    ALL_CONSTANT = 25
-    OPERATORS = 26
+    REPEATED = 25
+    ALL_CONSTANT = 26
+    OPERATORS = 27
 
 
 cdef inline uint64_t _operator_bit(PyObject *op) noexcept:
@@ -562,6 +562,7 @@ cdef int _class_number(object cls) except -1:
         from . import nodes
         names = ("Constant Operand Index Extent Stride View Apply Cast Reduce Contract Function Call Opaque SideEffect "
                  "Unreorderable Assign For Loop Load Store Scratch Pack Guard Barrier Disjoint").split()
+        assert len(names) == REPEATED, "a class of nodes for each of the first bits"
         for k, name in enumerate(names):
             _class_numbers[getattr(nodes, name)] = k
     if cls not in _class_numbers:
