@@ -15,6 +15,8 @@ MODULES = [
     "_core/verify.py",
     "_core/passes/nests.py",
     "_core/passes/simplify.py",
+    "_core/regions.py",
+    "_core/passes/fuse.py",
     "_core/passes/share.py",
     "_core/passes/inline.py",
     "_core/passes/elements.py",

@@ -124,7 +124,7 @@ class _Compiled:
         target, fixed = options.machine()
         self.source = program
         self.target = target
-        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract)
+        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract, guarded=True)
         mode = mode_of(options.engine, options.wait)
         self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed))
 

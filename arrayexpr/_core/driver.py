@@ -30,7 +30,7 @@ from .rewrite import Log
 from .verify import verify
 
 #: The passes on arrays as a whole, in order.
-ARRAY_PASSES: Final = ("inline", "simplify", "share")
+ARRAY_PASSES: Final = ("inline", "fuse", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
     "sweep",

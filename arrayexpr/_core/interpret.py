@@ -73,6 +73,8 @@ def interpret(program: Program, arrays: Mapping[str, Any]) -> dict[str, np.ndarr
     """
     # Warnings of invalid values are NumPy's, not the program's.
     with np.errstate(all="ignore"):
+        if program.assumption is not None and not program.assumption.holds(arrays):
+            program = program.assumption.otherwise
         return _Run(program, arrays).run()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +28,7 @@ from ..nodes import (
 )
 from ..passes.hoist import broadcast_matters
 from ..program import Program
+from ..regions import regions
 from .dispatch import Code, Region
 from .handover import Mode
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
@@ -49,6 +52,10 @@ class RegionStep:
     assigns: tuple[Assign, ...]
     kept: tuple[bool, ...]
     rank: int
+    #: The places among the sources of what each statement reads.
+    reads: tuple[tuple[int, ...], ...]
+    #: Of several statements, the steps that run them one by one: where arrays are not over one shape, or overlap.
+    alone: Callable[[], Sequence[Step]] = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +74,17 @@ class InterpretStep:
     program: Program
 
 
+Step = RegionStep | ArrayStep | InterpretStep
+
+
 @dataclass(slots=True)
 class Plan:
     """The steps of one program, over named slots: its operands, results, locals, and temporaries."""
 
     program: Program
-    steps: list[RegionStep | ArrayStep | InterpretStep] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    #: The plan of `Program.assumption.otherwise`, where there is one.
+    otherwise: Callable[[], Plan] | None = None
 
     @property
     def single(self) -> RegionStep | None:
@@ -92,6 +104,9 @@ def plan(
 ) -> Plan:
     """Cut a program, after its array-level passes, into steps that use `threads`: 0 for the process's setting."""
     result = Plan(program)
+    if program.assumption is not None:
+        otherwise = program.assumption.otherwise
+        result.otherwise = functools.cache(lambda: plan(otherwise, emit, target, mode, threads=threads))
     if not all(isinstance(s, Assign) for s in program.statements) or any(
         not isinstance(n, _KNOWN) for n in program.nodes()
     ):
@@ -99,58 +114,9 @@ def plan(
         return result
     cutter = _Cutter(result, emit, target, mode, threads)
     statements = [s for s in program.statements if isinstance(s, Assign)]
-    for group in _groups(statements):
-        cutter.assign(group)
+    for group in regions(statements):
+        cutter.assign([statement for statement in group if isinstance(statement, Assign)])
     return result
-
-
-def _groups(statements: Sequence[Assign]) -> list[list[Assign]]:
-    """Neighbouring statements that one region computes: over the same arrays, and reducing the same axes.
-
-    None reads what another one assigns.
-    """
-    groups: list[list[Assign]] = []
-    shared: object = None
-    written: set[Node] = set()
-    read: set[Node] = set()
-    for statement in statements:
-        over = _space(statement)
-        base = assigned_operand(statement.target)
-        reads = {n for n in postorder((statement.value,)) if isinstance(n, Operand)}
-        if over is None or over != shared or base in written or base in read or reads & written:
-            groups.append([])
-            written, read = set(), set()
-        groups[-1].append(statement)
-        shared = over
-        written.add(base)
-        read |= reads
-    return groups
-
-
-def _space(statement: Assign) -> object:
-    """What says that two statements are over one shape: ranks, reduced axes and arrays. None where nothing does."""
-    axes = set()
-    for reduction in reductions(statement.value):
-        if not has_fold(reduction):
-            return None
-        axes.add((reduction.arg.type.rank, tuple(sorted(reduction.axes))))
-    arrays = set()
-    stack = [statement.value]
-    seen = set(stack)
-    while stack:
-        node = stack.pop()
-        if source_or_none(node) is not None:
-            if node.type.rank:
-                arrays.add(node)
-            continue
-        if isinstance(node, Contract):
-            return None
-        fresh = [child for child in node.args if child not in seen]
-        seen.update(fresh)
-        stack.extend(fresh)
-    if len(axes) > 1:
-        return None
-    return axes.pop() if axes else statement.target.type.rank, frozenset(arrays)
 
 
 class _Cutter:
@@ -161,6 +127,19 @@ class _Cutter:
         self.mode = mode
         self.threads = threads
         self.count = 0
+        self.given = frozenset(result.program.operands)
+        self.lock = threading.RLock()
+
+    def alone(self, statements: Sequence[Assign]) -> Sequence[Step]:
+        """Steps that run statements one by one."""
+        with self.lock:
+            own, self.plan = self.plan, Plan(self.plan.program)
+            try:
+                for statement in statements:
+                    self.assign([statement])
+                return self.plan.steps
+            finally:
+                self.plan = own
 
     def assign(self, statements: Sequence[Assign]) -> None:
         """The steps for statements that share their sweeps, or for one."""
@@ -169,6 +148,11 @@ class _Cutter:
                 self._region(statements)
                 return
             except Cut as cut:
+                if len(statements) > 1 and any(assigned_operand(s.target) in self.given for s in statements):
+                    # What is computed before the first might be from memory that the first assigns.
+                    for statement in statements:
+                        self.assign([statement])
+                    return
                 new = self._temporaries(cut.nodes)
             statements = [
                 Assign(s.target, value)
@@ -178,7 +162,7 @@ class _Cutter:
     def _temporaries(self, nodes: Sequence[Node]) -> dict[Node, Node]:
         """Steps that compute nodes before what needs them, and the operands that hold them."""
         new: dict[Node, Node] = {}
-        together: dict[object, list[Assign]] = {}
+        together: list[Node] = []
         for node in nodes:
             match node:
                 case Reduce(op, arg) if not node.axes and op.arity == 2:
@@ -191,11 +175,9 @@ class _Cutter:
                     new[node] = self._array_step(node, [self._materialised(left), self._materialised(right)])
                 case _:
                     new[node] = temporary = self._temporary(node.type)
-                    assign = Assign(temporary, node)
-                    shared = _space(assign) if isinstance(node, Reduce) else None
-                    together.setdefault(assign if shared is None else shared, []).append(assign)
-        for group in together.values():
-            self.assign(group)
+                    together.append(Assign(temporary, node))
+        for group in regions(together):
+            self.assign([statement for statement in group if isinstance(statement, Assign)])
         return new
 
     def _materialised(self, value: Node) -> Node:
@@ -236,6 +218,7 @@ class _Cutter:
         # Streams are scalars here: the nest's rank is the signature's to say.
         reading = Reading(rank, reduced, stream)
         values = [reading.scalar(s.value, s.target.type.rank) for s in statements]
+        read = [{n for n in postorder((value,)) if isinstance(n, Operand)} for value in values]
         # In the order of the operands, which is the one that a reader of messages and of C expects.
         place = {operand.name: k for k, operand in enumerate(self.plan.program.declared)}
         sources = {node: _stream_source(node) for node in streams}
@@ -268,7 +251,16 @@ class _Cutter:
             hoisted=bytes(broadcast_matters(values, inputs, spread)),
         )
         self.plan.steps.append(
-            RegionStep(region, tuple(sources[node] for node in ordered), tuple(targets), tuple(statements), kept, rank)
+            RegionStep(
+                region,
+                tuple(sources[node] for node in ordered),
+                tuple(targets),
+                tuple(statements),
+                kept,
+                rank,
+                tuple(tuple(k for k, each in enumerate(inputs) if each in own) for own in read),
+                functools.cache(lambda: self.alone(statements)),
+            )
         )
 
     def _space(self, statements: Sequence[Assign]) -> tuple[int, tuple[int, ...]]:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from ..assumption import share_memory
 from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
 from ..interpret import assigned_operand, interpret
 from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
-from .plan import ArrayStep, InterpretStep, Plan, RegionStep
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
 from .reading import Source
-
-# np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
-_OVERLAP_WORK = 10_000
 
 
 class Runtime:
@@ -27,6 +26,10 @@ class Runtime:
         self.program = plan.program
         self.assigned = {assigned_operand(s.target).name for s in self.program.statements if isinstance(s, Assign)}
         self.limits = _limits(self.program)
+        self.otherwise: Callable[[], Runtime] | None = None
+        if plan.otherwise is not None:
+            unfused = plan.otherwise
+            self.otherwise = functools.cache(lambda: Runtime(unfused()))
         self.recipe = self._recipe()
         # Slots that are written before the last step: a later one may read what that overwrites.
         regions = [step for step in plan.steps if isinstance(step, RegionStep)]
@@ -50,6 +53,8 @@ class Runtime:
             for arg, operand in zip(args, program.operands, strict=True)
         ]
         outs = self._outputs(out)
+        if self.otherwise is not None and not self._holds(given):
+            return self.otherwise().run(kernel, args, out)
         slots: dict[str, Any] = {}
         restore: list[tuple[Any, Any]] = []
         for operand, array in zip(program.operands, given, strict=True):
@@ -63,15 +68,8 @@ class Runtime:
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
         for step in self.plan.steps:
-            match step:
-                case RegionStep():
-                    if _run_region(step, slots) and direct and step is self.plan.single:
-                        self._remember(kernel, step, args, out, slots)
-                case ArrayStep():
-                    slots[step.slot] = _run_array(step, slots)
-                case InterpretStep():
-                    declared = {o.name: slots[o.name] for o in program.declared if o.name in slots}
-                    slots.update(interpret(step.program, declared))
+            if self._step(step, slots) and direct and step is self.plan.single:
+                self._remember(kernel, step, args, out, slots)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -81,6 +79,27 @@ class Runtime:
         if out is None:
             results = tuple(r[()] if r.ndim == 0 else r for r in results)
         return None if not results else results[0] if len(results) == 1 else results
+
+    def _holds(self, given: Sequence[Any]) -> bool:
+        """Whether arrays are as they were taken to be where the program was fused."""
+        assert self.program.assumption is not None
+        named = {o.name: array for o, array in zip(self.program.operands, given, strict=True)}
+        return self.program.assumption.holds(named)
+
+    def _step(self, step: Step, slots: dict[str, Any]) -> bool:
+        """Run one step. Returns whether it is a region that ran as it stands: see `_run_region`."""
+        match step:
+            case RegionStep():
+                if len(step.targets) == 1 or _together(step, slots):
+                    return _run_region(step, slots)
+                for each in step.alone():
+                    self._step(each, slots)
+            case ArrayStep():
+                slots[step.slot] = _run_array(step, slots)
+            case InterpretStep():
+                declared = {o.name: slots[o.name] for o in self.program.declared if o.name in slots}
+                slots.update(interpret(step.program, declared))
+        return False
 
     def _outputs(self, out: Any) -> tuple[Any, ...]:
         n = len(self.program.results)
@@ -133,10 +152,14 @@ class Runtime:
         return copy
 
     def _recipe(self) -> Recipe | None:
-        """How the call path runs this program without us; None where it is more than one region."""
+        """How the call path runs this program without us; None where it is more than one region, or is to be asked."""
         step = self.plan.single
         if step is None:
             return None
+        assumption = self.program.assumption
+        if assumption is not None:
+            if assumption.alike or set(assumption.apart) & {operand.name for operand in self.program.operands}:
+                return None
         operands = (*self.program.operands, *self.program.results)
         names = [operand.name for operand in operands]
         sources = (*step.sources, *step.targets)
@@ -155,9 +178,13 @@ class Runtime:
 
     def _check_shapes(self, slots: dict[str, Any]) -> None:
         """Raise what a step will have to say of shapes before the first one changes anything."""
-        known = dict(slots)
-        for step in self.plan.steps:
-            if isinstance(step, RegionStep):
+        self._check_steps(self.plan.steps, dict(slots))
+
+    def _check_steps(self, steps: Sequence[Step], known: dict[str, Any]) -> None:
+        for step in steps:
+            if isinstance(step, RegionStep) and len(step.targets) > 1 and not _one_shape(step, known):
+                self._check_steps(step.alone(), known)
+            elif isinstance(step, RegionStep):
                 shape = _fitting(step, [source.array(known) for source in step.sources], known)
                 for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
                     known.setdefault(target.slot, _stand_in(_target_shape(step, assign, kept, shape)))
@@ -282,6 +309,39 @@ def _stand_in(shape: tuple[int, ...]) -> Any:
     return np.broadcast_to(np.int8(0), shape)
 
 
+def _one_shape(step: RegionStep, slots: dict[str, Any]) -> bool:
+    """Whether the statements of a region are all over one shape, each by itself."""
+    streams = [source.array(slots) for source in step.sources]
+    found = set()
+    for target, reads, kept in zip(step.targets, step.reads, step.kept, strict=True):
+        try:
+            shape = np.broadcast_shapes(*(streams[k].shape for k in reads))
+        except ValueError:
+            return False
+        if target.slot in slots and not step.region.reduced:
+            own = target.array(slots).shape
+            if len(shape) > len(own) or any(n not in (1, m) for n, m in zip(shape[::-1], own[::-1], strict=False)):
+                return False
+            shape = own
+        found.add(shape)
+        if target.slot in slots and step.region.reduced and not kept and _target_array(step, target, slots).shape != shape:
+            return False
+    return len(found) == 1
+
+
+def _together(step: RegionStep, slots: dict[str, Any]) -> bool:
+    """Whether a region may compute its statements at once: over one shape, and none changes what another one reads."""
+    if not _one_shape(step, slots):
+        return False
+    targets = [(target.slot, target.array(slots)) for target in step.targets if target.slot in slots]
+    sources = [(source.slot, source.array(slots)) for source in step.sources if source.length is None]
+    for k, (slot, out) in enumerate(targets):
+        # The same slot is the same view, which is read before.
+        if any(slot != other and share_memory(out, array) for other, array in (*targets[k + 1 :], *sources)):
+            return False
+    return True
+
+
 def _fitting(step: RegionStep, streams: Sequence[Any], slots: dict[str, Any]) -> tuple[int, ...]:
     """The shape that a region's sources broadcast to, once it is sure to fit the targets'."""
     shape = broadcast([(source.slot, array.shape) for source, array in zip(step.sources, streams, strict=True)])
@@ -380,10 +440,7 @@ def _partly_overlaps(array: Any, out: Any) -> bool:
         and array.__array_interface__["data"] == out.__array_interface__["data"]
     ):
         return False
-    try:
-        return bool(np.shares_memory(array, out, max_work=_OVERLAP_WORK))  # type: ignore[arg-type]
-    except np.exceptions.TooHardError:
-        return True
+    return share_memory(array, out)
 
 
 def _product_shape(step: ArrayStep, arrays: Sequence[Any]) -> tuple[int, ...]:
