@@ -52,9 +52,12 @@ class RegionStep:
     assigns: tuple[Assign, ...]
     kept: tuple[bool, ...]
     rank: int
-    #: The places among the sources of what each statement reads.
+    #: The places among the sources of what each statement reads, and of what is under each reduction for which it
+    #: matters how often the same element is taken in.
     reads: tuple[tuple[int, ...], ...]
-    #: Of several statements, the steps that run them one by one: where arrays are not over one shape, or overlap.
+    reduces: tuple[tuple[int, ...], ...]
+    #: The steps that run its statements one by one, or of one its reductions: where arrays are not over one shape, or
+    #: overlap.
     alone: Callable[[], Sequence[Step]] = field(compare=False, repr=False)
 
 
@@ -129,17 +132,20 @@ class _Cutter:
         self.count = 0
         self.given = frozenset(result.program.operands)
         self.lock = threading.RLock()
+        # Whether every reduction is a step of its own.
+        self.apart = False
 
     def alone(self, statements: Sequence[Assign]) -> Sequence[Step]:
-        """Steps that run statements one by one."""
+        """Steps that run statements one by one; of one statement, its reductions."""
         with self.lock:
             own, self.plan = self.plan, Plan(self.plan.program)
+            self.apart = len(statements) == 1
             try:
                 for statement in statements:
                     self.assign([statement])
                 return self.plan.steps
             finally:
-                self.plan = own
+                self.plan, self.apart = own, False
 
     def assign(self, statements: Sequence[Assign]) -> None:
         """The steps for statements that share their sweeps, or for one."""
@@ -176,7 +182,7 @@ class _Cutter:
                 case _:
                     new[node] = temporary = self._temporary(node.type)
                     together.append(Assign(temporary, node))
-        for group in regions(together):
+        for group in [[statement] for statement in together] if self.apart else regions(together):
             self.assign([statement for statement in group if isinstance(statement, Assign)])
         return new
 
@@ -259,6 +265,8 @@ class _Cutter:
                 kept,
                 rank,
                 tuple(tuple(k for k, each in enumerate(inputs) if each in own) for own in read),
+                # A reduction by itself is over the shape of what it walks.
+                tuple(_spanned(n, inputs) for n in postorder(values) if isinstance(n, Reduce) and not self.apart),
                 functools.cache(lambda: self.alone(statements)),
             )
         )
@@ -272,6 +280,8 @@ class _Cutter:
         spaces = {(r.arg.type.rank, tuple(sorted(r.axes))) for r in found}
         rank, reduced = next(iter(spaces))
         ranks = {s.target.type.rank for s in statements}
+        if self.apart and (len(found) > 1 or statements[0].value is not found[0]):
+            raise Cut(first)
         if len(spaces) > 1 or not all(map(has_fold, found)) or not ranks <= {rank, rank - len(reduced)}:
             raise Cut(first)
         if len(reduced) == rank:
@@ -280,6 +290,20 @@ class _Cutter:
                 # Of sweeps over all there is nothing lasts in a cache from one to the next: each is a step.
                 raise Cut(first)
         return rank, reduced
+
+
+def _spanned(node: Reduce, inputs: Sequence[Operand]) -> tuple[int, ...]:
+    """The places of the inputs that a reduction walks; all of them where it does not matter how long they are."""
+    if node.op.idempotent.holds(node.type.element.kind):
+        return tuple(range(len(inputs)))
+    found: set[Node] = set()
+    stack: list[Node] = [node.arg]
+    while stack:
+        each = stack.pop()
+        if each not in found and not isinstance(each, Reduce):
+            found.add(each)
+            stack.extend(each.args)
+    return tuple(k for k, each in enumerate(inputs) if each in found)
 
 
 def _no_stream(node: Node, at: tuple[int, ...]) -> Operand:

@@ -90,7 +90,7 @@ class Runtime:
         """Run one step. Returns whether it is a region that ran as it stands: see `_run_region`."""
         match step:
             case RegionStep():
-                if len(step.targets) == 1 or _together(step, slots):
+                if not (len(step.targets) > 1 or step.reduces) or _together(step, slots):
                     return _run_region(step, slots)
                 for each in step.alone():
                     self._step(each, slots)
@@ -182,7 +182,7 @@ class Runtime:
 
     def _check_steps(self, steps: Sequence[Step], known: dict[str, Any]) -> None:
         for step in steps:
-            if isinstance(step, RegionStep) and len(step.targets) > 1 and not _one_shape(step, known):
+            if isinstance(step, RegionStep) and not _one_shape(step, known):
                 self._check_steps(step.alone(), known)
             elif isinstance(step, RegionStep):
                 shape = _fitting(step, [source.array(known) for source in step.sources], known)
@@ -310,23 +310,35 @@ def _stand_in(shape: tuple[int, ...]) -> Any:
 
 
 def _one_shape(step: RegionStep, slots: dict[str, Any]) -> bool:
-    """Whether the statements of a region are all over one shape, each by itself."""
+    """Whether the statements of a region are all over one shape, each by itself, and so is what they reduce."""
+    if len(step.targets) == 1 and all(len(places) == len(step.sources) for places in step.reduces):
+        return True
     streams = [source.array(slots) for source in step.sources]
     found = set()
-    for target, reads, kept in zip(step.targets, step.reads, step.kept, strict=True):
-        try:
+    try:
+        whole = _shape_of(step, [array.shape for array in streams])
+        for target, reads, kept in zip(step.targets, step.reads, step.kept, strict=True):
             shape = np.broadcast_shapes(*(streams[k].shape for k in reads))
-        except ValueError:
-            return False
-        if target.slot in slots and not step.region.reduced:
-            own = target.array(slots).shape
-            if len(shape) > len(own) or any(n not in (1, m) for n, m in zip(shape[::-1], own[::-1], strict=False)):
+            if target.slot in slots and not step.region.reduced:
+                own = target.array(slots).shape
+                if len(shape) > len(own) or any(n not in (1, m) for n, m in zip(shape[::-1], own[::-1], strict=False)):
+                    return False
+                shape = own
+            found.add(shape)
+            if target.slot in slots and step.region.reduced and not kept:
+                if _target_array(step, target, slots).shape != shape:
+                    return False
+        for places in step.reduces:
+            shape = _shape_of(step, [streams[k].shape for k in places])
+            if any(shape[axis] != whole[axis] for axis in step.region.reduced):
                 return False
-            shape = own
-        found.add(shape)
-        if target.slot in slots and step.region.reduced and not kept and _target_array(step, target, slots).shape != shape:
-            return False
-    return len(found) == 1
+    except ValueError:
+        return False
+    return len(step.targets) == 1 or len(found) == 1
+
+
+def _shape_of(step: RegionStep, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    return np.broadcast_shapes((1,) * step.rank, *shapes)
 
 
 def _together(step: RegionStep, slots: dict[str, Any]) -> bool:
