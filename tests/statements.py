@@ -118,6 +118,8 @@ def case(choice: random.Random, *, length: int = 30, effects: bool = False) -> C
                 return Reduce(choice.choice(FOLDS), inner, (1,), True)
         if draw < 0.53 and rank == 2 and not part and pending is not None:
             return View(View(value_of(2, depth - 1), None, (1, 0)), None, (1, 0))
+        if draw < 0.62 and part and rank == 2:
+            return View(value_of(2, depth - 1), choice.choice([(Slice(1, None), Slice()), (Slice(None, -1), Slice())]))
         args = (value(rank, part, depth - 1), value(rank, part, depth - 1))
         return Apply(choice.choice(BINARY), args)
 

@@ -9,9 +9,9 @@ from typing import Final
 from ..assumption import Assumption
 from ..cost import OPERATION, STREAMED
 from ..infer import RAISES, UNREORDERABLE, effects, operands, reads, same_lengths
-from ..nodes import Assign, Extent, Node, Operand, Pack, Scratch, SideEffect, Store, Unreorderable, View, postorder, substitute
+from ..nodes import Assign, Contract, Extent, Node, Operand, Pack, Scratch, SideEffect, Slice, Store, Unreorderable, View, postorder, substitute
 from ..program import Program
-from ..regions import Access, Group, Part, base, part_of
+from ..regions import Access, Group, Part, base, beneath, part_of
 from .nests import untaken
 
 #: Nanoseconds to bring a byte from memory, or back.
@@ -42,13 +42,16 @@ def fuse(program: Program, *, guarded: bool = False) -> Program:
 
     Requires: who runs the program asks `Program.assumption`.
     """
+    original = program
+    if guarded:
+        program = _parted(program)
     if len(program.statements) < 2:
         return program
     statements, fresh = _renamed(program)
     fusion = _Fusion(program, statements, fresh, guarded)
     made = fusion.statements()
     if made == statements:
-        return program
+        return original
     new = {before: fusion.new.get(now, now) for before, now in zip(program.statements, statements, strict=True)}
     named = {operand.name for operand in program.operands + program.results}
     left = {name for statement in made for name in operands(statement)}
@@ -59,10 +62,59 @@ def fuse(program: Program, *, guarded: bool = False) -> Program:
     alike = (*(before.alike if before is not None else ()), *dict.fromkeys(fusion.alike))
     assumption = before
     if apart or alike:
-        otherwise = program if before is None else before.otherwise
+        otherwise = original if before is None else before.otherwise
         assumption = Assumption(tuple(sorted(apart)), alike, otherwise)
     fused = program.rewritten(made, {k: v for k, v in new.items() if k is not v})
     return fused.replace(locals=tuple(o for o in (*program.locals, *fresh) if o.name in left), assumption=assumption)
+
+
+def _parted(program: Program) -> Program:
+    """The program with a local for each value of which a statement reads parts, so that it may be computed there."""
+    taken = {operand.name for operand in program.declared}
+    fresh: list[Operand] = []
+    known: dict[Node, Operand] = {}
+    statements: list[Node] = []
+    new: dict[Node, Node] = {}
+    for statement in program.statements:
+        if not isinstance(statement, Assign) or effects(statement):
+            known.clear()
+            statements.append(statement)
+            continue
+        mapped: dict[Node, Node] = {}
+        for node in postorder((statement.value,)):
+            value = node
+            while isinstance(value, View):
+                value = value.arg
+            if value is node or isinstance(value, Operand) or _whole(node):
+                continue
+            if any(isinstance(each, Contract) for each in postorder((value,))):
+                continue
+            if value not in known:
+                local = Operand(untaken("t", taken), value.type.plain)
+                taken.add(local.name)
+                fresh.append(local)
+                known[value] = local
+                statements.append(Assign(local, substitute((value,), mapped.get)[0]))
+            mapped[value] = known[value]
+        name = base(statement.target).name
+        for value in [value for value in known if name in operands(value)]:
+            del known[value]
+        if mapped:
+            # The innermost are mapped already where they stand in others.
+            new[statement] = Assign(statement.target, substitute((statement.value,), mapped.get)[0])
+        statements.append(new.get(statement, statement))
+    if not fresh:
+        return program
+    return program.rewritten(statements, new).replace(locals=(*program.locals, *fresh))
+
+
+def _whole(node: Node) -> bool:
+    """Whether a chain of views shows all of what it is of."""
+    while isinstance(node, View):
+        if beneath(node, tuple(range(node.type.rank))) is None:
+            return False
+        node = node.arg
+    return True
 
 
 def _renamed(program: Program) -> tuple[tuple[Node, ...], list[Operand]]:
@@ -552,8 +604,26 @@ def _seen(node: Node, view: Node) -> Node:
         chain.append(view)
         view = view.arg
     for link in reversed(chain):
-        node = View(node, link.subscripts, link.order)
+        inner = node.subscripts if isinstance(node, View) else None
+        if inner is not None and link.subscripts is not None and _cuts(inner) and _cuts(link.subscripts):
+            # a[1:][:-1] is a[1:-1]: one view for all ways to say so.
+            node = View(node.arg, tuple(_cut(x, y) for x, y in zip(inner, link.subscripts, strict=True)))
+        else:
+            node = View(node, link.subscripts, link.order)
     return node
+
+
+def _cuts(subscripts: tuple[object, ...]) -> bool:
+    """Whether subscripts leave out a number of elements at the ends of axes, and nothing else."""
+    return all(
+        isinstance(x, Slice) and x.step in (None, 1) and (x.start or 0) >= 0 and (x.stop is None or x.stop < 0)
+        for x in subscripts
+    )
+
+
+def _cut(one: Slice, other: Slice) -> Slice:
+    start, stop = (one.start or 0) + (other.start or 0), (one.stop or 0) + (other.stop or 0)
+    return Slice(start or None, stop or None)
 
 
 def _touched(statement: Node) -> tuple[set[str] | None, set[str] | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..affine import depends, integer, least, minus, plus
 from ..nodes import Constant, Guard, Index, Load, Loop, Node, Operand, Scratch, Store, postorder
 from ..program import Program
@@ -23,8 +25,8 @@ def stream(program: Program, *, size: int = SIZE) -> Program:
                                                        r[i] = r_s[i - i_0]
 
     That gains where a result is larger than the last cache, so that nothing of it would be found there: the caller
-    knows. A loop over a block or strip of constant length is not cut again. Only a loop of one store, to an operand
-    whose type says that it is contiguous along the loop, is changed.
+    knows. A loop over a block or strip of constant length is not cut again. Only a loop of stores
+    to operands whose types say that they are contiguous along the loop is changed.
 
     Keeps: r_s[i - i_0] == r[i].
     Requires: `vectorize` has marked the loops; iterations read nothing that others store.
@@ -53,47 +55,54 @@ def stream(program: Program, *, size: int = SIZE) -> Program:
             if changed is not statement:
                 new[statement] = changed
             return (changed,)
-        result = _result(statement, scratch)
-        if result is None:
+        results = _results(statement, scratch)
+        if not results:
             return (statement,)
         length = steps.get(statement.start, 1)
         if length > 1:
-            made = _rows(statement, result, statement.start, statement.stop, length)
+            made = _rows(statement, results, statement.start, statement.stop, length)
         else:
             first = Index(untaken(statement.index.name + "_0", taken))
             taken.add(first.name)
             end = least(plus(first, integer(size)), statement.stop)
-            rows = _rows(statement, result, first, end, size)
+            rows = _rows(statement, results, first, end, size)
             made = (Loop(first, statement.start, statement.stop, integer(size), "serial", rows),)
         new[statement] = made[-1]
         return made
 
-    def _rows(loop: Loop, store: Store, start: Node, stop: Node, length: int) -> tuple[Node, ...]:
-        name = untaken(store.operand.name + "_s", taken)
-        taken.add(name)
-        row = Operand(name, store.operand.type.element.array(1, (UNIT,)))
+    def _rows(loop: Loop, stores: Sequence[Store], start: Node, stop: Node, length: int) -> tuple[Node, ...]:
         place = (minus(loop.index, start),)
-        compute = Loop(loop.index, start, stop, loop.step, "vector", (Store(row, place, store.value),))
-        copy = Loop(
-            loop.index, start, stop, loop.step, "stream", (Store(store.operand, store.subscripts, Load(row, place)),)
-        )
-        return Scratch(row, (integer(length),)), compute, copy
+        scratches, computed, copies = [], [], []
+        for store in stores:
+            name = untaken(store.operand.name + "_s", taken)
+            taken.add(name)
+            row = Operand(name, store.operand.type.element.array(1, (UNIT,)))
+            scratches.append(Scratch(row, (integer(length),)))
+            computed.append(Store(row, place, store.value))
+            copy = Store(store.operand, store.subscripts, Load(row, place))
+            copies.append(Loop(loop.index, start, stop, loop.step, "stream", (copy,)))
+        return *scratches, Loop(loop.index, start, stop, loop.step, "vector", tuple(computed)), *copies
 
     return program.rewritten([s for t in program.statements for s in visit(t, {})], new)
 
 
-def _result(loop: Loop, scratch: set[Operand]) -> Store | None:
-    """The store of a vector loop that has one, into a result's elements side by side."""
-    if loop.role != "vector" or loop.step is not integer(1) or len(loop.body) != 1:
-        return None
-    (store,) = loop.body
-    if not isinstance(store, Store) or store.operand in scratch or UNIT not in store.operand.type.layout:
-        return None
-    axis = store.operand.type.layout.index(UNIT)
-    if store.subscripts[axis] is not loop.index:
-        return None
-    if any(depends(s, loop.index) for k, s in enumerate(store.subscripts) if k != axis):
-        return None
-    loads = [n for n in postorder((store.value,)) if isinstance(n, Load) and n.operand is store.operand]
-    # What is read and assigned in place is in the caches already.
-    return None if loads else store
+def _results(loop: Loop, scratch: set[Operand]) -> list[Store]:
+    """The stores of a vector loop, where each is into a result's elements side by side; else none."""
+    if loop.role != "vector" or loop.step is not integer(1):
+        return []
+    stores: list[Store] = []
+    for store in loop.body:
+        if not isinstance(store, Store) or store.operand in scratch or UNIT not in store.operand.type.layout:
+            return []
+        axis = store.operand.type.layout.index(UNIT)
+        if store.subscripts[axis] is not loop.index:
+            return []
+        if any(depends(s, loop.index) for k, s in enumerate(store.subscripts) if k != axis):
+            return []
+        stores.append(store)
+    stored = {store.operand for store in stores}
+    values = postorder(store.value for store in stores)
+    if len(stored) < len(stores) or any(isinstance(n, Load) and n.operand in stored for n in values):
+        # What is read and assigned in place is in the caches already.
+        return []
+    return stores
