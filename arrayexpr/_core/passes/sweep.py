@@ -633,7 +633,8 @@ class _Sweeps:
                 along = tuple(self.extents[k] for k in self.inner)
             store = Store(operand, subscripts_of(statement.target, at), value)
             stores.setdefault(along, []).append(store)
-        for along, group in stores.items():
+        # What the kept axes decide comes last: others may read what it assigns as it was.
+        for along, group in sorted(stores.items(), key=lambda item: not item[0]):
             body: Sequence[Node] = group if self.along is None else self._strip(group)
             for k, extent in reversed(list(zip(self.inner, along, strict=False))):
                 body = (Loop(self.indices[k], integer(0), extent, integer(1), "serial", tuple(body)),)
