@@ -30,6 +30,7 @@ MODULES = [
     "_core/passes/tiles.py",
     "_core/passes/block.py",
     "_core/passes/pack.py",
+    "_core/passes/jam.py",
     "_core/passes/strip.py",
     "_core/passes/vectorize.py",
     "_core/passes/stream.py",
@@ -48,7 +49,8 @@ INCLUDED = {
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
     "_core/engine/block.pyx": [
         *(f"_core/engine/{name}.h" for name in ("block", "loops")),
-        *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "pack", "vector_math", "vector_math_table")),
+        *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "pack", "stream")),
+        *(f"_core/primitives/{name}.h" for name in ("vector_math", "vector_math_table")),
     ],
 }
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,7 +39,7 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
 from arrayexpr._core.vector_math import function_of
 
-from . import streams, strips
+from . import prefetches, quotients, streams, strips
 from .folds import Folds
 from .packs import Packs
 
@@ -74,6 +75,9 @@ _CONDITIONS = {
     **{"equal": ("==", _COMPARE), "not_equal": ("!=", _COMPARE), "less": ("<", _COMPARE), "greater": (">", _COMPARE)},
     **{"logical_and": ("&&", _BOTH), "logical_or": ("||", _EITHER)},
 }
+
+#: A loop of so many operations at the most is bound by memory, and of so many elements at the least worth alignment.
+_FEW, _LONG = 8, 64
 
 OPENCL_WORDS = frozenset("kernel global local constant private half uchar ushort uint ulong".split())
 #: Words that no name of ours can be.
@@ -172,6 +176,8 @@ class Writer:
             for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
             if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
         }
+        #: Loops over strips of a row that was swept before: the loop over rows, and what they load of the row.
+        self._swept: dict[For, tuple[For, list[Load]]] = {}
         self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
         self._facts: list[set[Node]] = [set()]
         self._scopes = [_Scope()]
@@ -254,8 +260,17 @@ class Writer:
         self._block(statements)
         self._scopes.pop()
 
+    @contextmanager
+    def inner(self) -> Iterator[None]:
+        """What is written is one level deeper, and what it names is known there alone."""
+        self.depth += 1
+        self._scopes.append(_Scope(self._scopes[-1]))
+        yield
+        self._scopes.pop()
+        self.depth -= 1
+
     def _loop(self, loop: For) -> None:
-        if strips.call(self, loop) or streams.call(self, loop):
+        if strips.call(self, loop) or quotients.call(self, loop):
             return
         outermost = self._outermost
         self._outermost = False
@@ -289,12 +304,20 @@ class Writer:
 
     def _walk(self, loop: For, role: str, start: str, stop: str, step: str, compare: str) -> None:
         i = self.names.of("index", loop.index.name)
+        if streams.loop(self, loop, i, start, stop, step):
+            return
         begun = any(isinstance(s, For | Guard) for s in loop.body) and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
+        first = self._aligned_store(loop, role)
+        if first is not None:
+            self._lead(loop, first, i, start, stop)
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)
-        begin = "" if begun else f"{self.dialect.index} {i} = {start}"
+        begin = "" if begun or first is not None else f"{self.dialect.index} {i} = {start}"
         self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
+        self._swept.update({strip: (loop, loads) for strip, loads in prefetches.strips_of(loop).items()})
+        if isinstance(loop.step, Constant):
+            self.prefetch(loop, loop.step.value, stop)
         self._block(loop.body)
         if role == "parallel":
             self.depth += 1
@@ -302,8 +325,51 @@ class Writer:
             self.depth -= 1
         self.line("}")
         if begun:
+            self.line("#endif")
+        if begun or first is not None:
             self.depth -= 1
             self.line("}")
+
+    def _aligned_store(self, loop: For, role: str) -> Store | None:
+        """The store of a vector loop over an axis that is worth the alignment, if there is one."""
+        if role != "vector" or not self.dialect.aligned or not isinstance(loop, Loop):
+            return None
+        operations = [node for node in postorder(loop.body) if isinstance(node, Apply) and node.type is not None]
+        whole = (
+            isinstance(loop.start, Constant) and loop.step == Constant(1, INT64) and not isinstance(loop.stop, Constant)
+        )
+        if not whole or len(operations) > _FEW:
+            return None
+        stores = (s for s in loop.body if isinstance(s, Store) and s.operand not in self._scratch)
+        return next((store for store in stores if strips.address(self, store, loop) is not None), None)
+
+    def _lead(self, loop: For, store: Store, i: str, start: str, stop: str) -> None:
+        """Write the elements before the first cache line of what is stored; a block is open afterwards.
+
+        Of operands that lie alike no vector is in two lines then: a * b + c of 1,000 doubles takes 42 ns, and not 78.
+        """
+        n = self.local("n")
+        self.line("{")
+        self.depth += 1
+        self.line(f"{self.dialect.index} {i} = {start};")
+        lead = f"(-(intptr_t)&{self.place(store)} & 63) / {store.operand.type.element.itemsize}"
+        self.line(f"const {self.dialect.index} {n} = {stop} - {i} < {_LONG} ? {i} : {i} + {lead};")
+        for pragma in self.dialect.pragmas.get("vector", ()):
+            self.line(pragma)
+        self.line(f"for (; {i} < {n}; ++{i}) {{")
+        self._block(loop.body)
+        self.line("}")
+
+    def is_scratch(self, operand: Operand) -> bool:
+        """Whether an operand is scratch that the lines so far declare."""
+        return operand in self._scratch
+
+    def prefetch(self, strip: For, count: int, stop: str) -> None:
+        """Where a loop over strips computes on a row that was swept, prefetch so many elements of the next row."""
+        if strip in self._swept:
+            self.depth += 1
+            prefetches.write(self, strip, *self._swept[strip], count, stop)
+            self.depth -= 1
 
     def accumulate(self, loop: Loop, start: str, stop: str, variables: Mapping[Store, str]) -> None:
         """A loop that puts what stores would into variables, which are read where the stored elements are."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from arrayexpr._core.affine import depends, minus
 from arrayexpr._core.nodes import Apply, Constant, For, Load, Loop, Node, Scratch, Store, substitute
 from arrayexpr._core.ops import Operator, operator
+from arrayexpr._core.primitives import text
 from arrayexpr._core.types import ElementType
 from arrayexpr._core.vector_math import C_TYPES, OWN, function_of, header
 
@@ -84,13 +85,15 @@ _INLINE |= {"negative": "-{0}", "square": "{0} * {0}", "absolute": "_mm512_abs_p
 
 
 def vectors(writer: Writer, loop: For, index: str, start: str, stop: str) -> bool:
-    """Write the part of a strip loop that takes whole vectors; False, and nothing, where it cannot be in registers.
+    """Write a strip loop in whole vectors, for processors that have them; False, and nothing, where it cannot be.
 
-    Afterwards a block is open, in which `index` is where the strips begin.
+    Afterwards a block and the `#else` of a condition are open, for the strips of other processors.
     """
     if not writer.vector_math or not isinstance(loop, Loop) or loop.role != "serial" or loop.index not in _starts(loop):
         return False
     lines: list[str] = []
+    results: list[str] = []
+    loads: dict[str, None] = {}
     values: dict[Node, str] = {}
     functions: dict[Operator, ElementType] = {}
     for stage in loop.body:
@@ -100,25 +103,54 @@ def vectors(writer: Writer, loop: For, index: str, start: str, stop: str) -> boo
             return False
         computed: dict[Node, str] = {}
         for store in _stores(stage):
-            value = _vector(writer, store.value, stage, values, functions, lines)
+            value = _vector(writer, store.value, stage, values, functions, lines, loads)
             if store.operand in writer.automatic:
                 computed[store.operand] = value
             else:
-                lines.append(f"_mm512_storeu_pd((double *)({address(writer, store, stage)}), {value});")
+                results.append(address(writer, store, stage) or "")
+                lines.append(f"{{store}}(double *)({results[-1]}){{mask}}, {value});")
         values |= computed
     if not functions:
         return False
     for op, t in functions.items():
         function(writer, op, t)
+    last = loop.body[-1]
+    streams = isinstance(last, Loop) and last.role == "stream" and len(results) == 1
+    if streams:
+        writer.helpers.setdefault(text("stream.h"))
+    lead, count, mask = (writer.local(letter) for letter in "lnm")
+    some = {"load": f"_mm512_maskz_loadu_pd({mask}, ", "store": "_mm512_mask_storeu_pd(", "mask": f", {mask}"}
+    whole = {"load": "_mm512_loadu_pd(", "store": "_mm512_stream_pd(" if streams else "_mm512_storeu_pd(", "mask": ""}
+    size = writer.dialect.index
     writer.line("{")
     writer.depth += 1
-    writer.line(f"{writer.dialect.index} {index} = {start};")
+    writer.line(f"{size} {index} = {start};")
     writer.line("#if ARRAYEXPR_VECTOR_MATH == 64")
-    writer.line(f"for (; {index} <= {stop} - 8; {index} += 8) {{")
+    if streams:
+        writer.line(f"{size} {lead} = arrayexpr_lead({results[0]}, 8, {stop} - {index});")
+    writer.line(f"while ({index} < {stop}) {{")
+    writer.depth += 1
+    unless = f"!{lead} && " if streams else ""
+    writer.line(f"for (; {unless}{index} <= {stop} - 8; {index} += 8) {{")
+    for place in loads if streams else ():
+        writer.line(f"    arrayexpr_ahead({place}, 64, 64);")
+    writer.prefetch(loop, 8, stop)
     for line in lines:
-        writer.line("    " + line)
+        writer.line("    " + line.format(**whole))
     writer.line("}")
-    writer.line("#endif")
+    writer.line(f"if ({index} == {stop}) break;")
+    # What is before the first cache line of the result, and what is left, in vectors that are masked.
+    writer.line(f"{size} {count} = {stop} - {index} < 8 ? {stop} - {index} : 8;")
+    if streams:
+        writer.line(f"if ({lead} && {lead} < {count}) {count} = {lead};")
+        writer.line(f"{lead} -= {lead} ? {count} : 0;")
+    writer.line(f"const __mmask8 {mask} = (__mmask8)((1u << {count}) - 1);")
+    for line in lines:
+        writer.line(line.format(**some))
+    writer.line(f"{index} += {count};")
+    writer.depth -= 1
+    writer.line("}")
+    writer.line("#else")
     return True
 
 
@@ -140,7 +172,7 @@ def _in_registers(writer: Writer, stage: Loop, values: dict[Node, str]) -> bool:
         match node:
             case Constant():
                 known = True
-            case Load() | Store() if node.operand in writer.automatic:
+            case Load() | Store() if node.operand in writer.automatic and node.operand.type.rank:
                 known = node.subscripts == (minus(stage.index, stage.start),)
                 known = known and (isinstance(node, Store) or node.operand in values)
             case Load() | Store():
@@ -184,25 +216,31 @@ def _vector(
     values: dict[Node, str],
     functions: dict[Operator, ElementType],
     lines: list[str],
+    loads: dict[str, None],
 ) -> str:
-    """The name of a vector of a value's elements; the lines that compute it are put at the end of `lines`."""
-    text: dict[Node, str] = {}
+    """The name of a vector of a value's elements.
+
+    The lines that compute it are put at the end of `lines`, and the addresses that they load from into `loads`.
+    """
+    names: dict[Node, str] = {}
     for node in _scalars(value):
-        if isinstance(node, Load) and node.operand in writer.automatic:
-            text[node] = values[node.operand]
+        if isinstance(node, Load) and node.operand in writer.automatic and node.operand.type.rank:
+            names[node] = values[node.operand]
             continue
         match node:
             case Load() if address(writer, node, stage) is not None:
-                line = f"_mm512_loadu_pd((const double *)({address(writer, node, stage)}))"
+                place = address(writer, node, stage) or ""
+                loads.setdefault(place)
+                line = f"{{load}}(const double *)({place}))"
             case Load() | Constant():
                 line = f"_mm512_set1_pd({writer.expression(node)})"
             case Apply(op, args):
                 name = function_of(op, args[0].type.element)
                 if name is not None:
                     functions[op] = args[0].type.element
-                    line = f"arrayexpr_v_{name}_float64({text[args[0]]})"
+                    line = f"arrayexpr_v_{name}_float64({names[args[0]]})"
                 else:
-                    line = _INLINE[op.name].format(*(text[a] for a in args))
-        text[node] = writer.local("v")
-        lines.append(f"const __m512d {text[node]} = {line};")
-    return text[value]
+                    line = _INLINE[op.name].format(*(names[a] for a in args))
+        names[node] = writer.local("v")
+        lines.append(f"const __m512d {names[node]} = {line};")
+    return names[value]

@@ -203,6 +203,42 @@ def test_variance_of_values_far_from_zero(offset: float) -> None:
         assert np.abs(got / exact - 1).max() <= 4 * numpy_error + 1e-13
 
 
+def test_variance_whose_first_element_lies_far_from_the_others() -> None:
+    x = np.random.default_rng(9).random((3 * ROWS + 7, 5))
+    x[0] += 1e9
+    exact = np.asarray(x.astype(np.longdouble).var(axis=0), float)
+    np.testing.assert_allclose(_made("var", 0)(x, 0 * x), exact, rtol=1e-13)
+    same(_made("var", 0)(x[1:], 0 * x[1:]), x[1:].var(axis=0), 1e-13)
+
+
+def test_variance_at_the_ends_of_the_numbers() -> None:
+    x = np.random.default_rng(10).random((2 * ROWS, 6))
+    x[:, 1] *= 1e200
+    x[3, 2], x[0, 3], x[5, 4] = np.inf, -np.inf, np.nan
+    x[:, 5] = 0.25
+    with np.errstate(all="ignore"):
+        np.testing.assert_allclose(_made("var", 0)(x, 0.0), x.var(axis=0), rtol=1e-12)
+        moments = EXPRESSIONS["two results"](x, x, 0)
+    same(_made("two results", 0)(x, x), moments)
+
+
+@pytest.mark.parametrize("name", ["sum", "var", "two results", "softmax", "norm", "any"])
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_both_engines_give_the_same_bits(name: str, axis: Any) -> None:
+    rng = np.random.default_rng(11)
+
+    def traced(a: Any, b: Any) -> Any:
+        return EXPRESSIONS[name](a, b, axis)
+
+    block, compiled = (arrayexpr.kernel(_of_two(traced), engine=engine) for engine in ("block", "c"))
+    for shape in ((3 * ROWS + 5, 9), (7, STRIP + 3), (1, 40), (700, 33)):
+        a, b = rng.standard_normal((2, *shape))
+        for x, y in ((a, b), (a, b.T.copy().T)):
+            one, other = (found if isinstance(found, tuple) else (found,) for found in (block(x, y), compiled(x, y)))
+            for g, w in zip(one, other, strict=True):
+                np.testing.assert_array_equal(g, w)
+
+
 def test_results_into_given_arrays() -> None:
     a, b = np.random.default_rng(6).standard_normal((2, 30, 40))
     for axis in (0, 1):

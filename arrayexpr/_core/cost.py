@@ -123,6 +123,12 @@ def _known(expression: Node, facts: Facts) -> Mapping[Node, int]:
 
 def _length(start: Node, stop: Node, facts: Facts) -> float:
     """stop - start, where it is known, or bounded by a block's side."""
+    whole = _rows(stop)
+    if whole is not None and whole[0] is start:
+        return _length(start, whole[1], facts) // whole[2] * whole[2]
+    rest = _rows(start)
+    if rest is not None and rest[1] is stop:
+        return _length(rest[0], stop, facts) % rest[2]
     match stop:
         case Apply(op, (Apply(add, (first, Constant(side))), _)) if op.name == "minimum" and add.name == "add":
             if first is start:
@@ -131,6 +137,23 @@ def _length(start: Node, stop: Node, facts: Facts) -> float:
     if forms[0] is None or forms[1] is None or forms[0][1] != forms[1][1]:
         return float(UNKNOWN)
     return float(max(0, forms[1][0] - forms[0][0]))
+
+
+def _rows(bound: Node) -> tuple[Node, Node, int] | None:
+    """Of `first + (last - first) // side * side`, where so many rows at a time end: first, last and side."""
+    first: Node = integer(0)
+    match bound:
+        case Apply(add, (x, rest)) if add.name == "add":
+            first, bound = x, rest
+    match bound:
+        case Apply(op, (Apply(divide, (span, Constant(side))), Constant(same))) if (
+            op.name == "multiply" and divide.name == "floor_divide" and same == side
+        ):
+            match span:
+                case Apply(subtract, (last, x)) if subtract.name == "subtract" and x is first:
+                    return first, last, side
+            return (first, span, side) if first is integer(0) else None
+    return None
 
 
 def _movement(access: Load | Store, indices: Sequence[Index], facts: Facts) -> int:

@@ -41,6 +41,7 @@ SCHEDULE_PASSES: Final = (
     "hoist",
     "block",
     "pack",
+    "jam",
     "strip",
     "vectorize",
     "parallelize",

@@ -45,6 +45,7 @@ static int fuses(void) {
 /* The folds of primitives/fold.h, as functions of one type each. */
 #include "fold.h"
 #include "pack.h"
+#include "stream.h"
 #define ARRAYEXPR_FOLD_OF(OP, ELEMENT, T, V, IDENTITY, COMBINE)                                                        \
     ARRAYEXPR_FOLD(OP##_##ELEMENT, T, V, IDENTITY, COMBINE)                                                            \
     static void start_##OP##_##ELEMENT(void *f) { arrayexpr_fold_##OP##_##ELEMENT##_start(f); }                        \
@@ -94,7 +95,10 @@ typedef enum {
     OP_FOLD_START, /* the fold at a */
     OP_FOLD_ADD,   /* to the fold at a the strip at b of stride c; of the length d, where that is not 0 */
     OP_FOLD_END,   /* the fold at a into the element at b */
-    OP_PACK, OP_SCRATCH /* a = scratch of b bytes */, OP_STOP
+    OP_PACK, OP_SCRATCH /* a = scratch of b bytes */,
+    OP_LINES,  /* OP_ENTER, but that the strip ends where a line does at c, of elements of d bytes */
+    OP_STREAM, /* the strip at a, of elements of c bytes, past the caches to b */
+    OP_STOP
 } Opcode;
 
 typedef struct {
@@ -177,7 +181,7 @@ static void pack_window(const PackPlan *plan, const intptr_t *r) {
         sources[k] = r[plan->sources[k]];
     }
     switch (plan->size) {
-#define ARRAYEXPR_SIZE(S) case S: arrayexpr_pack##S(to, targets, from, sources, extents, plan->rank, NULL, NULL); return;
+#define ARRAYEXPR_SIZE(S) case S: arrayexpr_pack##S(to, targets, from, sources, extents, plan->rank); return;
         ARRAYEXPR_SIZE(1) ARRAYEXPR_SIZE(2) ARRAYEXPR_SIZE(4) ARRAYEXPR_SIZE(8) ARRAYEXPR_SIZE(16)
     }
 }
@@ -189,7 +193,7 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
     const Instruction *i = tape->code;
     intptr_t n = 1, steps[4];
     char *args[4];
-    int raised = 0;
+    int raised = 0, streams = 0;
     for (;;) {
         switch ((Opcode)i->op) {
         case OP_MOVE: r[i->a] = r[i->b]; break;
@@ -223,6 +227,12 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
         case OP_ONE: n = 1; break;
         case OP_BEGIN: n = 1; if (r[i->a] <= 0) { i += i->to; continue; } break;
         case OP_ENTER: n = r[i->a] < i->b ? r[i->a] : i->b; break;
+        case OP_LINES: {
+            const intptr_t over = (r[i->c] & 63) / i->d;
+            n = r[i->a] < i->b - over ? r[i->a] : i->b - over;
+            break;
+        }
+        case OP_STREAM: arrayexpr_stream((void *)r[i->b], (const void *)r[i->a], n * i->c); streams = 1; break;
         case OP_CHECK: r[i->a] -= n; if (r[i->a] <= 0) { i += i->to; continue; } break;
         case OP_STEP: r[i->a] += n * r[i->b]; break;
         case OP_LOOP1:
@@ -305,7 +315,9 @@ static int tape_loop(const TapeData *tape, intptr_t *r, char *scratch, Held **he
             r[i->a] = ((intptr_t)block + (intptr_t)sizeof(Held) + 63) / 64 * 64;
             break;
         }
-        case OP_STOP: return raised ? TAPE_RAISED : 0;
+        case OP_STOP:
+            if (streams) arrayexpr_stream_end();
+            return raised ? TAPE_RAISED : 0;
         }
         ++i;
     }

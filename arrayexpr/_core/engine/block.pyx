@@ -73,7 +73,7 @@ cdef extern from "block.h":
         OP_MOVE, OP_ADD, OP_SUB, OP_MUL, OP_MULADD, OP_MIN, OP_MAX, OP_DIV, OP_MOD
         OP_LT, OP_LE, OP_EQ, OP_NE, OP_AND, OP_OR, OP_SELECT, OP_LOAD, OP_STORE
         OP_JUMP, OP_UNLESS, OP_FOR, OP_NEXT, OP_ONE, OP_BEGIN, OP_ENTER, OP_CHECK, OP_STEP
-        OP_LOOP1, OP_LOOP2, OP_LOOP3, OP_MATH1, OP_MATH2, OP_IOTA, OP_FOLD_START, OP_FOLD_ADD, OP_FOLD_END, OP_PACK, OP_SCRATCH, OP_STOP
+        OP_LOOP1, OP_LOOP2, OP_LOOP3, OP_MATH1, OP_MATH2, OP_IOTA, OP_FOLD_START, OP_FOLD_ADD, OP_FOLD_END, OP_PACK, OP_SCRATCH, OP_LINES, OP_STREAM, OP_STOP
 
 #: Elements of a strip by the size of the widest in it. Strips of 4 KiB of doubles keep those of a long expression in the
 #: first cache; of smaller elements a call works on more of them, until it does not show: of int8, 1.4 times as fast as
@@ -173,6 +173,7 @@ cdef class _Strip:
     cdef int first, by             # registers: the first coordinate, and the step
     cdef int length                # elements
     cdef bint single               # one strip is all there is
+    cdef bint past                 # what it stores goes past the caches
     cdef list before               # instructions
     cdef list steps                # (address, stride) registers that move
     cdef dict streams
@@ -479,7 +480,7 @@ cdef class _Compiler:
         start, stop, step = self.int_or_value(loop.start), self.int_or_value(loop.stop), self.int_or_value(loop.step)
         if role in ("vector", "reduce", "stream") and all([isinstance(s, Store) for s in loop.body]):
             try:
-                code = self.strips(loop, start, stop, step, role == "reduce")
+                code = self.strips(loop, start, stop, step, role)
             except _NotAffine:
                 code = None
             self.indices.pop(loop.index, None)
@@ -528,10 +529,11 @@ cdef class _Compiler:
 
     # -- values --
 
-    cdef list strips(self, For loop, int start, int stop, int step, bint reduces):
+    cdef list strips(self, For loop, int start, int stop, int step, str role):
         """The code of an innermost loop, in strips. Raises _NotAffine for subscripts that no stride walks."""
         cdef _Strip strip = _Strip.__new__(_Strip)
         cdef int left, widest = 1, total
+        cdef bint reduces = role == "reduce"
         cdef list code, body
         cdef Node node
         if step not in self.known or self.known[step] <= 0:
@@ -549,6 +551,7 @@ cdef class _Compiler:
         strip.first, strip.by = start, step
         strip.length = STRIPS.get(widest, STRIP)
         strip.single = _bounded(loop, strip.length)
+        strip.past = role == "stream" and len(loop.body) == 1
         strip.before, strip.steps, strip.streams, strip.still = [], [], {}, {}
         strip.stored = {(<Store>store).operand for store in loop.body}
         # Seen by `int_of`: an index without a register.
@@ -586,7 +589,13 @@ cdef class _Compiler:
         total = len(strip.before) + inner + (0 if strip.single else len(tail) + 2)
         code.append((OP_BEGIN, total + 1, left))
         code.extend(strip.before)
-        code.append((OP_ENTER, 0, left, strip.length))
+        if strip.past and not strip.single:
+            store = loop.body[0]
+            size = (<Store>store).operand.type.element.itemsize
+            target = strip.streams[(<Store>store).operand, (<Store>store).subscripts]
+            code.append((OP_LINES, 0, left, strip.length, target[0], size))
+        else:
+            code.append((OP_ENTER, 0, left, strip.length))
         code.extend(body)
         if not strip.single:
             code.append((OP_CHECK, len(tail) + 2, left))
@@ -673,8 +682,14 @@ cdef class _Compiler:
             self.code().append((OP_ONE, 0))
         values = self.values(roots, strip, temporaries, group)
         for store, value in zip(group, values):
-            if value is not None:
-                self.copy(value, store.operand.type.element, self.stream(store.operand, store.subscripts, strip))
+            if value is None:
+                continue
+            target = self.stream(store.operand, store.subscripts, strip)
+            size = store.operand.type.element.itemsize
+            if strip is not None and strip.past and self.known.get(value[1]) == size == self.known.get(target[1]):
+                self.code().append((OP_STREAM, 0, value[0], target[0], size))
+            else:
+                self.copy(value, store.operand.type.element, target)
         self.release_all(temporaries, strip)
         return 0
 
@@ -739,7 +754,7 @@ cdef class _Compiler:
         cdef dict uses = {}, places = {}, saved = {}
         cdef tuple target, value
         cdef int k, last = len(order) - 1
-        cdef bint direct = group is not None
+        cdef bint direct = group is not None and (strip is None or not strip.past)
         for node in order:
             if node.cid == APPLY or node.cid == CAST:
                 for arg in node.args:

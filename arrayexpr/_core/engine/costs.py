@@ -45,7 +45,7 @@ def described(region: Region, code: Code) -> list[str]:
             axes += f"; loops alone: {_time(times * estimate(alone)[2])}"
         said.append(axes)
     if key[1] & LARGE:
-        said.append("the result is larger than the last cache, and stored past it")
+        said.append("the result would not stay in the last cache, and is stored past it")
     return lines + (["chosen: " + "; ".join(said)] if said else [])
 
 

@@ -47,7 +47,6 @@ cdef class Problem:
     cdef int _near_axis(self, int s) noexcept
     cdef int _move_axis(self, int start, int stop, npy_intp *values) noexcept
     cdef bint _packed(self, int s) noexcept
-    cdef bint _whole(self) noexcept
     cdef bint _streams(self, const int *itemsize) noexcept
     cdef bytes key(self, const int *itemsize, const char *hoisted)
 

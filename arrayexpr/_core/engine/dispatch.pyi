@@ -10,7 +10,6 @@ from .block import Tape
 
 MAX_CODES: int
 LARGE: int
-WHOLE: int
 MAX_TILE: int
 
 class Code:

@@ -63,9 +63,8 @@ cdef extern from "Python.h":
 #: for all beyond them.
 MAX_CODES = 8
 cdef int EXACT_CODES = MAX_CODES - 3
-#: What a key's count of tiled axes has added where results are larger than the caches, and are stored past them; and
-#: where tiles consist of whole lines, of which the first cache holds many: narrow ones do.
-LARGE, WHOLE = 8, 16
+#: What a key's count of tiled axes has added where results are larger than the caches, and are stored past them.
+LARGE = 8
 #: The bits of a key that count tiled axes.
 MAX_TILE = 7
 #: The rank of the nest that a kernel walks; axes beyond are walked around it.
@@ -447,8 +446,6 @@ cdef class Problem:
         text[1] = self.tile
         if self._streams(itemsize):
             text[1] |= LARGE
-            if self.tile and self._whole():
-                text[1] |= WHOLE
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
             code = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
@@ -469,26 +466,33 @@ cdef class Problem:
         return result
 
     cdef bint _streams(self, const int *itemsize) noexcept:
-        """Whether results are larger than the caches, contiguous, and of elements that may come in any order."""
+        """Whether results are larger than the caches, contiguous, and of elements that may come in any order.
+
+        Or half as large again with the longest of what is read: that puts a result out of the caches as well.
+        """
         cdef int s, k
-        if self.reduces or self.direction:
+        cdef npy_intp read = 0, size = 0
+        if self.direction or (self.reduces and self.tile):
             return False
+        for s in range(self.count - self.outputs):
+            read = max(read, self.high[s] - self.low[s])
+            # What a tile is made of goes through the caches as well, and comes back to none of it.
+            size += itemsize[s] if self.tile else 0
         for s in range(self.count - self.outputs, self.count):
-            if self.elements * itemsize[s] < self.stream_bytes or self.strides[s * AXES + AXES - 1] != itemsize[s]:
+            # Of what is reduced there is an element for many.
+            for k in range(AXES - self.rank, AXES if self.reduces else 0):
+                if self.strides[s * AXES + k] == 0:
+                    return False
+            if self.strides[s * AXES + AXES - 1] != itemsize[s]:
                 return False
-            # Short rows that begin or end within a line store it by halves.
-            if self.tile or self.shape[AXES - 1] * itemsize[s] < 16 * LINE:
+            if self.elements * (itemsize[s] + size) < self.stream_bytes:
+                if self.tile or self.elements * itemsize[s] + read < self.stream_bytes + self.stream_bytes // 2:
+                    return False
+            # Short rows that begin or end within a line store it by halves, and so do those of tiles of three axes.
+            if self.tile > 2 or self.shape[AXES - 1] * itemsize[s] < 16 * LINE:
                 for k in range(AXES - self.rank, AXES - 1):
                     if self.strides[s * AXES + k] % LINE:
                         return False
-        return True
-
-    cdef bint _whole(self) noexcept:
-        """Whether the lines of a tile's column fall into more than one set of the first cache, for what is packed."""
-        cdef int s
-        for s in range(self.count - self.outputs):
-            if self._packed(s) and _sets(self.strides[s * AXES + AXES - 1]) < 2:
-                return False
         return True
 
     cdef bint _packed(self, int s) noexcept:
@@ -658,9 +662,24 @@ cdef class Region:
 
     cdef int run(self, Code code, Problem problem, char **data) except -1:
         """Call the code on all of the problem, in threads where that pays."""
-        cdef int status
+        cdef int status, s, first = AXES - code.rank
+        cdef Array arrays[16]
+        cdef kernel_function function
         if code.request is not None:
             code.work(problem.elements)
+        if problem.elements < KEEP_GIL and problem.rank <= code.rank and not code.tiled and self.count <= 16:
+            # Little work for one call of compiled code: `sweep` would take 8 ns of 45.
+            function = get_function(code.function)
+            if function != NULL:
+                for s in range(self.count):
+                    arrays[s].data = data[s]
+                    arrays[s].shape = problem.shape + first
+                    arrays[s].strides = problem.strides + s * AXES + first
+                if code.scratch == NULL or code.scratch(arrays) == 0:
+                    status = function(arrays, NULL, 1)
+                    if status:
+                        self._fail(status)
+                    return 0
         cdef Nest nest = self._nest(code, problem)
         nest.data = data
         cdef int threads = 1

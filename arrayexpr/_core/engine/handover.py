@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import ArrayExprError, UnsupportedError
 from ..infer import total_operations
-from ..nodes import Scratch
+from ..nodes import Constant, Loop, Scratch
+from ..passes.nests import enclosed
 from ..program import Program
 from . import compiler
 from .block import translate
@@ -52,9 +53,13 @@ def mode(engine: str | None = None, wait: bool | None = None) -> Mode:
 def make(program: Program, rank: int, tiled: int, emit: Callable[[Program], str], mode: Mode) -> Code | None:
     """The code of a scheduled program: something that runs at once; None where nothing but the interpreter can."""
 
+    blocks = [s.step for s in enclosed(program.statements) if isinstance(s, Loop) and s.role == "block"]
+    # Whole lines of every element type, and whole tiles along the first of their axes.
+    side = max([64, *(step.value for step in blocks[:1] if isinstance(step, Constant))])
+
     def code(with_tape: bool) -> Code:
         tape = translate(program) if with_tape else None
-        return Code(rank, tiled, program, emit, tape, total_operations(program.statements))
+        return Code(rank, tiled, program, emit, tape, total_operations(program.statements), tile=side)
 
     if mode.engine == "block":
         try:

@@ -12,6 +12,7 @@ from ..nodes import (
     Apply,
     Assign,
     Cast,
+    Constant,
     Guard,
     Loop,
     Node,
@@ -34,7 +35,7 @@ from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
-from .dispatch import LARGE, MAX_TILE, WHOLE, Code
+from .dispatch import LARGE, MAX_TILE, Code
 from .handover import Mode, make
 
 #: Nanoseconds of an operation on one element, at the least, for the choice of threads: exp(-a * a) * sin(b), 43
@@ -94,7 +95,8 @@ def stream_program(
     )
     any_strides = all(_CLASSES[code & _CLASS] == STRIDED for code in key[2 : 2 + count])
     packed = {stream.name for stream, code in zip(streams, key[2:], strict=False) if code & _CLASS == _PACKED}
-    if any(isinstance(node, Reduce) for node in program.nodes()):
+    reduces = any(isinstance(node, Reduce) for node in program.nodes())
+    if reduces:
         # The first result of a kernel without reductions does not pay for the import.
         from ..passes.sweep import sweep
 
@@ -103,8 +105,12 @@ def stream_program(
     scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
         # The signature says which conflict, whatever their classes here tell.
-        scheduled = block(scheduled, axes=range(rank - tiled, rank), whole=bool(key[1] & WHOLE))
+        scheduled = block(scheduled, axes=range(rank - tiled, rank))
         scheduled = pack(scheduled, operands=packed)
+    if reduces:
+        from ..passes.jam import jam
+
+        scheduled = jam(scheduled)
     # The generic signature stands for any strides: it tests for unit ones.
     scheduled = vectorize(strip(scheduled), versions=any_strides)
     return past_the_caches(scheduled) if key[1] & LARGE else scheduled
@@ -155,7 +161,9 @@ def builder(
 
 def _operations(program: Program) -> float:
     """Operations for each element: those within all of the nest's loops."""
-    starts = {loop.start for loop in enclosed(program.statements) if isinstance(loop, Loop)}
+    loops = [loop for loop in enclosed(program.statements) if isinstance(loop, Loop)]
+    rows: dict[Node, int] = {loop.index: loop.step.value for loop in loops if isinstance(loop.step, Constant)}
+    starts = {loop.start for loop in loops}
     within: dict[frozenset[Node], dict[Node, None]] = {}
     stack: list[tuple[Node, frozenset[Node]]] = [(statement, frozenset()) for statement in program.statements]
     while stack:
@@ -168,8 +176,12 @@ def _operations(program: Program) -> float:
             stack.extend((each, around) for each in (*statement.then, *statement.otherwise))
         elif isinstance(statement, Store):
             within.setdefault(around, {}).update(dict.fromkeys(values_under((statement.value,))))
-    found = within[max(within, key=len)] if within else ()
-    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast))
+    if not within:
+        return 0.0
+    around, found = max(within.items(), key=lambda item: len(item[0]))
+    # A loop may take in several rows at a time.
+    count = math.prod(rows.get(index, 1) for index in around)
+    return math.fsum(cost(node) for node in found if isinstance(node, Apply | Cast)) / count
 
 
 def _operand(node: Node) -> Operand:

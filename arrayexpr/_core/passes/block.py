@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ...target import Target
 from ..affine import integer, least, plus
 from ..nodes import Index, Load, Loop, Node, Store
 from ..program import Program
-from .nests import Nest, either_unit, extents_known, independent, map_nests, movement, nest_of, untaken
-from .tiles import LINE, conflicts, nearest, packed
+from .nests import Nest, extents_known, independent, map_nests, movement, nest_of, untaken
+from .tiles import LINE, conflicts, either, nearest, packed
 
 #: Loops of a tile: the innermost one and those of operands that conflict. More than two of those have not been seen
 #: to pay, and the tile would no longer fit the second cache.
@@ -21,7 +22,6 @@ def block(
     size: int | None = None,
     sides: Sequence[int] | None = None,
     axes: Sequence[int] | None = None,
-    whole: bool = False,
 ) -> Program:
     """Cut the innermost loop and those that other operands are contiguous along into tiles.
 
@@ -34,8 +34,7 @@ def block(
     Two loops are cut where one other loop conflicts, three where two do; the loop that the results are contiguous
     along is innermost within the tile. `sides` are the elements along each, in order of the loops cut, and `size`
     the same for all; where neither is given, the element types choose. `axes` are the places of the loops to cut,
-    where the caller knows better than the operands' strides tell. `whole` says that rows and tiles begin where
-    lines of memory do.
+    where the caller knows better than the operands' strides tell.
     Where layouts are known and none of these is given, the cost model has the last word.
     Loops that reduce are cut alike: the role of their blocks is `reduce`.
 
@@ -58,7 +57,7 @@ def block(
         if sides is not None:
             lengths = list(sides)
         else:
-            lengths = tile_sides(nest, cut, whole) if size is None else [size] * len(cut)
+            lengths = tile_sides(nest, cut, program.target) if size is None else [size] * len(cut)
         names = taken | {loop.index.name for loop in nest.loops}
         rest = [loop for loop in nest.loops if loop not in cut]
         blocks, within = [], []
@@ -86,7 +85,7 @@ def _gains(program: Program, tiled: Node, unchanged: Node, known: Mapping[Node, 
     nest = nest_of(tiled)
 
     def wanted(load: Load, inner: Loop) -> bool:
-        return conflicts(load, nest.loops, inner, program, known) is not None
+        return (conflicts(load, nest.loops, inner, program, known) or either(load, nest.loops, known)) is not None
 
     made = packed(nest, wanted, {operand.name for operand in program.declared}, known)
     return gains(program, made or tiled, unchanged)
@@ -98,7 +97,7 @@ def tile_loops(nest: Nest, program: Program, known: Mapping[Node, int]) -> list[
     votes: dict[Loop, int] = {}
     results: Loop | None = None
     for access in nest.accesses:
-        near = nearest(access, nest.loops, program, known) or _either(access, nest.loops, known)
+        near = nearest(access, nest.loops, program, known) or either(access, nest.loops, known)
         if isinstance(access, Store) and near is not None:
             results = near
         step = movement(access, inner.index, program, known)
@@ -111,34 +110,40 @@ def tile_loops(nest: Nest, program: Program, known: Mapping[Node, int]) -> list[
     return [loop for loop in nest.loops if (loop in chosen or loop is inner) and loop is not last] + [last]
 
 
-def _either(access: Load | Store, loops: Sequence[Loop], known: Mapping[Node, int]) -> Loop | None:
-    """The loop along which an access is contiguous where it is not along the innermost, if a guard tells of one."""
-    for loop in loops[:-1]:
-        test = either_unit(access, loops[-1].index, loop.index)
-        if test is not None and test in known:
-            return loop
-    return None
-
-
-# Measured on 4000 x 4000 doubles (rows of whole lines) and 4001 x 4001, each b packed, in ms:
+# Measured on a + b.T, rows of b (across the tile) by rows of the result (along it), b packed, in ms:
 #
-#     tile                  8 x 64   8 x 128   16 x 64   16 x 128   32 x 64   32 x 128   64 x 64   NumPy
-#     a + b.T, 4000            6.7       6.9       8.0        8.0       9.4       10.7      11.0    16.0
-#     a * b.T + c.T, 4000     12.3      11.6      12.2       13.8      14.8       15.8      16.2    33.2
-#     a + b.T, 4001           18.1      19.2      14.8       14.9      12.5       12.8      12.2    20.5
-#     a * b.T + c.T, 4001     32.3      31.3      24.1       22.5      18.3       18.2      17.5    41.8
+#     bytes of a row        128 x 1024   128 x 2048   256 x 1024   256 x 2048   512 x 1024   512 x 2048   256 x 4096
+#     float64, 3200 x 5000         8.7          8.4          8.0          7.8          8.1          7.4         11.6
+#     float64, 4096 x 4096                                   9.0          8.9          8.3          8.1
+#     float64, 4001 x 4001                                  10.9         10.3         10.3          9.7
 #
-# A tile of whole lines needs one of them; one that shares its lines at both ends, as many as make the ends few.
-# Bytes count across the tile, and elements along it: int8 is best at 64 x 512 and 128 x 256, float32 at 16 x 256.
-# Tiles of three axes are kept in the second cache: 8 x 16 x 128 on 256 ** 3, 16 x 32 x 64 on 252 ** 3.
+# Lines of b that follow one another come from memory in less time, and so do those of the other operands. A tile that
+# is copied, of 128 KiB, stays in the second cache. Where two operands are, rows of 256 bytes are as good or better:
+# a * b.T + c.T takes 12.0 ms, 13.0 with 512 bytes. Of small elements fewer are in a row: int8 is best at 128 x 1024.
 
 
-def tile_sides(nest: Nest, cut: Sequence[Loop], whole: bool) -> list[int]:
-    """The elements of a tile along each of its loops."""
+def tile_sides(nest: Nest, cut: Sequence[Loop], target: Target | None) -> list[int]:
+    """The elements of a tile along each of its loops.
+
+    Copies of it, which are on the stack, take half of the second cache, 512 KiB at most.
+    """
     size = max(access.operand.type.element.itemsize for access in nest.accesses)
     if len(cut) < MOST_AXES:
-        if whole:
-            return [max(8, LINE // size), min(512, max(64, 1024 // size))]
-        return [max(8, min(128, 256 // size)), min(256, max(64, 512 // size))]
-    near, inner = (LINE, 128) if whole else (2 * LINE, 64)
-    return [max(4, min(32, near // size)), max(8, min(32, 2 * near // size)), inner]
+        if all(loop.role == "reduce" for loop in nest.loops):
+            # Nothing is stored, and long rows suit the folds: sum(a * b.T), 4000 x 4000, at 32 x 64, 64 x 128, 64 x 192,
+            # 64 x 384 and 64 x 512: 14.6, 13.5, 12.0, 11.2 and 16.0 ms.
+            return [max(8, min(128, 512 // size)), min(512, max(64, 3072 // size))]
+        across, along = 512 // size, min(2048 // size, 1024)
+        # One that is read lies as the result does: else other loops would be innermost.
+        copies = max(1, sum(isinstance(access, Load) for access in nest.accesses) - 1)
+        while across * size * copies > 512 and across > max(8, LINE // size):
+            across //= 2
+        across = min(across, 128)
+        room = min((target or Target()).l2, 1 << 20) // (2 * size * copies)
+        while across * along > room and across > max(8, LINE // size):
+            across //= 2
+        while across * along > room and along > 64:
+            along //= 2
+        return [across, along]
+    # a * b(kji) + c(jki), 250 x 200 x 320 doubles: 23.5 ms in tiles of 8 x 16 x 128, 19 so; a C loop takes 22.
+    return [max(8, min(32, 256 // size)), max(8, min(16, 128 // size)), 64]

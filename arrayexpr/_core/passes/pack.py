@@ -7,7 +7,7 @@ from collections.abc import Collection
 from ..nodes import Load, Loop, Node, Scratch
 from ..program import Program
 from .nests import Nest, enclosed, extents_known, map_nests
-from .tiles import conflicts, packed
+from .tiles import conflicts, either, packed
 
 
 def pack(program: Program, *, operands: Collection[str] | None = None) -> Program:
@@ -22,6 +22,7 @@ def pack(program: Program, *, operands: Collection[str] | None = None) -> Progra
                                                                         r[i, j] = a_t[j - j0, i - i0]
 
     The scratch is contiguous along the innermost loop, whatever the source is, so that the inner loop reads rows.
+    Under a guard that tells only that an operand is contiguous along one loop or another, it is copied as well.
     `operands` names those to copy, where the caller knows better than their strides tell; else, where
     layouts are known, the cost model has the last word. One that is stored too
     stays as it is, and so does one that is read at a subscript which does not rise by one with its loop.
@@ -40,7 +41,7 @@ def pack(program: Program, *, operands: Collection[str] | None = None) -> Progra
         def wanted(load: Load, inner: Loop) -> bool:
             if operands is not None:
                 return load.operand.name in operands
-            return conflicts(load, nest.loops, inner, program, known) is not None
+            return (conflicts(load, nest.loops, inner, program, known) or either(load, nest.loops, known)) is not None
 
         made = packed(nest, wanted, taken, known)
         if made is None or (operands is None and not _gains(program, made, unchanged)):

@@ -1,9 +1,11 @@
-/* Rows stored past the caches: arrayexpr_stream(to, from, bytes) copies, arrayexpr_stream_end() comes before another
-   thread may read what was stored.
+/* Stores past the caches: an ordinary one reads the line first, and puts out of the caches what is there.
 
-   An ordinary store reads the line first, and puts out of the caches what is there. Only whole lines go past them:
-   the pieces at the ends are stored as usual. Measured on a + b, 4000 x 4000 doubles, in ms: 7.5, and 5.4 past the
-   caches; on a + b.T in packed tiles 10.4, and 8.0. */
+   arrayexpr_lead(p, size, count): of `count` elements at p, how many lie before the first cache line that begins with
+   an element; all of them where none does, or where there are no such stores. arrayexpr_stream_lines(to, from, bytes)
+   stores whole lines, arrayexpr_stream(to, from, bytes) anything. arrayexpr_stream_end() comes before another thread
+   may read what was stored. arrayexpr_ahead(p, bytes, step) asks for what is read a page further on, by lines or by longer
+   steps: the processor's own prefetch stays behind. Measured on 16 million doubles, in ms, as gcc stores by itself, past the caches, and with
+   what is read asked for: a*b + c 9.6, 7.2, 6.9; a + b 7.2, 4.8, 4.7; five-point stencil 5.2, 4.7, 3.3. */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -31,24 +33,46 @@ typedef long long arrayexpr_line __attribute__((vector_size(16)));
 #endif
 
 #if defined(__SSE2__) && defined(ARRAYEXPR_STREAM_STORE)
-static inline void arrayexpr_stream(void *to, const void *from, ptrdiff_t bytes) {
-    char *t = (char *)to;
-    const char *f = (const char *)from;
-    ptrdiff_t head = -(intptr_t)(uintptr_t)t & 63;
-    if (head > bytes) head = bytes;
-    memcpy(t, f, (size_t)head);
-    t += head, f += head, bytes -= head;
-    for (; bytes >= 64; bytes -= 64, t += 64, f += 64) {
-        for (size_t k = 0; k < 64; k += sizeof(arrayexpr_line)) {
-            arrayexpr_line x;
-            memcpy(&x, f + k, sizeof x);
-            ARRAYEXPR_STREAM_STORE((arrayexpr_line *)(t + k), x);
-        }
+static inline ptrdiff_t arrayexpr_lead(const void *p, ptrdiff_t size, ptrdiff_t count) {
+    const ptrdiff_t bytes = -(intptr_t)(uintptr_t)p & 63;
+    return bytes % size || bytes / size > count ? count : bytes / size;
+}
+static inline void arrayexpr_stream_lines(void *to, const void *from, ptrdiff_t bytes) {
+    for (ptrdiff_t k = 0; k < bytes; k += (ptrdiff_t)sizeof(arrayexpr_line)) {
+        arrayexpr_line x;
+        memcpy(&x, (const char *)from + k, sizeof x);
+        ARRAYEXPR_STREAM_STORE((arrayexpr_line *)((char *)to + k), x);
     }
-    memcpy(t, f, (size_t)bytes);
 }
 static inline void arrayexpr_stream_end(void) { __builtin_ia32_sfence(); }
 #else
-static inline void arrayexpr_stream(void *to, const void *from, ptrdiff_t bytes) { memcpy(to, from, (size_t)bytes); }
+static inline ptrdiff_t arrayexpr_lead(const void *p, ptrdiff_t size, ptrdiff_t count) {
+    (void)p, (void)size;
+    return count;
+}
+static inline void arrayexpr_stream_lines(void *to, const void *from, ptrdiff_t bytes) {
+    memcpy(to, from, (size_t)bytes);
+}
 static inline void arrayexpr_stream_end(void) {}
 #endif
+static inline void arrayexpr_stream(void *to, const void *from, ptrdiff_t bytes) {
+    char *t = (char *)to;
+    const char *f = (const char *)from;
+    const ptrdiff_t head = arrayexpr_lead(to, 1, bytes), lines = (bytes - head) & ~(ptrdiff_t)63;
+    memcpy(t, f, (size_t)head);
+    arrayexpr_stream_lines(t + head, f + head, lines);
+    memcpy(t + head + lines, f + head + lines, (size_t)(bytes - head - lines));
+}
+static inline void arrayexpr_ahead(const void *p, ptrdiff_t bytes, ptrdiff_t step) {
+#if defined(__GNUC__)
+    for (ptrdiff_t k = 0; k < bytes; k += step) __builtin_prefetch((const char *)p + 4096 + k);
+#else
+    (void)p, (void)bytes, (void)step;
+#endif
+}
+/* Whether none of n rows is up to `near` bytes further on than row k: what that one has read is there. */
+static inline int arrayexpr_foremost(const void *const *rows, int n, int k, size_t near) {
+    for (int j = 0; j < n; ++j)
+        if (j != k && (uintptr_t)rows[j] - (uintptr_t)rows[k] - (j < k) < near) return 0;
+    return 1;
+}

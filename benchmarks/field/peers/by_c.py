@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..work import Problem
 from . import native
 from .loops import C
-from .run import Cannot, Run
+from .run import Cannot, Run, plain
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Gcc:
         run = native.extension("c", C(problem, threads).text(), len(arrays), flags)
         given = list(arrays.values())
         results = given[len(given) - len(problem.results) :]
-        return Run(lambda: run(*given), lambda: results)
+        return Run(plain(run, given), lambda: results)
 
 
 PEERS = (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..work import Problem
 from . import native
 from .loops import Fortran
-from .run import Cannot, Run
+from .run import Cannot, Run, plain
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Gfortran:
         run = native.extension("f90", Fortran(problem, threads).text(), len(arrays), flags)
         given = list(arrays.values())
         results = given[len(given) - len(problem.results) :]
-        return Run(lambda: run(*given), lambda: results)
+        return Run(plain(run, given), lambda: results)
 
 
 PEERS = (

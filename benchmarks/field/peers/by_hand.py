@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..work import Problem
 from . import native
-from .run import Cannot, Run
+from .run import Cannot, Run, plain
 
 _FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fopenmp")
 _HEAD = """
@@ -122,7 +122,7 @@ class Hand:
         source, flags = found
         run = _compiled(f"#define THREADS {threads}\n{_HEAD}{source}", len(problem.operands) + 1, flags)
         given = [*problem.inputs, *problem.outputs]
-        return Run(lambda: run(*given), lambda: problem.outputs)
+        return Run(plain(run, given), lambda: problem.outputs)
 
 
 @functools.cache

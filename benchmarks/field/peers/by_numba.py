@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..work import Problem, using
-from .run import Cannot, Run
+from .run import Cannot, Run, plain
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Numba:
         results = given[len(given) - len(problem.results) :]
         if self.parallel:
             numba.set_num_threads(threads)
-        return Run(lambda: loops(*given), lambda: results)
+        return Run(plain(loops, given), lambda: results)
 
 
 PEERS = (Numba("numba", False), Numba("numba-parallel", True))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from ..work import Problem, using
-from .run import Run
+from .run import Run, plain
 
 NAME = "numpy"
 NOTE = "ufuncs and reductions with out= into buffers that are used again"
@@ -114,7 +114,7 @@ def prepare(problem: Problem, threads: int) -> Run:
         calls.append((function, given, {**keywords, "out": out}))
     if len(calls) == 1:
         ((only, given, keywords),) = calls
-        return Run(lambda: only(*given, **keywords), lambda: outputs)
+        return Run(plain(only, given, **keywords), lambda: outputs)
 
     def call() -> None:
         for function, given, keywords in calls:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..work import Problem
 from . import native
-from .run import Cannot, Run, as_arrays
+from .run import Cannot, Run, as_arrays, plain
 
 NAME = "pythran"
 NOTE = "the function, pythran -DUSE_XSIMD -O3 -march=native, its loops where it cannot"
@@ -56,7 +56,7 @@ def _of_function(problem: Problem, threads: int) -> Run:
     run = _built("import numpy as np", definition, parameters, body, threads)
     given = list(parameters.values())
     if into:
-        return Run(lambda: run(*given), lambda: [problem.results[0].base])
+        return Run(plain(run, given), lambda: [problem.results[0].base])
     made: list[object] = [None]
 
     def call_and_keep() -> None:
@@ -72,7 +72,7 @@ def _of_loops(problem: Problem, threads: int) -> Run:
     run = _built("from math import exp, log, log1p, sin, cos, sqrt", loops, parameters, body, threads)
     given = list(parameters.values())
     results = given[len(given) - len(problem.results) :]
-    return Run(lambda: run(*given), lambda: results)
+    return Run(plain(run, given), lambda: results)
 
 
 def _built(head: str, definition: str, parameters: dict[str, np.ndarray], body: str, threads: int):

@@ -7,7 +7,7 @@ import inspect
 import arrayexpr
 
 from ..work import Problem
-from .run import Run
+from .run import Run, plain
 
 NAME = "ours"
 NOTE = "arrayexpr.kernel(function)(*operands, out=results)"
@@ -23,4 +23,4 @@ def prepare(problem: Problem, threads: int) -> Run:
     kernel = arrayexpr.kernel(problem.work.function, threads=threads, **wait)
     inputs, outputs = problem.inputs, problem.outputs
     out = outputs[0] if len(outputs) == 1 else tuple(outputs)
-    return Run(lambda: kernel(*inputs, out=out), lambda: outputs)
+    return Run(plain(kernel, inputs, out=out), lambda: outputs)
