@@ -24,6 +24,7 @@ from arrayexpr._core.passes import fuse as fusing
 from arrayexpr._core.passes.fuse import fuse
 from arrayexpr._core.program import Program
 from arrayexpr._core.regions import STREAMS, regions
+from arrayexpr._core.storage import needed, peak_scratch
 from arrayexpr._core.types import FLOAT64
 from arrayexpr._core.verify import verify
 
@@ -358,3 +359,56 @@ def test_ten_thousand_statements_are_tried_in_few_regions_each(monkeypatch: pyte
     verify(fused)
     assert len(fused.statements) < 10_000
     assert tried <= 9 * 10_000
+
+
+# -- Memory -----------------------------------------------------------------------------------------
+
+STAGES = """
+def f(a: float64[:], *, r: float64[:]):
+    t = local(float64[:])
+    u = local(float64[:])
+    v = local(float64[:])
+    t[...] = exp(a)
+    u[...] = exp(t[::-1] * t)
+    v[...] = exp(u[::-1] * u)
+    r[...] = v[::-1] * v
+"""
+
+
+def test_locals_share_memory() -> None:
+    program = parse(STAGES)
+    assert needed(program) == {"t": (0, 1), "u": (1, 2), "v": (2, 3)}
+    a = np.linspace(-1.0, 0.0, 100)
+    assert peak_scratch(program, {"a": a}) == 2 * a.nbytes
+    assert peak_scratch(program) is None
+    kernel = arrayexpr.compile(program)
+    (expected,) = interpret(program, {"a": a}).values()
+    np.testing.assert_allclose(kernel(a), expected, rtol=1e-13)
+    assert kernel.compiled.runtime.scratch == 2 * a.nbytes
+    assert f"take {2 * a.nbytes} bytes" in arrayexpr.explain(kernel, a)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+def test_a_result_takes_the_memory_of_a_dead_operand(engine: str) -> None:
+    program = parse("def f(a: float64[:], b: float64[:], *, r: float64[:]):\n    r[...] = a[::-1] * b + a\n")
+    kernel = arrayexpr.compile(program, dead=("a",), engine=engine)
+    for _ in range(3):
+        a, b = np.arange(50.0), np.arange(50.0) ** 2
+        expected = a[::-1] * b + a
+        got = kernel(a, b)
+        assert got is a
+        np.testing.assert_array_equal(got, expected)
+    # Not of another shape, nor what is also something else, nor what may not be written to.
+    a, b = np.arange(1.0), np.arange(50.0)
+    np.testing.assert_array_equal(kernel(a, b), a * b + a)
+    np.testing.assert_array_equal(a, [0.0])
+    memory = np.arange(50.0)
+    assert kernel(memory, memory) is not memory
+    memory.flags.writeable = False
+    assert kernel(memory, np.arange(50.0)) is not memory
+
+
+def test_dead_must_be_operands() -> None:
+    program = parse("def f(a: float64[:], *, r: float64[:]):\n    r[...] = a + 1.0\n")
+    with pytest.raises(ArrayExprError, match=r"dead names 'r': expected operands of f \(a\)"):
+        arrayexpr.compile(program, dead=("r",))

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from ..assumption import share_memory
-from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
+from ..errors import ArrayExprError, OutOfRange, ShapeMismatch, TypeMismatch
 from ..interpret import assigned_operand, interpret
 from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
 from ..program import Program
 from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
+from .memory import Slots
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
 from .reading import Source
 
@@ -21,15 +22,23 @@ from .reading import Source
 class Runtime:
     """Runs one plan on arrays, and tells the kernel what to remember."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, dead: Sequence[str] = ()):
         self.plan = plan
         self.program = plan.program
+        self.dead = tuple(dead)
+        for name in self.dead:
+            if name not in {operand.name for operand in self.program.operands}:
+                names = ", ".join(operand.name for operand in self.program.operands) or "none"
+                raise ArrayExprError(f"dead names {name!r}: expected operands of {self.program.name} ({names})")
+        #: Bytes of locals and temporaries that the last call took.
+        self.scratch = 0
+        self.ends = _ends(plan)
         self.assigned = {assigned_operand(s.target).name for s in self.program.statements if isinstance(s, Assign)}
         self.limits = _limits(self.program)
         self.otherwise: Callable[[], Runtime] | None = None
         if plan.otherwise is not None:
             unfused = plan.otherwise
-            self.otherwise = functools.cache(lambda: Runtime(unfused()))
+            self.otherwise = functools.cache(lambda: Runtime(unfused(), self.dead))
         self.recipe = self._recipe()
         # Slots that are written before the last step: a later one may read what that overwrites.
         regions = [step for step in plan.steps if isinstance(step, RegionStep)]
@@ -55,7 +64,7 @@ class Runtime:
         outs = self._outputs(out)
         if self.otherwise is not None and not self._holds(given):
             return self.otherwise().run(kernel, args, out)
-        slots: dict[str, Any] = {}
+        slots = Slots({operand.name for operand in program.results}, self.dead)
         restore: list[tuple[Any, Any]] = []
         for operand, array in zip(program.operands, given, strict=True):
             slots[operand.name] = self._bound(operand, array, restore)
@@ -67,9 +76,12 @@ class Runtime:
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
-        for step in self.plan.steps:
+        for step, ends in zip(self.plan.steps, self.ends, strict=True):
+            slots.ending = ends if isinstance(step, RegionStep) and len(step.targets) == 1 else ()
             if self._step(step, slots) and direct and step is self.plan.single:
                 self._remember(kernel, step, args, out, slots)
+            slots.release(ends)
+        self.scratch = slots.took
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -86,12 +98,13 @@ class Runtime:
         named = {o.name: array for o, array in zip(self.program.operands, given, strict=True)}
         return self.program.assumption.holds(named)
 
-    def _step(self, step: Step, slots: dict[str, Any]) -> bool:
+    def _step(self, step: Step, slots: Slots) -> bool:
         """Run one step. Returns whether it is a region that ran as it stands: see `_run_region`."""
         match step:
             case RegionStep():
                 if not (len(step.targets) > 1 or step.reduces) or _together(step, slots):
                     return _run_region(step, slots)
+                slots.ending = ()
                 for each in step.alone():
                     self._step(each, slots)
             case ArrayStep():
@@ -154,7 +167,7 @@ class Runtime:
     def _recipe(self) -> Recipe | None:
         """How the call path runs this program without us; None where it is more than one region, or is to be asked."""
         step = self.plan.single
-        if step is None:
+        if step is None or self.dead:
             return None
         assumption = self.program.assumption
         if assumption is not None:
@@ -220,6 +233,23 @@ class Runtime:
             and not any(source.views or source.length is not None for source in sources)
         ):
             kernel.add(self.recipe)
+
+
+def _ends(plan: Plan) -> list[tuple[str, ...]]:
+    """For each step, the slots that no later one reads or writes."""
+    last: dict[str, int] = {operand.name: -1 for operand in plan.program.declared}
+    for k, step in enumerate(plan.steps):
+        if isinstance(step, RegionStep):
+            last.update((source.slot, k) for source in (*step.sources, *step.targets))
+        elif isinstance(step, ArrayStep):
+            last.update((slot, k) for slot in (*(source.slot for source in step.sources), step.slot))
+        else:
+            last.update(dict.fromkeys(last, k))
+    ends: list[list[str]] = [[] for _ in plan.steps]
+    for name, k in last.items():
+        if k >= 0:
+            ends[k].append(name)
+    return [tuple(names) for names in ends]
 
 
 def _reads(program: Program, operand: Operand) -> bool:
@@ -392,7 +422,7 @@ def _target_shape(step: RegionStep, assign: Assign, kept: bool, shape: tuple[int
     return _kept_shape(step, shape) if kept else shape
 
 
-def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
+def _run_region(step: RegionStep, slots: Slots) -> bool:
     """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
     shape = _fitting(step, streams, slots)
@@ -400,7 +430,7 @@ def _run_region(step: RegionStep, slots: dict[str, Any]) -> bool:
     spread: list[tuple[Any, Any]] = []
     for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
         if target.slot not in slots:
-            slots[target.slot] = _allocated(step, streams, assign, kept, shape)
+            slots[target.slot] = slots.new(target.slot, _allocated(step, streams, assign, kept, shape))
         out = _target_array(step, target, slots)
         if kept and out.shape != _kept_shape(step, shape):
             # What the reductions give is assigned along more axes than they keep.
