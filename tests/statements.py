@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Opaque, Operand, Reduce, SideEffect, Slice, View
+from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand, Reduce, SideEffect, Slice, View
 from arrayexpr._core.ops import operator
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import INT64
@@ -128,7 +128,7 @@ def case(choice: random.Random, *, length: int = 30, effects: bool = False) -> C
         whole: Node = matrices[0] if rank == 2 else rows[0]
         return Apply(BINARY[0], (whole, value(rank, False, depth)))
 
-    for k in range(choice.randint(2, length)):
+    for _ in range(choice.randint(2, length)):
         draw = choice.random()
         if effects and draw < 0.1:
             target = choice.choice([o for o in known if o.type.rank == 2])
@@ -144,7 +144,9 @@ def case(choice: random.Random, *, length: int = 30, effects: bool = False) -> C
             part = choice.random() < 0.25
             goal: Node = target
             if part:
-                goal = View(target, (choice.choice([Slice(1, None), Slice(None, -1)]), *[Slice()] * (target.type.rank - 1)))
+                goal = View(
+                    target, (choice.choice([Slice(1, None), Slice(None, -1)]), *[Slice()] * (target.type.rank - 1))
+                )
             whole = choice.random() < 0.5 and not part
             made = value_of(target.type.rank, 2) if whole else value(target.type.rank, part, 3)
             statement = Assign(goal, made)

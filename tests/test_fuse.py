@@ -150,7 +150,9 @@ def test_siblings_are_one_region_without_temporaries() -> None:
 
 
 def test_unchanged_is_the_same_program() -> None:
-    program = parse("def f(a: float64[:], *, r: float64[:], s: float64[:]):\n    r[...] = a + 1.0\n    s[...] = r[1:]\n")
+    program = parse(
+        "def f(a: float64[:], *, r: float64[:], s: float64[:]):\n    r[...] = a + 1.0\n    s[...] = r[1:]\n"
+    )
     assert fuse(program) is program
 
 

@@ -161,7 +161,7 @@ class Program:
         conditions = str(_conditions(self.requires)) if self.requires else ""
         places = {node: k for k, node in enumerate(self._known())} if self.origins else {}
         origins = {places[node]: attached for node, attached in self.origins.items() if node in places}
-        fields = {"target": self.target, "remarks": self.remarks, "hosts": _picklable(self.hosts)}
+        fields: dict[str, Any] = {"target": self.target, "remarks": self.remarks, "hosts": _picklable(self.hosts)}
         if self.assumption is not None:
             fields["assumption"] = self.assumption
         return _restored, (str(self), fields, conditions, _picklable(origins))

@@ -70,7 +70,8 @@ def part_of(statement: Node) -> Part | None:
         return None
     value, target = statement.value, statement.target
     nodes = postorder((value,))
-    rank, reduced, work = target.type.rank, (), 0.0
+    rank, work = target.type.rank, 0.0
+    reduced: tuple[int, ...] = ()
     placed = False
     for node in nodes:
         if isinstance(node, Reduce):
@@ -226,7 +227,7 @@ class Group:
 
 def _one_sweep(part: Part) -> bool:
     """Whether what reduces everything is one number from one sweep."""
-    return part.writes[0].type.rank == 0
+    return bool(part.writes[0].type.rank == 0)
 
 
 def regions(statements: Sequence[Node]) -> list[list[Node]]:

@@ -9,7 +9,22 @@ from typing import Final
 from ..assumption import Assumption
 from ..cost import OPERATION, STREAMED
 from ..infer import RAISES, UNREORDERABLE, effects, operands, reads, same_lengths
-from ..nodes import Assign, Contract, Extent, Node, Operand, Pack, Scratch, SideEffect, Slice, Store, Unreorderable, View, postorder, substitute
+from ..nodes import (
+    Assign,
+    Contract,
+    Extent,
+    Node,
+    Operand,
+    Pack,
+    Scratch,
+    SideEffect,
+    Slice,
+    Store,
+    Unreorderable,
+    View,
+    postorder,
+    substitute,
+)
 from ..program import Program
 from ..regions import Access, Group, Part, base, beneath, part_of
 from .nests import untaken
@@ -351,9 +366,7 @@ class _Fusion:
         self.clusters.append(_Cluster(None))
         self._join(self.clusters[place], place, way, part, uses)
 
-    def _way(
-        self, cluster: _Cluster | None, place: int, part: Part, named: dict[str, list[Access]]
-    ) -> _Way | None:
+    def _way(self, cluster: _Cluster | None, place: int, part: Part, named: dict[str, list[Access]]) -> _Way | None:
         """How a statement may be one of a cluster's, or of a new one; None where it may not."""
         way = _Way(part.work, bool(part.reduced))
         group = None if cluster is None else cluster.group
@@ -394,9 +407,7 @@ class _Fusion:
             return None
         return way
 
-    def _into(
-        self, group: Group, place: int, part: Part, named: dict[str, list[Access]]
-    ) -> tuple[int, ...] | None:
+    def _into(self, group: Group, place: int, part: Part, named: dict[str, list[Access]]) -> tuple[int, ...] | None:
         """The axes that a region keeps, for a statement over those alone, made of what the region reduces."""
         kept = tuple(k for k in range(group.rank) if k not in group.reduced)
         if part.reduced or not group.reduced or part.rank != len(kept) or part.turns or (group.alone and part.rank):
@@ -466,7 +477,9 @@ class _Fusion:
             return True
         if same_lengths(value.target, value.value):
             return True
-        known = name in self.operands or (name not in self.private and value.own == 1 and value.target is base(value.target))
+        known = name in self.operands or (
+            name not in self.private and value.own == 1 and value.target is base(value.target)
+        )
         if not self.guarded or not known or any(base(node).name not in self.operands for node, _ in value.reads):
             return False
         way.alike.append((value.value, value.target))
@@ -557,7 +570,9 @@ class _Fusion:
         if way.into is not None:
             assert group is not None
             rank, reduced = group.rank, group.reduced
-        joined = Part(made, rank, reduced, way.reads, tuple(way.lengths), part.name, (target, at), part.work, part.turns)
+        joined = Part(
+            made, rank, reduced, way.reads, tuple(way.lengths), part.name, (target, at), part.work, part.turns
+        )
         if group is None:
             cluster.group = group = Group.of(joined)
         else:
@@ -604,18 +619,17 @@ def _seen(node: Node, view: Node) -> Node:
         chain.append(view)
         view = view.arg
     for link in reversed(chain):
-        inner = node.subscripts if isinstance(node, View) else None
-        if inner is not None and link.subscripts is not None and _cuts(inner) and _cuts(link.subscripts):
+        if isinstance(node, View) and _cuts(node.subscripts) and _cuts(link.subscripts):
             # a[1:][:-1] is a[1:-1]: one view for all ways to say so.
-            node = View(node.arg, tuple(_cut(x, y) for x, y in zip(inner, link.subscripts, strict=True)))
+            node = View(node.arg, tuple(_cut(x, y) for x, y in zip(node.subscripts, link.subscripts, strict=True)))
         else:
             node = View(node, link.subscripts, link.order)
     return node
 
 
-def _cuts(subscripts: tuple[object, ...]) -> bool:
+def _cuts(subscripts: tuple[object, ...] | None) -> bool:
     """Whether subscripts leave out a number of elements at the ends of axes, and nothing else."""
-    return all(
+    return subscripts is not None and all(
         isinstance(x, Slice) and x.step in (None, 1) and (x.start or 0) >= 0 and (x.stop is None or x.stop < 0)
         for x in subscripts
     )
