@@ -17,6 +17,7 @@ MODULES = [
     "_core/passes/simplify.py",
     "_core/regions.py",
     "_core/passes/fuse.py",
+    "_core/passes/scratch.py",
     "_core/passes/share.py",
     "_core/passes/inline.py",
     "_core/passes/elements.py",

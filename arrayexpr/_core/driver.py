@@ -33,6 +33,7 @@ from .verify import verify
 ARRAY_PASSES: Final = ("inline", "fuse", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
+    "scratch",
     "sweep",
     "lower",
     "versions",

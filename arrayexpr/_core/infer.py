@@ -460,7 +460,7 @@ def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
             result.append(frozenset())
             continue
         if isinstance(item, Slice):
-            if is_full(item):
+            if is_full(item) or (item.start is None and item.stop is None and item.step == -1):
                 result.append(mine[axis])
             else:
                 # The same part of the same lengths is of the same length.
