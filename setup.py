@@ -42,6 +42,7 @@ MODULES = [
     "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
     "_core/engine/vector_math.pyx",
+    "adapters/numexpr/calls.pyx",
 ]
 
 # What a module includes.
@@ -66,7 +67,8 @@ def extension(path: str) -> Extension:
     module = "arrayexpr." + os.path.splitext(path)[0].replace("/", ".")
     return Extension(
         module,
-        [f"arrayexpr/{path}"],
+        # Adapters lie beside the package in the tree, and in it when installed.
+        [path if path.startswith("adapters/") else f"arrayexpr/{path}"],
         depends=[f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
         include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],

@@ -36,7 +36,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, element, real_of
+from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, complex_of, element, real_of
 from arrayexpr._core.vector_math import function_of
 
 from . import prefetches, quotients, streams, strips
@@ -771,13 +771,7 @@ class Writer:
     def _spelled(self, op: Operator, t: ElementType, atoms: list[str]) -> tuple[str, int]:
         """The operator's spelling for an element type over the texts of its operands."""
         spelling = op.spelling(self.dialect.name, t) or ""
-        source = op.source_for(t)
-        if source:
-            if t.kind == "c":
-                self._need_complex(t)
-            # One entry a function: rows may share some.
-            for function in re.split(r"\n(?=static inline )", self._substitute(source, t).strip("\n")):
-                self.helpers[function.strip("\n")] = None
+        self.need(op, t)
         if "{" not in spelling:
             if t.kind == "c":
                 return f"{self._complex_library(spelling, t)}({', '.join(atoms)})", _ATOM
@@ -790,11 +784,22 @@ class Writer:
         whole = re.fullmatch(r"\w+\(.*\)|\(.*\)", filled) is not None and _balanced(filled)
         return filled, _ATOM if whole else 0
 
+    def need(self, op: Operator, t: ElementType) -> None:
+        """Put the functions that an operator's spelling calls among the helpers."""
+        source = op.source_for(t)
+        if source:
+            if t.kind == "c":
+                self._need_complex(t)
+            # One entry a function: rows may share some.
+            for function in re.split(r"\n(?=static inline )", self._substitute(source, t).strip("\n")):
+                self.helpers[function.strip("\n")] = None
+
     def _substitute(self, text: str, t: ElementType) -> str:
         part = real_of(t)
         for letter, name in (
             ("$T", self.type(t)),
             ("$R", self.type(part)),
+            *([("$C", self.type(complex_of(t)))] if "$C" in text else ()),
             ("$N", t.name),
             ("$s", _SUFFIX.get(t.name, "")),
         ):

@@ -20,7 +20,7 @@ from .c import _COMPLEX, C
 from .clike import _ATOM, Writer
 
 #: Operators that NumPy has as no ufunc.
-_NO_UFUNC = ("where", "clip", "fma", "trunc_divide", "real", "imag")
+_NO_UFUNC = ("where", "clip", "fma", "trunc_divide", "real", "imag", "complex")
 #: Those where it leaves open which of two zeros comes out.
 _CHOOSE = ("minimum", "maximum", "fmin", "fmax")
 _PLACES = {"B": BOOL, "N": Int(32)}

@@ -9,7 +9,7 @@ from arrayexpr._core.nodes import Apply, Constant, For, Load, Loop, Node, Scratc
 from arrayexpr._core.ops import Operator, operator
 from arrayexpr._core.primitives import text
 from arrayexpr._core.types import ElementType
-from arrayexpr._core.vector_math import C_TYPES, OWN, function_of, header
+from arrayexpr._core.vector_math import C_TYPES, EXACT, OWN, function_of, header
 
 if TYPE_CHECKING:
     from .clike import Writer
@@ -22,6 +22,11 @@ def function(writer: Writer, op: Operator, t: ElementType) -> str:
     name = function_of(op, t)
     suffix = "f" if t.name == "float32" else ""
     writer.helpers.setdefault(header().strip())
+    if name in EXACT:
+        writer.helpers.setdefault(header("remainder.h").strip())
+        writer.need(op, t)
+        writer.helpers.setdefault(f"ARRAYEXPR_{name.upper()}({C_TYPES[t.name]}, {t.name}, {suffix})")
+        return f"arrayexpr_{name}_{t.name}"
     own = (name, t.name) in OWN
     if own:
         writer.helpers.setdefault(header("vector_math_avx512.h").strip())

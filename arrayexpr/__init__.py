@@ -1,5 +1,7 @@
 """arrayexpr: the array-expression optimiser that compilers share."""
 
+from typing import TYPE_CHECKING, Any
+
 from ._core.errors import (
     ArrayExprError,
     CompilerWarning,
@@ -10,13 +12,15 @@ from ._core.errors import (
     UnsupportedError,
     VerifyError,
 )
-from ._core.interpret import interpret
 from ._core.layout import Layout
-from ._core.parser import parse
 from ._core.program import Program
 from .build import array, program, scalar
 from .kernel import compile, emit, evaluate, explain, kernel, optimize
 from .target import Target, get_num_threads, set_num_threads
+
+if TYPE_CHECKING:
+    from ._core.interpret import interpret
+    from ._core.parser import parse
 
 __version__ = "0.1.0"
 
@@ -26,3 +30,19 @@ __all__ = [
     "evaluate", "explain", "get_num_threads", "interpret", "kernel", "optimize", "parse", "program", "scalar",
     "set_num_threads",
 ]  # fmt: skip
+
+# The first result of a kernel does not wait for what few processes use.
+_LATER = {"interpret": "_core.interpret", "parse": "_core.parser"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

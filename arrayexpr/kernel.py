@@ -6,16 +6,14 @@ import functools
 import importlib
 import inspect
 import keyword
-import threading
+from _thread import allocate_lock
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from . import target as targets
 from ._core.driver import ARRAY_PASSES, run
-from ._core.engine.costs import described
 from ._core.engine.dispatch import Code, Kernel
 from ._core.engine.handover import mode as mode_of
 from ._core.engine.plan import Plan, RegionStep, plan
@@ -26,8 +24,8 @@ from ._core.infer import shape as shape_of
 from ._core.layout import Layout
 from ._core.nodes import Assign
 from ._core.program import Program
+from ._core.record import record, replace
 from .build import spec_of, trace
-from .expression import expression
 from .target import Target
 
 #: The languages that `emit` writes, each by the module of its name among the adapters. They are imported when used:
@@ -99,7 +97,7 @@ def _emit_c(program: Program) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Options:
     """How a kernel is to be made."""
 
@@ -192,7 +190,7 @@ class _Traced:
         self.name = name if name.isidentifier() and not keyword.iskeyword(name) else "kernel"
         self.options = options
         self.compiled: dict[tuple[Any, ...], _Compiled] = {}
-        self.lock = threading.Lock()
+        self.lock = allocate_lock()
         parameters = inspect.signature(function).parameters.values()
         for p in parameters:
             if p.kind not in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD):
@@ -290,7 +288,7 @@ def kernel(
 
 
 _evaluated: dict[Any, Kernel] = {}
-_evaluated_lock = threading.Lock()
+_evaluated_lock = allocate_lock()
 
 
 def evaluate(text: str, arrays: Mapping[str, Any] | None = None, out: Any = None, **named: Any) -> Any:
@@ -308,6 +306,9 @@ def evaluate(text: str, arrays: Mapping[str, Any] | None = None, out: Any = None
     key = (text, tuple(specs.items()))
     made = _evaluated.get(key)
     if made is None:
+        # Kernels do not wait for the import of its table of syntax.
+        from .expression import expression
+
         made = compile(expression(text, specs))
         with _evaluated_lock:
             while len(_evaluated) >= _EVALUATED_MAX:
@@ -346,6 +347,9 @@ def _explain_unknown(compiled: _Compiled) -> list[str]:
 
 def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     """Run once on copies, so that every step's layouts are the real ones, and describe what was chosen."""
+    # The cost model: nothing else that runs asks it.
+    from ._core.engine.costs import described
+
     before = {
         id(code) for step in compiled.plan.steps if isinstance(step, RegionStep) for code in step.region.codes.values()
     }

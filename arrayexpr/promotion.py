@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import cmath
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
@@ -389,7 +388,7 @@ def number(value: Any, to: ElementType, what: str = "constant") -> Node:
         if "does not fit" in str(error):
             raise
         raise OverflowError(f"{what}: Python integer {shortened(value)} is too large for {to}") from None
-    if value and (t is int or not cmath.isnan(value)):
+    if value and value == value:
         if len(_constants) > 1000:
             _constants.clear()
         _constants[key] = made

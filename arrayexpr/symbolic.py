@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import operator as python_operator
-import threading
 import weakref
+from _thread import allocate_lock
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
@@ -91,7 +91,8 @@ HANDLED_FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {}
 # How many assignments were ever recorded, in any trace. A value that was made at another count may
 # have been overtaken by one; one integer comparison per use tells.
 _now = 0
-_counting: Final = threading.Lock()
+# `threading` gives the same lock, in 0.2 ms more.
+_counting: Final = allocate_lock()
 RECORDER: Final[ContextVar[Recorder | None]] = ContextVar("arrayexpr_recording", default=None)
 
 

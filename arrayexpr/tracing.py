@@ -7,7 +7,6 @@ import itertools
 import keyword
 import operator as python_operator
 import re
-from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Token
 from typing import Any, Final, Self
@@ -101,6 +100,9 @@ class Trace:
         return local
 
     def _settle(self, x: SymbolicArray) -> None:
+        # A function without assignments does not need it.
+        from bisect import bisect_right
+
         overtaken = 0
         for operand in self._read(x._node):
             stamps = self._writes.get(operand)
@@ -225,7 +227,8 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
 
 # -- Parameters and their specs -------------------------------------------------------------------
 
-_TEXT_TYPE: Final = re.compile(r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[01]?:?[01]?(?:\s*,\s*::?[01]?)*)\s*\])?")
+# `re` keeps it compiled from its first use on.
+_TEXT_TYPE: Final = r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[01]?:?[01]?(?:\s*,\s*::?[01]?)*)\s*\])?"
 
 
 def symbol(name: str, spec: Any) -> SymbolicArray:
@@ -248,7 +251,7 @@ def symbol(name: str, spec: Any) -> SymbolicArray:
 
 
 def _parsed_type(text: str) -> ArrayType:
-    match = _TEXT_TYPE.fullmatch(text.strip())
+    match = re.fullmatch(_TEXT_TYPE, text.strip())
     if match is None or match[3] is None:
         raise TypeMismatch(f"type {text!r}: expected e.g. 'float64[:, ::1]'")
     marks = {":": "strided", "::": "strided", "::1": "unit", "::0": "broadcast", "::-1": "falling"}

@@ -6,6 +6,7 @@ Every result is checked against NumPy's before anything is measured. What is com
     python benchmarks/call.py --elements 10 --rounds 200
 
 The bars: a repeat call of a fused kernel of three operands with `out=` takes no longer than one ufunc with `out=`;
+one of n regions takes at most 1 us and half a one for each of them;
 deciding on a specialisation whose signature is known takes at most 1 us; a thousand random layouts of an expression
 of three axes compile at most eight kernels.
 """
@@ -71,6 +72,38 @@ def calls(n: int, rounds: int) -> bool:
     return all(timings[name].median <= timings[base].median for name in bars)
 
 
+def steps(n: int, rounds: int) -> bool:
+    """Repeat calls of programs of several regions. Returns whether the bar is held."""
+
+    def normal(x: Any) -> Any:
+        return x / np.sum(x)
+
+    def correlation(x: Any, y: Any) -> Any:
+        t, u = x - np.mean(x), y - np.mean(y)
+        return np.sum(t * u) / np.sqrt(np.sum(t * t) * np.sum(u * u))
+
+    x, y = np.random.default_rng(2).uniform(1, 2, (2, n))
+    works: dict[str, Any] = {}
+    bars = {}
+    for name, function, given in (("x / sum(x)", normal, (x,)), ("correlation(x, y)", correlation, (x, y))):
+        kernel = arrayexpr.kernel(function)
+        for _ in range(3):
+            assert np.allclose(kernel(*given), function(*given), rtol=1e-12)
+        (compiled,) = kernel.traced.compiled.values()
+        regions = len(compiled.plan.steps)
+        called = f"{name}, {regions} regions"
+        bars[called] = 1e-6 + 0.5e-6 * regions
+        works[called] = lambda kernel=kernel, given=given: kernel(*given)
+        works[f"{name}, NumPy"] = lambda function=function, given=given: function(*given)
+    timings = interleaved(works, rounds=rounds)
+    held = all(timings[name].median <= bar for name, bar in bars.items())
+    print(
+        f"\nPrograms of several regions on {n} elements  (bar 1 us + 0.5 us a region: {'held' if held else 'MISSED'})"
+    )
+    print(table(timings, next(iter(works))))
+    return held
+
+
 def decisions(rounds: int) -> bool:
     """From arrays to the code for them, the signature being known. Returns whether the bar is held."""
     a, b, c = (arrayexpr.array(name, "float64", 3) for name in "abc")
@@ -130,7 +163,12 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100, help="of calls in turns (100)")
     parser.add_argument("--layouts", type=int, default=1000, help="random ones, to count kernels (1000)")
     options = parser.parse_args()
-    held = [calls(options.elements, options.rounds), decisions(options.rounds), layouts(options.layouts)]
+    held = [
+        calls(options.elements, options.rounds),
+        steps(options.elements, options.rounds),
+        decisions(options.rounds),
+        layouts(options.layouts),
+    ]
     return 0 if all(held) else 1
 
 

@@ -85,7 +85,7 @@ def applicable(t: ElementType) -> list[Operator]:
         if t.kind not in op.kinds or (op.arity == 1 and op.reduction is not None):
             continue
         # An integer to a negative power is an error in NumPy; fma is the C library's own, of doubles.
-        if (op.name == "power" and t.kind == "i") or (op.name == "fma" and t.bits in (16, 80)):
+        if (op.name == "power" and t.kind == "i") or (op.only and t.name not in op.only):
             continue
         found.append(op)
     return found

@@ -69,7 +69,13 @@ BY_HAND = {
     "imag": lambda x: x.imag,
     "trunc_divide": lambda x, y: _truncated(x, y),
     "fma": lambda x, y, z: operator("fma").numpy(x, y, z),
+    "complex": lambda x, y: _pairs(*np.broadcast_arrays(x, y)),
 }
+
+
+def _pairs(x: Any, y: Any) -> Any:
+    """Complex numbers as they lie in memory."""
+    return np.stack([x, y], axis=-1).view(np.result_type(x.dtype, np.complex64))[..., 0]
 
 
 def _truncated(x: Any, y: Any) -> Any:

@@ -94,15 +94,17 @@ def test_kinds_when_and_bools():
 @pytest.mark.parametrize(
     ("pattern", "result", "message"),
     [
-        ("x +", "x", "the pattern 'x +' is no expression: invalid syntax"),
+        ("x +", "x", "the pattern 'x +' is no expression: it ends where an operand is expected"),
         ("frobnicate(x)", "x", "frobnicate in the pattern 'frobnicate(x)' is no operator of the table"),
         ("sqrt(x, y)", "x", "sqrt in the pattern 'sqrt(x, y)' takes 1 operands: got 2"),
         ("x", "x", "the pattern 'x' of rule wrong has no operator at its root"),
         ("x + y", "x + z", "the result 'x + z' names z, which its pattern does not"),
-        ("x @ y", "x", "MatMult in the pattern 'x @ y' is no operator of the table"),
-        ("x[0] + 1", "x", "x[0] in the pattern 'x[0] + 1': expected operators, names and numbers"),
-        ("x < y < z", "x", "x < y < z in the pattern 'x < y < z': expected operators, names and numbers"),
-        ("x + 'a'", "x", "'a' in the pattern \"x + 'a'\": expected a number or a bool"),
+        ("x @ y", "x", "@ in the pattern 'x @ y' is no operator of the table"),
+        ("x[0] + 1", "x", "[ in the pattern 'x[0] + 1' is no operator of the table"),
+        ("x < y < z", "x", "< in the pattern 'x < y < z': expected operators, names and numbers"),
+        ("x + 'a'", "x", "' in the pattern \"x + 'a'\": expected operators, names and numbers"),
+        ("x 2", "x", "2 in the pattern 'x 2': expected operators, names and numbers"),
+        ("sqrt(x", "x", "the pattern 'sqrt(x' is no expression: it ends where an operand is expected"),
     ],
 )
 def test_malformed_rules_are_refused(pattern, result, message):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from .infer import shape
 from .layout import Layout
 from .nodes import Node, Operand, postorder
+from .record import record
 
 if TYPE_CHECKING:
     from .program import Program
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 OVERLAP_WORK = 10_000
 
 
-@dataclass(frozen=True)
+@record
 class Assumption:
     """That no operand of `apart` shares memory with another one, and both of each pair of `alike` have one shape.
 

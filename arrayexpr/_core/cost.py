@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..target import Target
@@ -43,6 +42,7 @@ from .nodes import (
 )
 from .passes.nests import enclosed, values_under
 from .program import Program
+from .record import record, replace
 from .types import BROADCAST, UNIT
 
 #: What is taken for a length that is not known, in elements; a stride that is not known is so many of them.
@@ -60,7 +60,7 @@ SHARED = (0.7, 4.0, 60.0)
 OPERATION, ALONE, COPIED = 0.05, 0.15, 0.08
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Traffic:
     """Bytes that are moved into the first, second and third cache, and to and from memory."""
 
@@ -76,7 +76,7 @@ class Traffic:
         return Traffic(self.l1 + other.l1, self.l2 + other.l2, self.l3 + other.l3)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Reference:
     """An access, as far as the loops seen so far go: distinct lines, lines moved into each cache, strides and trips."""
 
@@ -93,7 +93,7 @@ class _Reference:
         return any(n > ways * max(1, way // math.gcd(step, way) if step >= 64 else way // 64) for step, n in self.walks)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Flow:
     """What a statement does once: its accesses, its operations, and elements that are not read side by side."""
 

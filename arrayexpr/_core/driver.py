@@ -16,16 +16,15 @@ from __future__ import annotations
 
 import gc
 import importlib
-import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import IO, Any, Final
 
 from .errors import ArrayExprError, VerifyError
 from .infer import total_operations
 from .program import Program
+from .record import made, record
 from .rewrite import Log
 from .verify import verify
 
@@ -62,10 +61,12 @@ def named(name: str) -> tuple[Pass, frozenset[str]]:
     if name not in passes():
         raise ArrayExprError(f"no pass is named {name!r}: there are {', '.join(passes())}")
     function: Pass = getattr(importlib.import_module(f"{__package__}.passes.{name}"), name)
-    return function, frozenset(inspect.signature(function).parameters)
+    # `inspect.signature` of three passes takes longer than running them on a small program.
+    code = function.__code__
+    return function, frozenset(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 
-@dataclass
+@record
 class Step:
     """What one pass did: `cost` in operations per element over the distinct nodes, `log` the rewrites."""
 
@@ -75,7 +76,7 @@ class Step:
     cost_before: float
     cost_after: float
     seconds: float
-    log: Log = field(default_factory=Log)
+    log: Log = made(default_factory=Log)
 
     @property
     def changed(self) -> bool:

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from weakref import ref
 
@@ -62,6 +61,7 @@ from .nodes import (
     postorder,
 )
 from .ops import Operator, operator
+from .record import record
 
 if TYPE_CHECKING:
     from .program import Program
@@ -72,7 +72,7 @@ _CLASSES: Final = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@record
 class Facts:
     """What a program knows beside its tree, for properties that depend on it: equal facts share their values."""
 

@@ -45,6 +45,7 @@ from .nodes import (
     postorder,
 )
 from .printer import MAX_NESTING, show
+from .program import assigned_operand
 from .types import BROADCAST, FALLING, UNIT, ArrayType, element
 
 if TYPE_CHECKING:
@@ -150,14 +151,6 @@ def _assigned(nodes: Iterable[Node]) -> set[str]:
         elif isinstance(node, (Store, Pack)):
             names.add(node.args[0].key)
     return names
-
-
-def assigned_operand(target: Node) -> Operand:
-    """The operand that the target of an assignment is, or looks at."""
-    while isinstance(target, View):
-        target = target.arg
-    assert isinstance(target, Operand)
-    return target
 
 
 # -- Code: an expression as a list of steps -----------------------------------------------------

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from .errors import ShapeMismatch
+from .record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     """The shape of an operand, and per axis the distance between neighbours in bytes.
 

@@ -6,6 +6,7 @@ A signature says which element types an operator takes and gives, one letter a p
 |---|---|
 | `T` | the operands' common type, of one of the row's `kinds` |
 | `R` | the real type of T's parts (T itself unless complex) |
+| `C` | the complex type whose parts are T |
 | `B` | bool |
 | `I` | int64 |
 | `N` | int32 |
@@ -23,19 +24,18 @@ True
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from . import ops_c, ops_numpy
 from .errors import ArrayExprError, TypeMismatch
-from .types import BOOL, INT64, ElementType, element, elements, real_of
+from .record import made, record
+from .types import BOOL, INT64, ElementType, complex_of, element, elements, real_of
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Law:
     """The element kinds for which an identity holds bit for bit (`exact`), and up to rounding (`fast`)."""
 
@@ -46,7 +46,7 @@ class Law:
         return kind in self.exact or (fast and kind in self.fast)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Element:
     """A special operand: `op(x, value)` is x for a unit and value for a zero, where `law` holds.
 
@@ -58,14 +58,15 @@ class Element:
     left: bool = True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Operator:
     """One row of the table.
 
     `numpy` computes it on arrays of the right types. `c` is its spelling in the C family: the name
     of a libm function (its suffix for float and long double is added), or a template over `{0}`,
     `{1}`, ...; one for all kinds or one per kinds or type, as `{"iu": ..., "float16": ..., "f": ...}`.
-    `source` is C that the spelling calls, with `$T` for the C type, `$R` for its parts' type, `$N` for
+    `source` is C that the spelling calls, with `$T` for the C type, `$R` for its parts' type, `$C` for that of complex
+    numbers of such parts, `$N` for
     our name of the type and `$s` for libm's suffix; `spellings` are those of other languages where they
     differ. `only` names the element types where not all of the kinds will do. `vector_math` are the kinds
     for which a result may be off by up to 4 ulp. `cost` counts operations, an addition being one.
@@ -83,7 +84,7 @@ class Operator:
     precedence: int = 0
     c: str | Mapping[str, str] | None = None
     source: str | Mapping[str, str] = ""
-    spellings: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
+    spellings: Mapping[str, str | Mapping[str, str]] = made(default_factory=dict)
     commutes: Law = Law()
     associates: Law = Law()
     idempotent: Law = Law()
@@ -98,7 +99,11 @@ class Operator:
     vector_math: str = ""
     reduction: str | None = None
     only: tuple[str, ...] = ()
-    _results: dict[Any, Any] = field(default_factory=dict, repr=False)
+    _results: dict[Any, Any] = made(default_factory=dict)
+
+    # A row is itself and no other, as a node is.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     @property
     def arity(self) -> int:
@@ -166,17 +171,24 @@ def _result(op: Operator, types: tuple[ElementType, ...]) -> ElementType:
         raise TypeMismatch(f"{op.name} is not defined on {common}: expected one of the kinds {op.kinds}")
     if result == "T":
         return common
-    return real_of(common) if result == "R" else _FIXED[result]
+    if result in "RC":
+        return real_of(common) if result == "R" else complex_of(common)
+    return _FIXED[result]
 
 
 _table: dict[str, Operator] = {}
+
+
+def _is_signature(places: str, result: str) -> bool:
+    return bool(places) and len(result) == 1 and set(places) <= set("TBINU") and result in "TRCBINU"
 
 
 def register(op: Operator) -> Operator:
     """Add a row to the table. Raises where the name is taken or is not an identifier."""
     if op.name in _table:
         raise ArrayExprError(f"operator {op.name} is registered already")
-    if not re.fullmatch(r"[A-Za-z]\w*", op.name) or not re.fullmatch(r"[TBINU]+>[TRBINU]", op.signature):
+    places, _, result = op.signature.partition(">")
+    if not (op.name.isidentifier() and op.name[0] != "_" and _is_signature(places, result)):
         raise ArrayExprError(f"operator {op.name!r} with signature {op.signature!r}: expected a name and e.g. 'TT>T'")
     _table[op.name] = op
     return op
@@ -266,7 +278,9 @@ _row(
     involution=Law("iufc"), derivative=("-1",),
 )  # fmt: skip
 _row(
-    "absolute", "T>R", "iufc", {"f": "fabs", "i": "({0} < 0 ? -{0} : {0})", "u": "{0}", "c": "hypot$s({0}.re, {0}.im)"},
+    "absolute", "T>R", "iufc", {"f": "fabs", "i": "({0} < 0 ? -{0} : {0})", "u": "{0}",
+     "clongdouble": "hypot$s({0}.re, {0}.im)", "c": "absolute_$N({0})"},
+    source={"clongdouble": "", "c": ops_c.ABSOLUTE_COMPLEX},
     idempotent=Law("iuf"), vector_math="c", derivative=("sign(x0)",),
 )  # fmt: skip
 _row(
@@ -336,6 +350,8 @@ _row("clip", "TTT>T", "iuf", {"iu": "clip_$N({0}, {1}, {2})", "f": "clip_$N({0},
 
 _row("real", "T>R", "c", "{0}.re", numpy=ops_numpy.real)
 _row("imag", "T>R", "c", "{0}.im", numpy=ops_numpy.imag)
+# NumPy has no function for it: `x + 1j * y` is another number where y is infinite or NaN.
+_row("complex", "TT>C", "f", "($C){{0}, {1}}", numpy=ops_numpy.complex_of_parts, only=("float32", "float64", "longdouble"))  # fmt: skip
 _row("conjugate", "T>T", "c", "($T){{0}.re, -{0}.im}", involution=Law("c"))
 _row("copysign", "TT>T", "f", "copysign")
 _row("nextafter", "TT>T", "f", {"float16": "nextafter_$N({0}, {1})", "f": "nextafter"}, source={"float16": ops_c.NEXTAFTER_HALF}, cost=4)  # fmt: skip

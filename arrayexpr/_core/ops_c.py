@@ -25,6 +25,18 @@ static inline $T remainder_$N($T a, $T b) {
     return (b < 0) != (mod < 0) ? mod + b : mod;
 }
 """
+# The absolute value of a complex number, within two ulp: scaled by a power of two where squares would leave the range,
+# and without a branch, so that loops of it are vector loops (hypot: 12 ns an element).
+ABSOLUTE_COMPLEX = """
+static inline $R absolute_$N($T a) {
+    const $R re = fabs$s(a.re), im = fabs$s(a.im), most = re > im ? re : im;
+    const $R far = sizeof($R) == 4 ? 0x1p60 : 0x1p500, beyond = sizeof($R) == 4 ? 0x1p90 : 0x1p600;
+    const $R scale = most > far ? 1 / beyond : most < 1 / far ? beyond : 1;
+    const $R back = most > far ? beyond : most < 1 / far ? 1 / beyond : 1;
+    const $R x = re * scale, y = im * scale, size = sqrt$s(x * x + y * y) * back;
+    return re == ($R)INFINITY || im == ($R)INFINITY ? ($R)INFINITY : size;
+}
+"""
 # Division by zero gives 0, and the lowest value over -1 wraps, as in NumPy.
 FLOOR_INT = """
 static inline $T floor_divide_$N($T a, $T b) {

@@ -40,3 +40,11 @@ def real(x: Any) -> Any:
 
 def imag(x: Any) -> Any:
     return np.imag(x).copy()
+
+
+def complex_of_parts(x: Any, y: Any) -> Any:
+    """The complex numbers of these real and imaginary parts, in the bits given."""
+    x, y = np.broadcast_arrays(x, y)
+    z = np.empty(x.shape, np.result_type(x.dtype, np.complex64))
+    z.real, z.imag = x, y
+    return z

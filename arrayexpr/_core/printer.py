@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import keyword
 import sys
-import unicodedata
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -82,12 +81,13 @@ def is_name(name: object) -> bool:
     >>> is_name("a"), is_name("lambda"), is_name("2a"), is_name("\\N{LATIN SMALL LIGATURE FI}")
     (True, False, False, False)
     """
-    return (
-        isinstance(name, str)
-        and name.isidentifier()
-        and not keyword.iskeyword(name)
-        and (name.isascii() or unicodedata.normalize("NFKC", name) == name)
-    )
+    if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
+        return False
+    if name.isascii():
+        return True
+    import unicodedata  # Its library is loaded for few names.
+
+    return unicodedata.normalize("NFKC", name) == name
 
 
 def is_word(name: str) -> bool:

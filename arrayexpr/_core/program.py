@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .errors import VerifyError
-from .nodes import Barrier, Guard, Node, Operand, postorder
+from .nodes import Barrier, Guard, Node, Operand, View, postorder
 
 if TYPE_CHECKING:
     from ..target import Target
@@ -204,3 +204,11 @@ def _restored(text: str, fields: Mapping[str, Any], conditions: str, origins: Ma
         return program
     nodes = list(program._known())
     return program.replace(origins={nodes[place]: attached for place, attached in origins.items()})
+
+
+def assigned_operand(target: Node) -> Operand:
+    """The operand that the target of an assignment is, or looks at."""
+    while isinstance(target, View):
+        target = target.arg
+    assert isinstance(target, Operand)
+    return target

@@ -14,12 +14,12 @@ A region computes its statements together, element by element: whatever one of t
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from .infer import PURE, cost, effects
 from .nodes import Apply, Assign, Cast, Constant, Extent, Node, Operand, Reduce, Slice, View, postorder
 from .primitives import fold
+from .record import record
 
 #: Streams that a region reads and writes at the most: a call of more goes through no table of layouts, and the
 #: machine follows no more of them at a time.
@@ -32,7 +32,7 @@ OPERATIONS: Final = 400.0
 Access = tuple[Node, tuple[int, ...]]
 
 
-@dataclass(slots=True)
+@record
 class Part:
     """A statement as a region computes it: over a shape of `rank` axes, of which it reduces `reduced`.
 
@@ -160,18 +160,18 @@ def _is_chain(node: Node) -> bool:
     return isinstance(node, Operand)
 
 
-@dataclass(slots=True)
 class Group:
     """The statements of one region so far."""
 
-    rank: int
-    reduced: tuple[int, ...]
-    #: Accesses by the operand that they are of, and all there are.
-    reads: dict[str, dict[Access, None]] = field(default_factory=dict)
-    sources: dict[Access, None] = field(default_factory=dict)
-    writes: dict[str, Access] = field(default_factory=dict)
-    work: float = 0.0
-    alone: bool = False
+    def __init__(self, rank: int, reduced: tuple[int, ...]):
+        self.rank = rank
+        self.reduced = reduced
+        #: Accesses by the operand that they are of, and all there are.
+        self.reads: dict[str, dict[Access, None]] = {}
+        self.sources: dict[Access, None] = {}
+        self.writes: dict[str, Access] = {}
+        self.work = 0.0
+        self.alone = False
 
     @staticmethod
     def of(part: Part) -> Group:

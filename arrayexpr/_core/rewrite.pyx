@@ -41,7 +41,7 @@ from libc.string cimport memset
 
 from .nodes cimport APPLY, CONSTANT, Apply, Constant, Node, apply, constant, postorder, rebuild
 
-import ast
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -342,79 +342,150 @@ cdef class Term:
         return repr(self.value) if self.kind == LITERAL else self.name
 
 
-_NODES_TO_SYMBOLS = {
-    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.FloorDiv: "//", ast.Mod: "%", ast.Pow: "**",
-    ast.LShift: "<<", ast.RShift: ">>", ast.BitOr: "|", ast.BitXor: "^", ast.BitAnd: "&", ast.Invert: "~",
-    ast.USub: "-", ast.Not: "not", ast.And: "and", ast.Or: "or", ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<",
-    ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
-}
+# Of comparisons and of powers, in the table of operators.
+cdef enum:
+    _COMPARISON = 4
+    _POWER = 12
+
+cdef object _tokens = re.compile(
+    r"\s*(?:(\d+\.?\d*(?:[eE][-+]?\d+)?)|([^\W\d]\w*)|(\*\*|//|<<|>>|[<>=!]=|\S))"
+).findall
+cdef dict _symbols(int arity):
+    """The operators by their symbols; of two rows with one symbol the first has it."""
+    return {op.symbol.strip(): op for op in operators()[::-1] if op.symbol is not None and op.arity == arity}
 
 
-def _by_symbol(node, arity, text):
-    symbol = _NODES_TO_SYMBOLS.get(type(node))
-    for op in operators():
-        if op.symbol is not None and op.symbol.strip() == symbol and op.arity == arity:
-            return op
-    raise RewriteError(f"{type(node).__name__} in the pattern {text!r} is no operator of the table")
+cdef dict _unary = {}, _binary = {}
+cdef Py_ssize_t _rows = 0         # of the table, when they were made
 
 
-cdef Term _term(object tree, str text, dict slots, bint result):
-    """A pattern's syntax tree as Terms. Patterns are written by hand, and short: this may recurse."""
-    cdef Term term = Term.__new__(Term)
-    term.args = ()
-    if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub) and isinstance(tree.operand, ast.Constant):
-        tree = ast.Constant(-tree.operand.value)
-    if isinstance(tree, ast.Constant):
-        if not isinstance(tree.value, (bool, int, float)):
-            raise RewriteError(f"{tree.value!r} in the pattern {text!r}: expected a number or a bool")
-        term.kind = LITERAL
-        term.value = tree.value
-        term.constants = {}
+@cython.final
+cdef class _Reader:
+    """Reads a pattern by the precedences in the table. By Python's `ast` rules took twice as long, and all are read
+    before a first result. Patterns are written by hand, and short: this may recurse."""
+
+    cdef str text
+    cdef dict slots
+    cdef bint result
+    cdef list tokens              # (number, name, symbol), of which one is not empty
+    cdef Py_ssize_t place
+
+    def __init__(self, str text, dict slots, bint result):
+        global _unary, _binary, _rows
+        if len(operators()) != _rows:
+            _unary, _binary, _rows = _symbols(1), _symbols(2), len(operators())
+        self.text, self.slots, self.result = text, slots, result
+        self.tokens = _tokens(text)
+        self.place = 0
+
+    cdef Term read(self):
+        cdef Term term = self.expression(0)
+        if self.place < len(self.tokens):
+            raise self.unexpected()
         return term
-    if isinstance(tree, ast.Name):
-        if tree.id not in slots:
-            if result:
-                raise RewriteError(f"the result {text!r} names {tree.id}, which its pattern does not")
-            if len(slots) == MOST_VARIABLES:
-                raise RewriteError(f"the pattern {text!r} has more than {MOST_VARIABLES} variables")
-            slots[tree.id] = len(slots)
-        term.kind = CONSTANT_VARIABLE if tree.id[0].isupper() else VARIABLE
-        term.slot = slots[tree.id]
-        term.name = tree.id
+
+    cdef str next(self):
+        """The next token's name or symbol; nothing at the end and for a number."""
+        if self.place == len(self.tokens):
+            return ""
+        cdef tuple token = <tuple>self.tokens[self.place]
+        return <str>(token[1] or token[2])
+
+    cdef object unexpected(self):
+        if self.place == len(self.tokens):
+            return RewriteError(f"the pattern {self.text!r} is no expression: it ends where an operand is expected")
+        found = "".join(self.tokens[self.place])
+        return RewriteError(f"{found} in the pattern {self.text!r}: expected operators, names and numbers")
+
+    cdef int expect(self, str symbol) except -1:
+        if self.next() != symbol:
+            raise self.unexpected()
+        self.place += 1
+        return 0
+
+    cdef Term expression(self, int above):
+        """What binds tighter than `above`."""
+        cdef Term term = self.operand()
+        cdef str symbol = self.next()
+        cdef int precedence, last = 0
+        while symbol and symbol != ")" and symbol != ",":
+            op = _binary.get(symbol)
+            if op is None:
+                raise RewriteError(f"{symbol} in the pattern {self.text!r} is no operator of the table")
+            precedence = op.precedence
+            # A chain of comparisons is no nest of them.
+            if precedence == last == _COMPARISON:
+                raise self.unexpected()
+            if precedence <= above:
+                break
+            last = precedence
+            self.place += 1
+            # A power's exponent may be one.
+            term = self.operation(op, (term, self.expression(precedence - (precedence == _POWER))))
+            symbol = self.next()
         return term
-    term.kind = OPERATION
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.keywords:
-        if not is_operator(tree.func.id):
-            raise RewriteError(f"{tree.func.id} in the pattern {text!r} is no operator of the table")
-        term.op = operator(tree.func.id)
-        args = tree.args
-    elif isinstance(tree, ast.BinOp):
-        term.op = _by_symbol(tree.op, 2, text)
-        args = [tree.left, tree.right]
-    elif isinstance(tree, ast.UnaryOp):
-        term.op = _by_symbol(tree.op, 1, text)
-        args = [tree.operand]
-    elif isinstance(tree, ast.Compare) and len(tree.ops) == 1:
-        term.op = _by_symbol(tree.ops[0], 2, text)
-        args = [tree.left, tree.comparators[0]]
-    elif isinstance(tree, ast.BoolOp):
-        term.op = _by_symbol(tree.op, 2, text)
-        args = tree.values
-        while len(args) > 2:
-            args = [ast.BoolOp(tree.op, args[:2]), *args[2:]]
-    else:
-        raise RewriteError(f"{ast.unparse(tree)} in the pattern {text!r}: expected operators, names and numbers")
-    if len(args) != term.op.arity:
-        raise RewriteError(f"{term.op.name} in the pattern {text!r} takes {term.op.arity} operands: got {len(args)}")
-    term.args = tuple([_term(arg, text, slots, result) for arg in args])
-    return term
 
+    cdef Term operand(self):
+        cdef Term term
+        cdef str name, symbol
+        cdef list args
+        if self.place == len(self.tokens):
+            raise self.unexpected()
+        cdef str number = (<tuple>self.tokens[self.place])[0]
+        if number:
+            self.place += 1
+            return self.literal(int(number) if number.isdigit() else float(number))
+        name = (<tuple>self.tokens[self.place])[1]
+        symbol = self.next()
+        if symbol == "(":
+            self.place += 1
+            term = self.expression(0)
+            self.expect(")")
+            return term
+        op = _unary.get(symbol)
+        if op is not None:
+            self.place += 1
+            term = self.expression(op.precedence)
+            return self.literal(-term.value) if symbol == "-" and term.kind == LITERAL else self.operation(op, (term,))
+        if not name:
+            raise self.unexpected()
+        self.place += 1
+        if self.next() == "(":
+            if not is_operator(name):
+                raise RewriteError(f"{name} in the pattern {self.text!r} is no operator of the table")
+            args = []
+            while self.next() != ")":
+                self.expect("," if args else "(")
+                args.append(self.expression(0))
+            self.place += 1
+            return self.operation(operator(name), tuple(args))
+        if name == "True" or name == "False":
+            return self.literal(name == "True")
+        return self.variable(name)
 
-def _parsed(text):
-    try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise RewriteError(f"the pattern {text!r} is no expression: {error.msg}") from None
+    cdef Term literal(self, value):
+        cdef Term term = Term.__new__(Term)
+        term.kind, term.value, term.constants, term.args = LITERAL, value, {}, ()
+        return term
+
+    cdef Term variable(self, str name):
+        cdef Term term = Term.__new__(Term)
+        if name not in self.slots:
+            if self.result:
+                raise RewriteError(f"the result {self.text!r} names {name}, which its pattern does not")
+            if len(self.slots) == MOST_VARIABLES:
+                raise RewriteError(f"the pattern {self.text!r} has more than {MOST_VARIABLES} variables")
+            self.slots[name] = len(self.slots)
+        term.kind = CONSTANT_VARIABLE if name[0].isupper() else VARIABLE
+        term.slot, term.name, term.args = self.slots[name], name, ()
+        return term
+
+    cdef Term operation(self, op, tuple args):
+        cdef Term term = Term.__new__(Term)
+        if len(args) != op.arity:
+            raise RewriteError(f"{op.name} in the pattern {self.text!r} takes {op.arity} operands: got {len(args)}")
+        term.kind, term.op, term.args = OPERATION, op, args
+        return term
 
 
 cdef list _orientations(Term term):
@@ -534,10 +605,10 @@ cdef class Rule:
         self.result = result
         self.when = when
         self._slots = {}
-        cdef Term root = _term(_parsed(pattern), pattern, self._slots, False)
+        cdef Term root = _Reader(pattern, self._slots, False).read()
         if root.kind != OPERATION:
             raise RewriteError(f"the pattern {pattern!r} of rule {name} has no operator at its root")
-        self._result = _term(_parsed(result), result, self._slots, True)
+        self._result = _Reader(result, self._slots, True).read()
         self._ways = _orientations(root)
         self.cost = self._result.cost() - root.cost() if cost is None else cost
 
@@ -679,7 +750,10 @@ class RuleSet:
             raise RewriteError(f"{each!r} is no rule")
         if each.name in self._rules:
             raise RewriteError(f"a rule named {each.name} is there already")
-        self._rules = {each.name: each} | self._rules if first else self._rules | {each.name: each}
+        if first:
+            self._rules = {each.name: each, **self._rules}
+        else:
+            self._rules[each.name] = each
         self._rewriters = {}
         return each
 
@@ -698,7 +772,7 @@ class RuleSet:
         return name in self._rules
 
     def __iter__(self):
-        return iter(self._rules.values())
+        return iter(tuple(self._rules.values()))
 
     def __len__(self):
         return len(self._rules)

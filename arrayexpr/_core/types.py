@@ -154,6 +154,15 @@ def real_of(t: ElementType) -> ElementType:
     return Real(80 if t.bits == 160 else t.bits // 2)
 
 
+def complex_of(t: ElementType) -> ElementType:
+    """The complex type whose parts are of a real type.
+
+    >>> complex_of(element("float32"))
+    complex64
+    """
+    return Complex(160 if t.bits == 80 else 2 * t.bits)
+
+
 class ArrayType:
     """An array of `rank` axes (0 for a scalar) of `element`, with what is known of its layout.
 

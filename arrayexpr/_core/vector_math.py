@@ -43,19 +43,28 @@ MEASURED_ULP: Final[dict[str, tuple[float, float]]] = {
 #: The functions of `primitives/vector_math_avx512.h`, by name and element type.
 OWN: Final = frozenset({("cos", "float64"), ("exp", "float64"), ("sin", "float64")})
 
+#: Exact functions of `primitives/remainder.h`, by operator: NumPy's bits, whatever computes them.
+EXACT: Final = frozenset({"floor_divide", "fmod", "remainder"})
+
 #: C types of the element types that have vector functions.
 C_TYPES: Final = {"float64": "double", "float32": "float"}
 
 
 def function_of(op: Operator, t: ElementType) -> str | None:
-    """The function of C's library, without its suffix, by which strips compute an operator on a type; None if none.
+    """The function by which strips compute an operator on a type: of C's library, without its suffix, or exact.
+
+    None where there is none.
 
     >>> from .ops import operator
     >>> from .types import FLOAT64
     >>> function_of(operator("arcsin"), FLOAT64), function_of(operator("add"), FLOAT64)
     ('asin', None)
     """
-    if t.name not in C_TYPES or t.kind not in op.vector_math:
+    if t.name not in C_TYPES:
+        return None
+    if op.name in EXACT:
+        return op.name
+    if t.kind not in op.vector_math:
         return None
     spelling = op.spelling("c", t)
     return spelling if spelling in MEASURED_ULP else None

@@ -26,7 +26,7 @@ from ..nodes import Barrier
 from ..passes.nests import enclosed, memory_order
 from ..passes.tiles import SIZES
 from ..types import BOOL, INT64, element
-from ..vector_math import function_of
+from ..vector_math import EXACT, function_of
 
 cnp.import_array()
 
@@ -132,7 +132,8 @@ cdef tuple _find_loop(op, t, bint vector_math):
     cdef int k, place, nargs, loop = OP_LOOP1 + op.arity - 1
     if vector_math:
         name = function_of(op, t)
-        if name is not None:
+        # Exact functions are NumPy's own here.
+        if name is not None and name not in EXACT:
             return OP_MATH1 + op.arity - 1, <uintptr_t>strip_function(name.encode(), t.bits), 0
     own = _own.get(f"{op.name}_{t.name}")
     if fuses():

@@ -78,31 +78,50 @@ cdef struct Argument:
 
 cdef class Kernel
 
-cdef class Recipe:
-    cdef readonly Region region
+cdef class Operands:
     cdef readonly int given         # operands given by place
-    cdef readonly int operands      # those, and the result where there is one
-    cdef int target                 # the place of what is written
+    cdef readonly int operands      # those, and the results
     cdef list descrs                # the dtype of each operand
     cdef int *ranks                 # operands
     cdef long long *lowest          # operands: the least Python int that is taken
     cdef long long *highest
-    cdef int *source                # per stream: the operand it looks at; -1 for a length
     cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept
+
+cdef class Recipe(Operands):
+    cdef readonly Region region
+    cdef int target                 # the place of what is written
+    cdef int *source                # per stream: the operand it looks at; -1 for a length
     cdef object call(self, Kernel kernel, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
 
-cdef class Entry:
+cdef class Remembered:
+    cdef Operands declared
+    cdef bint allocates             # the output is made here
+    cdef npy_intp *layouts          # operands * 2 * MAX_AXES: shape, then strides
+    cdef bint fits(self, PyObject *array, int k) noexcept
+    cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
+
+cdef class Chain(Remembered):
+    cdef list regions, codes, problems
+    cdef list fixed                 # arrays of lengths, kept for the streams that read them
+    cdef int steps, slots
+    cdef int *first                 # steps: where its streams begin
+    cdef int *slot                  # per stream: the slot it looks at; -1 for a length
+    cdef npy_intp *starts           # per stream: bytes from the slot's first element
+    cdef npy_intp *places           # per slot: where it lies in the scratch
+    cdef npy_intp *low              # per operand: bytes from its first element to the lowest
+    cdef npy_intp *high             # ... and to one past the highest
+    cdef bint *written              # per operand
+    cdef npy_intp scratch           # bytes that temporaries take
+    cdef bint apart                 # nothing that is written overlaps what is read
+
+cdef class Entry(Remembered):
     cdef Recipe recipe
     cdef Code code
     cdef Problem problem
-    cdef bint allocates             # the output is made here
-    cdef npy_intp *layouts          # operands * 2 * MAX_AXES: shape, then strides
     cdef npy_intp *starts           # per stream: bytes from the operand's first element
     cdef list fixed                 # arrays of lengths, kept for the streams that read them
     cdef bint *same                 # per stream: walks as the output does, so that it may be the output
     cdef int finish(self) except -1
-    cdef bint fits(self, PyObject *array, int k) noexcept
-    cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
     cdef object call_several(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
     cdef object run(self, PyObject *const *args, Argument *taken, PyObject *out, object result, bint *found)
 

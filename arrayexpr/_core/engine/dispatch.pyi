@@ -70,10 +70,13 @@ class Region:
         shape: tuple[int, ...] | None = None,
     ) -> int: ...
 
-class Recipe:
-    region: Region
+class Operands:
     given: int
     operands: int
+    def __init__(self, descrs: list[Any], ranks: list[int], limits: list[tuple[int, int]], given: int) -> None: ...
+
+class Recipe(Operands):
+    region: Region
     def __init__(
         self,
         region: Region,
@@ -84,7 +87,19 @@ class Recipe:
         given: int,
     ) -> None: ...
 
-class Entry:
+class Remembered:
+    def runs(self) -> bool: ...
+
+class Chain(Remembered):
+    def __init__(
+        self,
+        declared: Operands,
+        arrays: list[Any],
+        steps: list[tuple[Region, list[Any], tuple[int, ...], list[int]]],
+        allocates: bool,
+    ) -> None: ...
+
+class Entry(Remembered):
     @staticmethod
     def of(recipe: Recipe, arrays: list[Any], streams: list[Any], shape: tuple[int, ...], allocates: bool) -> Entry: ...
 
@@ -97,7 +112,7 @@ class Kernel:
     def __call__(self, *arrays: Any, out: Any = None, **named: Any) -> Any: ...
     def wait(self) -> bool: ...
     def add(self, recipe: Recipe) -> None: ...
-    def remember(self, entry: Entry) -> None: ...
+    def remember(self, entry: Remembered) -> None: ...
 
 def allocate_like(inputs: list[Any], shape: tuple[int, ...], dtype: Any) -> np.ndarray[Any, Any]: ...
 def last_overlap() -> tuple[str, int]: ...

@@ -835,38 +835,27 @@ def walks_itself(array not None):
     return _walks_itself(<PyObject *>array)
 
 
-cdef class Recipe:
-    """How to run a program that is one region over whole operands, with what its operands must be.
+cdef class Operands:
+    """What a program's operands must be: element types, ranks, and by `limits` the Python ints that each takes."""
 
-    `sources` gives each stream's place among the operands, the target's last; None for a stream that is
-    a view: such calls go through `resolve` the first time. `limits` are the Python ints each operand takes.
-    """
-
-    def __init__(self, Region region not None, list descrs not None, list ranks not None, list sources not None,
-                 list limits not None, int given):
+    def __init__(self, list descrs not None, list ranks not None, list limits not None, int given):
         cdef int k, m = len(descrs)
-        self.region = region
         self.descrs = descrs
         self.given = given
         self.operands = m
         self.ranks = <int *>calloc(m, sizeof(int))
         self.lowest = <long long *>calloc(m, sizeof(long long))
         self.highest = <long long *>calloc(m, sizeof(long long))
-        self.source = <int *>calloc(region.count, sizeof(int))
-        if self.ranks == NULL or self.lowest == NULL or self.highest == NULL or self.source == NULL:
+        if self.ranks == NULL or self.lowest == NULL or self.highest == NULL:
             raise MemoryError()
         for k in range(m):
             self.ranks[k] = ranks[k]
             self.lowest[k], self.highest[k] = limits[k]
-        for k in range(region.count):
-            self.source[k] = sources[k]
-        self.target = self.source[region.count - 1]
 
     def __dealloc__(self):
         free(self.ranks)
         free(self.lowest)
         free(self.highest)
-        free(self.source)
 
     cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept:
         """Whether an argument is what operand k wants as it stands; sets where its data are."""
@@ -892,6 +881,29 @@ cdef class Recipe:
             (<long long *>argument.data)[0] = whole
             return kind == cnp.NPY_INT64 and not overflow and self.lowest[k] <= whole <= self.highest[k]
         return False
+
+
+cdef class Recipe(Operands):
+    """How to run a program that is one region over whole operands, with what its operands must be.
+
+    `sources` gives each stream's place among the operands, the target's last; None for a stream that is
+    a view: such calls go through `resolve` the first time. `limits` are the Python ints each operand takes.
+    """
+
+    def __init__(self, Region region not None, list descrs not None, list ranks not None, list sources not None,
+                 list limits not None, int given):
+        cdef int k
+        Operands.__init__(self, descrs, ranks, limits, given)
+        self.region = region
+        self.source = <int *>calloc(region.count, sizeof(int))
+        if self.source == NULL:
+            raise MemoryError()
+        for k in range(region.count):
+            self.source[k] = sources[k]
+        self.target = self.source[region.count - 1]
+
+    def __dealloc__(self):
+        free(self.source)
 
     cdef object call(self, Kernel kernel, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
         """Run on new layouts, and have the kernel remember them; leaves `found` unset for what needs `resolve`."""
@@ -979,20 +991,47 @@ cdef Problem _problem(Region region, PyObject **arrays, int rank, npy_intp *dims
     return problem
 
 
-cdef class Entry:
-    """The layouts of one call that needed no conversion, and all that was decided for them."""
+cdef class Remembered:
+    """The layouts of one call that needed no conversion, and how to make the next one on them."""
 
-    def __cinit__(self, Recipe recipe not None):
-        cdef int m = recipe.operands, n = recipe.region.count
-        self.recipe = recipe
-        self.layouts = <npy_intp *>calloc(m * 2 * MAX_AXES + n, sizeof(npy_intp))
-        self.same = <bint *>calloc(n, sizeof(bint))
-        if self.layouts == NULL or self.same == NULL:
+    def __cinit__(self, Operands declared not None, *rest):
+        self.declared = declared
+        self.layouts = <npy_intp *>calloc(declared.operands * 2 * MAX_AXES + 1, sizeof(npy_intp))
+        if self.layouts == NULL:
             raise MemoryError()
-        self.starts = self.layouts + m * 2 * MAX_AXES
 
     def __dealloc__(self):
         free(self.layouts)
+
+    cdef bint fits(self, PyObject *array, int k) noexcept:
+        """Whether an array that `take` took has the shape and strides of operand k."""
+        cdef npy_intp *layout = self.layouts + k * 2 * MAX_AXES
+        cdef npy_intp *dims = PyArray_DIMS(array)
+        cdef npy_intp *strides = PyArray_STRIDES(array)
+        cdef int i
+        for i in range(self.declared.ranks[k]):
+            if dims[i] != layout[i] or strides[i] != layout[MAX_AXES + i]:
+                return False
+        return True
+
+    cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
+        """Run where the arguments fit; else leave `found` unset."""
+        return None
+
+
+cdef class Entry(Remembered):
+    """A call of a program that is one region, and all that was decided for it."""
+
+    def __cinit__(self, Recipe recipe not None, *rest):
+        cdef int n = recipe.region.count
+        self.recipe = recipe
+        self.starts = <npy_intp *>calloc(n, sizeof(npy_intp))
+        self.same = <bint *>calloc(n, sizeof(bint))
+        if self.starts == NULL or self.same == NULL:
+            raise MemoryError()
+
+    def __dealloc__(self):
+        free(self.starts)
         free(self.same)
 
     @staticmethod
@@ -1019,6 +1058,10 @@ cdef class Entry:
         self.finish()
         return self
 
+    def runs(self):
+        """Whether there is code for it."""
+        return self.code is not None
+
     cdef int finish(self) except -1:
         """Choose the code, and what every call needs to know of the streams."""
         cdef Region region = self.recipe.region
@@ -1031,17 +1074,6 @@ cdef class Entry:
                 strides + s * AXES, strides + (n - 1) * AXES, AXES * sizeof(npy_intp)
             )
         return 0
-
-    cdef bint fits(self, PyObject *array, int k) noexcept:
-        """Whether an array that `take` took has the shape and strides of operand k."""
-        cdef npy_intp *layout = self.layouts + k * 2 * MAX_AXES
-        cdef npy_intp *dims = PyArray_DIMS(array)
-        cdef npy_intp *strides = PyArray_STRIDES(array)
-        cdef int i
-        for i in range(self.recipe.ranks[k]):
-            if dims[i] != layout[i] or strides[i] != layout[MAX_AXES + i]:
-                return False
-        return True
 
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
         """Run where the arguments fit; else leave `found` unset."""
@@ -1155,6 +1187,177 @@ cdef class Entry:
         return result
 
 
+cdef inline bint _meet(char *a, char *b, Chain chain, int j, int k) noexcept:
+    """Whether the bytes of two operands at these addresses may be the same ones."""
+    return a + chain.low[j] < b + chain.high[k] and b + chain.low[k] < a + chain.high[j]
+
+
+cdef class Chain(Remembered):
+    """A call of a program of several regions: what each ran on, as places in operands and temporaries.
+
+    `arrays` are those of the operands and results, then of temporaries; `steps` has for each region its streams, the
+    shape that they broadcast to, and per stream the place of its array among `arrays`, -1 where it is a length.
+    """
+
+    def __init__(self, Operands declared not None, list arrays not None, list steps not None, bint allocates):
+        cdef int m = declared.operands, n = 0, s, k, t, rank, inputs, j
+        cdef npy_intp step
+        cdef PyObject *array
+        cdef Region region
+        cdef Problem problem
+        self.allocates, self.apart = allocates, True
+        self.steps, self.slots = len(steps), len(arrays)
+        self.regions, self.codes, self.problems, self.fixed = [], [], [], []
+        for region, streams, _, _ in steps:
+            n += region.count
+        self.first = <int *>calloc(self.steps + 1, sizeof(int))
+        self.slot = <int *>calloc(n + 1, sizeof(int))
+        self.starts = <npy_intp *>calloc(n + 1, sizeof(npy_intp))
+        self.places = <npy_intp *>calloc(3 * self.slots + 1, sizeof(npy_intp))
+        self.written = <bint *>calloc(self.slots + 1, sizeof(bint))
+        if (self.first == NULL or self.slot == NULL or self.starts == NULL or self.places == NULL
+                or self.written == NULL):
+            raise MemoryError()
+        self.low, self.high = self.places + self.slots, self.places + 2 * self.slots
+        for k in range(self.slots):
+            array = <PyObject *>arrays[k]
+            rank = PyArray_NDIM(array)
+            self.high[k] = PyArray_ITEMSIZE(array)
+            for s in range(rank):
+                step = (PyArray_DIMS(array)[s] - 1) * PyArray_STRIDES(array)[s]
+                if step < 0:
+                    self.low[k] += step
+                else:
+                    self.high[k] += step
+            if k < m:
+                memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), rank * sizeof(npy_intp))
+                memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), rank * sizeof(npy_intp))
+            else:
+                # Of the program's own arrays none begins in another one's line.
+                self.places[k] = self.scratch - self.low[k]
+                self.scratch += (self.high[k] - self.low[k] + LINE - 1) // LINE * LINE
+        n = 0
+        for k in range(self.steps):
+            region, streams, shape, slots = steps[k]
+            problem = region.problem(streams, shape)
+            self.regions.append(region)
+            self.problems.append(problem)
+            self.codes.append(region.decide_problem(problem))
+            self.first[k] = n
+            for s in range(region.count):
+                array = <PyObject *>streams[s]
+                self.slot[n] = slots[s]
+                self.starts[n] = problem.offsets[s] + <npy_intp>PyArray_BYTES(array)
+                if self.slot[n] < 0:
+                    # A length: the same in every call of these layouts.
+                    self.fixed.append(streams[s])
+                else:
+                    self.starts[n] -= <npy_intp>PyArray_BYTES(<PyObject *>arrays[self.slot[n]])
+                    if s >= region.count - region.outputs:
+                        self.written[self.slot[n]] = True
+                n += 1
+            # What a step reads of what it writes may only be the very elements.
+            inputs = region.count - region.outputs
+            for t in range(n - region.outputs, n):
+                for s in range(inputs):
+                    j = self.first[k] + s
+                    if self.slot[j] == self.slot[t] and (self.starts[j] != self.starts[t] or memcmp(
+                            problem.strides + s * AXES, problem.strides + (t - self.first[k]) * AXES,
+                            AXES * sizeof(npy_intp))):
+                        self.apart = False
+        self.first[self.steps] = n
+        for k in range(declared.given, m):
+            for j in range(k):
+                if _meet(PyArray_BYTES(<PyObject *>arrays[j]), PyArray_BYTES(<PyObject *>arrays[k]), self, j, k):
+                    self.apart = False
+
+    def __dealloc__(self):
+        free(self.first)
+        free(self.slot)
+        free(self.starts)
+        free(self.places)
+        free(self.written)
+
+    def runs(self):
+        """Whether calls may run by this: each step has code and elements, and writes where nothing else is read."""
+        cdef Problem problem
+        cdef int k
+        for k in range(self.steps):
+            problem = <Problem>self.problems[k]
+            if self.codes[k] is None or problem.elements == 0 or problem.count > 16:
+                return False
+        for k in range(self.declared.given):
+            if self.written[k]:
+                return False
+        return self.apart and self.slots <= 32 and self.declared.operands <= 16
+
+    cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
+        cdef Operands declared = self.declared
+        cdef int m = declared.given, results = declared.operands - m, k, s, j
+        cdef Argument taken[16]
+        cdef char *base[32]
+        cdef char *data[16]
+        cdef char small[4096]
+        cdef char *scratch = NULL
+        cdef PyObject *array
+        cdef npy_intp *layout
+        cdef Region region
+        cdef list made = []
+        if given != m or (out == NULL) != self.allocates:
+            return None
+        if out != NULL and results > 1 and (
+                not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
+            return None
+        for k in range(m):
+            if not declared.take(args[k], k, &taken[k]) or (declared.ranks[k] and not self.fits(args[k], k)):
+                return None
+            base[k] = taken[k].data
+        for k in range(m, m + results):
+            if self.allocates:
+                layout = self.layouts + k * 2 * MAX_AXES
+                array = <PyObject *>PyList_GET_ITEM(declared.descrs, k)
+                Py_INCREF(<object>array)
+                made.append(PyArray_New(array, declared.ranks[k], layout, layout + MAX_AXES if declared.ranks[k] > 1 else NULL))
+                base[k] = PyArray_BYTES(PyList_GET_ITEM(made, k - m))
+                continue
+            array = PyTuple_GET_ITEM(out, k - m) if results > 1 else out
+            if not PyArray_CheckExact(array) or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE:
+                return None
+            if not declared.take(array, k, &taken[k]) or not self.fits(array, k):
+                return None
+            base[k] = taken[k].data
+            # What one step writes another may read: of what overlaps the slow path makes copies.
+            for j in range(k):
+                if _meet(base[j], base[k], self, j, k):
+                    return None
+        if self.scratch:
+            if self.scratch + LINE <= 4096:
+                scratch = &small[0]
+            else:
+                scratch = <char *>malloc(self.scratch + LINE)
+                if scratch == NULL:
+                    raise MemoryError()
+        try:
+            for k in range(m + results, self.slots):
+                base[k] = <char *>((<uintptr_t>scratch + LINE - 1) // LINE * LINE) + self.places[k]
+            found[0] = True
+            for k in range(self.steps):
+                region = <Region>self.regions[k]
+                for s in range(self.first[k], self.first[k + 1]):
+                    j = self.slot[s]
+                    data[s - self.first[k]] = (NULL if j < 0 else base[j]) + self.starts[s]
+                region.run(<Code>self.codes[k], <Problem>self.problems[k], data)
+        finally:
+            if scratch != &small[0]:
+                free(scratch)
+        if not self.allocates:
+            return <object>out
+        for k in range(results):
+            if declared.ranks[m + k] == 0:
+                made[k] = made[k][()]
+        return made[0] if results == 1 else tuple(made) if results else None
+
+
 cdef class Kernel:
     """What the user calls: `kernel(*arrays, out=None)`.
 
@@ -1176,9 +1379,9 @@ cdef class Kernel:
         if recipe not in self.recipes:
             self.recipes = [*self.recipes, recipe]
 
-    def remember(self, Entry entry not None):
+    def remember(self, Remembered entry not None):
         """Keep an entry for repeat calls; the one unused longest goes."""
-        if entry.code is not None:
+        if entry.runs():
             self.entries = [entry, *self.entries[:MAX_ENTRIES - 1]]
 
     def wait(self):
@@ -1199,7 +1402,7 @@ cdef object _call(Kernel self, PyObject *const *args, size_t flags, PyObject *na
     cdef Py_ssize_t given = PyVectorcall_NARGS(flags), k
     cdef PyObject *out = NULL
     cdef bint found = False
-    cdef Entry entry
+    cdef Remembered entry
     cdef Recipe recipe
     cdef list entries = self.entries, recipes = self.recipes
     cdef bint plain = names == NULL or PyTuple_GET_SIZE(names) == 0
@@ -1210,7 +1413,7 @@ cdef object _call(Kernel self, PyObject *const *args, size_t flags, PyObject *na
             out = NULL
     if plain:
         for k in range(len(entries)):
-            entry = <Entry>entries[k]
+            entry = <Remembered>entries[k]
             result = entry.call(args, given, out, &found)
             if found:
                 if k:

@@ -216,6 +216,22 @@ static inline arrayexpr_clongdouble power_clongdouble(arrayexpr_clongdouble a, a
     long double _Complex z = cpowl(CMPLX_clongdouble(a.re, a.im), CMPLX_clongdouble(b.re, b.im));
     return (arrayexpr_clongdouble){creall(z), cimagl(z)};
 }
+static inline float absolute_complex64(arrayexpr_complex64 a) {
+    const float re = fabsf(a.re), im = fabsf(a.im), most = re > im ? re : im;
+    const float far = sizeof(float) == 4 ? 0x1p60 : 0x1p500, beyond = sizeof(float) == 4 ? 0x1p90 : 0x1p600;
+    const float scale = most > far ? 1 / beyond : most < 1 / far ? beyond : 1;
+    const float back = most > far ? beyond : most < 1 / far ? 1 / beyond : 1;
+    const float x = re * scale, y = im * scale, size = sqrtf(x * x + y * y) * back;
+    return re == (float)INFINITY || im == (float)INFINITY ? (float)INFINITY : size;
+}
+static inline double absolute_complex128(arrayexpr_complex128 a) {
+    const double re = fabs(a.re), im = fabs(a.im), most = re > im ? re : im;
+    const double far = sizeof(double) == 4 ? 0x1p60 : 0x1p500, beyond = sizeof(double) == 4 ? 0x1p90 : 0x1p600;
+    const double scale = most > far ? 1 / beyond : most < 1 / far ? beyond : 1;
+    const double back = most > far ? beyond : most < 1 / far ? 1 / beyond : 1;
+    const double x = re * scale, y = im * scale, size = sqrt(x * x + y * y) * back;
+    return re == (double)INFINITY || im == (double)INFINITY ? (double)INFINITY : size;
+}
 static inline int8_t clip_int8(int8_t x, int8_t low, int8_t high) { int8_t t = x > low ? x : low; return t < high ? t : high; }
 static inline int16_t clip_int16(int16_t x, int16_t low, int16_t high) { int16_t t = x > low ? x : low; return t < high ? t : high; }
 static inline int32_t clip_int32(int32_t x, int32_t low, int32_t high) { int32_t t = x > low ? x : low; return t < high ? t : high; }
@@ -543,8 +559,8 @@ OPEN(loop_power_complex64) LOOP2(arrayexpr_complex64, arrayexpr_complex64, array
 OPEN(loop_power_complex128) LOOP2(arrayexpr_complex128, arrayexpr_complex128, arrayexpr_complex128, *r = power_complex128(a, b);) }
 OPEN(loop_power_longdouble) LOOP2(long double, long double, long double, *r = powl(a, b);) }
 OPEN(loop_power_clongdouble) LOOP2(arrayexpr_clongdouble, arrayexpr_clongdouble, arrayexpr_clongdouble, *r = power_clongdouble(a, b);) }
-OPEN(loop_absolute_complex64) LOOP1(arrayexpr_complex64, float, *r = hypotf(a.re, a.im);) }
-OPEN(loop_absolute_complex128) LOOP1(arrayexpr_complex128, double, *r = hypot(a.re, a.im);) }
+OPEN(loop_absolute_complex64) LOOP1(arrayexpr_complex64, float, *r = absolute_complex64(a);) }
+OPEN(loop_absolute_complex128) LOOP1(arrayexpr_complex128, double, *r = absolute_complex128(a);) }
 OPEN(loop_absolute_clongdouble) LOOP1(arrayexpr_clongdouble, long double, *r = hypotl(a.re, a.im);) }
 OPEN(loop_square_complex64) LOOP1(arrayexpr_complex64, arrayexpr_complex64, *r = multiply_complex64(a, a);) }
 OPEN(loop_square_complex128) LOOP1(arrayexpr_complex128, arrayexpr_complex128, *r = multiply_complex128(a, a);) }
@@ -613,6 +629,9 @@ OPEN(loop_real_clongdouble) LOOP1(arrayexpr_clongdouble, long double, *r = a.re;
 OPEN(loop_imag_complex64) LOOP1(arrayexpr_complex64, float, *r = a.im;) }
 OPEN(loop_imag_complex128) LOOP1(arrayexpr_complex128, double, *r = a.im;) }
 OPEN(loop_imag_clongdouble) LOOP1(arrayexpr_clongdouble, long double, *r = a.im;) }
+OPEN(loop_complex_float32) LOOP2(float, float, arrayexpr_complex64, *r = (arrayexpr_complex64){a, b};) }
+OPEN(loop_complex_float64) LOOP2(double, double, arrayexpr_complex128, *r = (arrayexpr_complex128){a, b};) }
+OPEN(loop_complex_longdouble) LOOP2(long double, long double, arrayexpr_clongdouble, *r = (arrayexpr_clongdouble){a, b};) }
 OPEN(loop_sqrt_complex64) LOOP1(arrayexpr_complex64, arrayexpr_complex64, *r = csqrt_complex64(a);) }
 OPEN(loop_sqrt_complex128) LOOP1(arrayexpr_complex128, arrayexpr_complex128, *r = csqrt_complex128(a);) }
 OPEN(loop_sqrt_clongdouble) LOOP1(arrayexpr_clongdouble, arrayexpr_clongdouble, *r = csqrt_clongdouble(a);) }
@@ -1236,6 +1255,9 @@ static const struct { const char *name; loop_function function; } loops[] = {
     {"imag_complex64", loop_imag_complex64},
     {"imag_complex128", loop_imag_complex128},
     {"imag_clongdouble", loop_imag_clongdouble},
+    {"complex_float32", loop_complex_float32},
+    {"complex_float64", loop_complex_float64},
+    {"complex_longdouble", loop_complex_longdouble},
     {"sqrt_complex64", loop_sqrt_complex64},
     {"sqrt_complex128", loop_sqrt_complex128},
     {"sqrt_clongdouble", loop_sqrt_clongdouble},

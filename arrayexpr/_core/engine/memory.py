@@ -24,6 +24,8 @@ class Slots(dict[str, Any]):
         #: What the step that runs is the last to read.
         self.ending: Sequence[str] = ()
         self.took = 0
+        #: What was let go of: its layouts may still be asked for, its elements are others'.
+        self.released: dict[str, Any] = {}
         self._spare: list[Any] = []
         self._owned: dict[str, Any] = {}
 
@@ -57,4 +59,4 @@ class Slots(dict[str, Any]):
         for name in names:
             if name in self._owned:
                 self._spare.append(self._owned.pop(name))
-                del self[name]
+                self.released[name] = self.pop(name)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import functools
-import threading
+from _thread import RLock
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from ...target import Target
 from ..infer import total_operations
-from ..interpret import assigned_operand
 from ..nodes import (
     Apply,
     Assign,
@@ -27,7 +25,8 @@ from ..nodes import (
     substitute,
 )
 from ..passes.hoist import broadcast_matters
-from ..program import Program
+from ..program import Program, assigned_operand
+from ..record import record
 from ..regions import regions
 from .dispatch import Code, Region
 from .handover import Mode
@@ -38,7 +37,7 @@ from .specialise import NS, builder
 _KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Assign, Call, Extent)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RegionStep:
     """Computes `region` of the sources into the targets; a slot with no array yet gets a new one.
 
@@ -58,10 +57,10 @@ class RegionStep:
     reduces: tuple[tuple[int, ...], ...]
     #: The steps that run its statements one by one, or of one its reductions: where arrays are not over one shape, or
     #: overlap.
-    alone: Callable[[], Sequence[Step]] = field(compare=False, repr=False)
+    alone: Callable[[], Sequence[Step]]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayStep:
     """Sets a slot to what a NumPy function gives: a reduction or a contraction, of sources."""
 
@@ -70,24 +69,24 @@ class ArrayStep:
     slot: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class InterpretStep:
     """A program that only the interpreter runs: effects, loops of the host, functions of the host."""
 
     program: Program
 
 
-Step = RegionStep | ArrayStep | InterpretStep
+Step: TypeAlias = "RegionStep | ArrayStep | InterpretStep"
 
 
-@dataclass(slots=True)
 class Plan:
     """The steps of one program, over named slots: its operands, results, locals, and temporaries."""
 
-    program: Program
-    steps: list[Step] = field(default_factory=list)
-    #: The plan of `Program.assumption.otherwise`, where there is one.
-    otherwise: Callable[[], Plan] | None = None
+    def __init__(self, program: Program):
+        self.program = program
+        self.steps: list[Step] = []
+        #: The plan of `Program.assumption.otherwise`, where there is one.
+        self.otherwise: Callable[[], Plan] | None = None
 
     @property
     def single(self) -> RegionStep | None:
@@ -131,7 +130,7 @@ class _Cutter:
         self.threads = threads
         self.count = 0
         self.given = frozenset(result.program.operands)
-        self.lock = threading.RLock()
+        self.lock = RLock()
         # Whether every reduction is a step of its own.
         self.apart = False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,9 +10,10 @@ import numpy as np
 from ..errors import ShapeMismatch
 from ..nodes import Apply, Cast, Constant, Extent, Node, Operand, Reduce, Slice, View, postorder, rebuild, transform
 from ..primitives import fold
+from ..record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Source:
     """An array to read: a slot, and the views on it, innermost last; or the length of one of the slot's axes."""
 

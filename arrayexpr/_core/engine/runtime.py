@@ -10,13 +10,15 @@ import numpy as np
 
 from ..assumption import share_memory
 from ..errors import ArrayExprError, OutOfRange, ShapeMismatch, TypeMismatch
-from ..interpret import assigned_operand, interpret
 from ..nodes import Assign, Cast, Constant, Contract, Operand, Reduce, postorder
-from ..program import Program
-from .dispatch import Entry, Kernel, Recipe, allocate_like, walks_itself
+from ..program import Program, assigned_operand
+from .dispatch import Chain, Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
 from .memory import Slots
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, Step
 from .reading import Source
+
+#: The streams of a region, outputs last, and the shape that they broadcast to.
+_Ran = tuple[list[Any], tuple[int, ...]]
 
 
 class Runtime:
@@ -40,6 +42,7 @@ class Runtime:
             unfused = plan.otherwise
             self.otherwise = functools.cache(lambda: Runtime(unfused(), self.dead))
         self.recipe = self._recipe()
+        self.operands = self._operands()
         # Slots that are written before the last step: a later one may read what that overwrites.
         regions = [step for step in plan.steps if isinstance(step, RegionStep)]
         self.early = {
@@ -76,12 +79,19 @@ class Runtime:
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
+        ran: list[_Ran] = []
         for step, ends in zip(self.plan.steps, self.ends, strict=True):
             slots.ending = ends if isinstance(step, RegionStep) and len(step.targets) == 1 else ()
-            if self._step(step, slots) and direct and step is self.plan.single:
-                self._remember(kernel, step, args, out, slots)
+            streams = self._step(step, slots)
+            if streams is not None and direct:
+                ran.append(streams)
+                if step is self.plan.single:
+                    self._remember(kernel, step, args, out, slots)
             slots.release(ends)
         self.scratch = slots.took
+        remembers = len(ran) == len(self.plan.steps) > 1 and not self._asks()
+        if remembers and (len(outs) > 1 or not isinstance(out, tuple)):
+            self._remember_steps(kernel, ran, out, {**slots.released, **slots})
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -92,14 +102,22 @@ class Runtime:
             results = tuple(r[()] if r.ndim == 0 else r for r in results)
         return None if not results else results[0] if len(results) == 1 else results
 
+    def _asks(self) -> bool:
+        """Whether every call has to be looked at: for what it was fused under, or for operands that are dead."""
+        assumption = self.program.assumption
+        if assumption is None:
+            return bool(self.dead)
+        given = {operand.name for operand in self.program.operands}
+        return bool(self.dead or assumption.alike or given.intersection(assumption.apart))
+
     def _holds(self, given: Sequence[Any]) -> bool:
         """Whether arrays are as they were taken to be where the program was fused."""
         assert self.program.assumption is not None
         named = {o.name: array for o, array in zip(self.program.operands, given, strict=True)}
         return self.program.assumption.holds(named)
 
-    def _step(self, step: Step, slots: Slots) -> bool:
-        """Run one step. Returns whether it is a region that ran as it stands: see `_run_region`."""
+    def _step(self, step: Step, slots: Slots) -> _Ran | None:
+        """Run one step. Returns what a region ran on, where it ran as it stands: see `_run_region`."""
         match step:
             case RegionStep():
                 if not (len(step.targets) > 1 or step.reduces) or _together(step, slots):
@@ -111,8 +129,8 @@ class Runtime:
                 slots[step.slot] = _run_array(step, slots)
             case InterpretStep():
                 declared = {o.name: slots[o.name] for o in self.program.declared if o.name in slots}
-                slots.update(interpret(step.program, declared))
-        return False
+                slots.update(_interpreted(step.program, declared))
+        return None
 
     def _outputs(self, out: Any) -> tuple[Any, ...]:
         n = len(self.program.results)
@@ -167,12 +185,8 @@ class Runtime:
     def _recipe(self) -> Recipe | None:
         """How the call path runs this program without us; None where it is more than one region, or is to be asked."""
         step = self.plan.single
-        if step is None or self.dead:
+        if step is None or self._asks():
             return None
-        assumption = self.program.assumption
-        if assumption is not None:
-            if assumption.alike or set(assumption.apart) & {operand.name for operand in self.program.operands}:
-                return None
         operands = (*self.program.operands, *self.program.results)
         names = [operand.name for operand in operands]
         sources = (*step.sources, *step.targets)
@@ -186,6 +200,16 @@ class Runtime:
             [operand.type.rank for operand in operands],
             [names.index(source.slot) if source.length is None else -1 for source in sources],
             [self.limits[name] for name in names],
+            len(self.program.operands),
+        )
+
+    def _operands(self) -> Operands:
+        """What the call path asks of arguments."""
+        operands = (*self.program.operands, *self.program.results)
+        return Operands(
+            [operand.type.element.dtype for operand in operands],
+            [operand.type.rank for operand in operands],
+            [self.limits[operand.name] for operand in operands],
             len(self.program.operands),
         )
 
@@ -233,6 +257,18 @@ class Runtime:
             and not any(source.views or source.length is not None for source in sources)
         ):
             kernel.add(self.recipe)
+
+    def _remember_steps(self, kernel: Kernel, ran: Sequence[_Ran], out: Any, slots: dict[str, Any]) -> None:
+        """Have the kernel run these steps by itself in the next call like this one."""
+        names = list(dict.fromkeys([*(o.name for o in (*self.program.operands, *self.program.results)), *slots]))
+        places = {name: place for place, name in enumerate(names)}
+        steps = []
+        for step, (streams, shape) in zip(self.plan.steps, ran, strict=True):
+            assert isinstance(step, RegionStep)
+            sources = (*step.sources, *step.targets)
+            slot = [-1 if source.length is not None else places[source.slot] for source in sources]
+            steps.append((step.region, streams, shape, slot))
+        kernel.remember(Chain(self.operands, [slots[name] for name in names], steps, out is None))
 
 
 def _ends(plan: Plan) -> list[tuple[str, ...]]:
@@ -422,8 +458,8 @@ def _target_shape(step: RegionStep, assign: Assign, kept: bool, shape: tuple[int
     return _kept_shape(step, shape) if kept else shape
 
 
-def _run_region(step: RegionStep, slots: Slots) -> bool:
-    """Run one region. Returns whether it ran as it stands: compiled, and with no array copied."""
+def _run_region(step: RegionStep, slots: Slots) -> _Ran | None:
+    """Run one region. Returns what it ran on where it ran as it stands: by its code, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
     shape = _fitting(step, streams, slots)
     outs: list[Any] = []
@@ -453,11 +489,11 @@ def _run_region(step: RegionStep, slots: Slots) -> bool:
     if not ran:
         operands = list(dict.fromkeys(n for n in postorder(step.assigns) if isinstance(n, Operand)))
         region = Program("region", operands, step.assigns)
-        interpret(region, {o.name: slots[o.name] for o in operands})
-        return False
+        _interpreted(region, {o.name: slots[o.name] for o in operands})
+        return None
     for out, value in spread:
         np.copyto(out, value)
-    return not copied and ran == 1
+    return None if copied or ran != 1 else ([*streams, *outs], shape)
 
 
 def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: bool, shape: tuple[int, ...]) -> Any:
@@ -470,6 +506,13 @@ def _allocated(step: RegionStep, streams: Sequence[Any], assign: Assign, kept: b
     first = [array[tuple(items[step.rank - array.ndim :])] for array in streams if array.ndim]
     array = allocate_like(first, _kept_shape(step, shape), dtype)
     return array if assign.target.type.rank == len(shape) else array.squeeze(axis=reduced)
+
+
+def _interpreted(program: Program, arrays: dict[str, Any]) -> dict[str, Any]:
+    # Few programs need it, and no other's first result waits for its import.
+    from ..interpret import interpret
+
+    return interpret(program, arrays)
 
 
 def _partly_overlaps(array: Any, out: Any) -> bool:

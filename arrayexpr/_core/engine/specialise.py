@@ -25,12 +25,9 @@ from ..nodes import (
     rebuild,
     transform,
 )
-from ..passes.block import block
 from ..passes.hoist import hoist
 from ..passes.lower import lower
 from ..passes.nests import enclosed, values_under
-from ..passes.pack import pack
-from ..passes.stream import stream as past_the_caches
 from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..program import Program
@@ -95,15 +92,18 @@ def stream_program(
     )
     any_strides = all(_CLASSES[code & _CLASS] == STRIDED for code in key[2 : 2 + count])
     packed = {stream.name for stream, code in zip(streams, key[2:], strict=False) if code & _CLASS == _PACKED}
+    # Passes that few programs need are imported where one does: the others' first result does not pay for them.
     reduces = any(isinstance(node, Reduce) for node in program.nodes())
     if reduces:
-        # The first result of a kernel without reductions does not pay for the import.
         from ..passes.sweep import sweep
 
         program = sweep(program, together=True, packed=packed if not tiled else frozenset())
     # Tiles want a perfect nest: what is hoisted stands before it.
     scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
     if tiled:
+        from ..passes.block import block
+        from ..passes.pack import pack
+
         # The signature says which conflict, whatever their classes here tell.
         scheduled = block(scheduled, axes=range(rank - tiled, rank))
         scheduled = pack(scheduled, operands=packed)
@@ -113,7 +113,11 @@ def stream_program(
         scheduled = jam(scheduled)
     # The generic signature stands for any strides: it tests for unit ones.
     scheduled = vectorize(strip(scheduled), versions=any_strides)
-    return past_the_caches(scheduled) if key[1] & LARGE else scheduled
+    if key[1] & LARGE:
+        from ..passes.stream import stream as past_the_caches
+
+        scheduled = past_the_caches(scheduled)
+    return scheduled
 
 
 def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:

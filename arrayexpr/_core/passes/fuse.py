@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 from ..assumption import Assumption
-from ..cost import OPERATION, STREAMED
 from ..infer import RAISES, UNREORDERABLE, effects, operands, reads, same_lengths
 from ..nodes import (
     Assign,
@@ -29,8 +27,6 @@ from ..program import Program
 from ..regions import Access, Group, Part, base, beneath, part_of
 from .nests import untaken
 
-#: Nanoseconds to bring a byte from memory, or back.
-_BYTE: Final = sum(STREAMED) / 64
 #: Of a value that is computed again for each reader, the operations and the arrays read at the most.
 _AGAIN, _ARRAYS = 100.0, 6
 #: Clusters that a statement is tried in at the most.
@@ -169,7 +165,6 @@ def _renamed(program: Program) -> tuple[tuple[Node, ...], list[Operand]]:
     return tuple(result), fresh
 
 
-@dataclass(slots=True)
 class _Value:
     """What an operand or a part of it holds after a statement: `value`, over what was there before its region.
 
@@ -177,62 +172,65 @@ class _Value:
     been assigned to, and `own` how often it had been itself.
     """
 
-    target: Node
-    at: tuple[int, ...]
-    value: Node
-    reads: dict[Access, None]
-    lengths: tuple[Extent, ...]
-    place: int
-    own: int
-    work: float
-    full: bool
-    reduces: bool
-    uses: int
-    versions: dict[str, int]
-    #: Whether someone reads it from memory.
-    stored: bool = False
+    def __init__(
+        self, target: Node, at: tuple[int, ...], value: Node, place: int, own: int, way: _Way, full: bool, uses: int
+    ):
+        self.target = target
+        self.at = at
+        self.value = value
+        self.place = place
+        self.own = own
+        self.reads = way.reads
+        self.lengths = tuple(way.lengths)
+        self.work = way.work
+        self.reduces = way.reduces
+        self.versions = way.versions
+        self.full = full
+        self.uses = uses
+        #: Whether someone reads it from memory.
+        self.stored = False
 
 
-@dataclass(slots=True)
 class _Entry:
     """A statement of a region; `rank` says where it stands among the others."""
 
-    statement: Node
-    rank: float
-    value: _Value | None = None
-    #: Whether the same is assigned once more in the region.
-    replaced: bool = False
+    def __init__(self, statement: Node, rank: float, value: _Value | None = None):
+        self.statement = statement
+        self.rank = rank
+        self.value = value
+        #: Whether the same is assigned once more in the region.
+        self.replaced = False
 
 
-@dataclass(slots=True)
 class _Cluster:
     """A region to be, or a statement that none computes, for which `group` is None."""
 
-    group: Group | None
-    entries: list[_Entry] = field(default_factory=list)
-    #: By name, the statement that assigns it, and the last place of one that reads what was there before.
-    writers: dict[str, _Entry] = field(default_factory=dict)
-    readers: dict[str, float] = field(default_factory=dict)
-    last: float = 0.0
-    #: How many of its values are stored.
-    outputs: int = 0
+    def __init__(self, *entries: _Entry) -> None:
+        self.group: Group | None = None
+        self.entries = list(entries)
+        #: By name, the statement that assigns it, and the last place of one that reads what was there before.
+        self.writers: dict[str, _Entry] = {}
+        self.readers: dict[str, float] = {}
+        self.last = 0.0
+        #: How many of its values are stored.
+        self.outputs = 0
 
 
-@dataclass(slots=True)
 class _Way:
     """How a statement may join a cluster: what becomes of what it reads, and where it then stands."""
 
-    work: float
-    reduces: bool
-    rank: float = 0.0
-    reads: dict[Access, None] = field(default_factory=dict)
-    versions: dict[str, int] = field(default_factory=dict)
-    new: dict[Node, Node] = field(default_factory=dict)
-    stored: list[_Value] = field(default_factory=list)
-    lengths: list[Extent] = field(default_factory=list)
-    alike: list[tuple[Node, Node]] = field(default_factory=list)
-    #: The region's axes that the statement's own are, where it has fewer.
-    into: tuple[int, ...] | None = None
+    def __init__(self, work: float, reduces: bool):
+        self.work = work
+        self.reduces = reduces
+        self.rank = 0.0
+        self.reads: dict[Access, None] = {}
+        self.versions: dict[str, int] = {}
+        self.new: dict[Node, Node] = {}
+        self.stored: list[_Value] = []
+        self.lengths: list[Extent] = []
+        self.alike: list[tuple[Node, Node]] = []
+        #: The region's axes that the statement's own are, where it has fewer.
+        self.into: tuple[int, ...] | None = None
 
     def read(self, access: Access, version: int) -> None:
         self.reads[access] = None
@@ -312,7 +310,7 @@ class _Fusion:
     def _alone(self, statement: Node) -> None:
         """Put a statement after all that there is; where it is not known what it touches, nothing passes it."""
         place = len(self.clusters)
-        self.clusters.append(_Cluster(None, [_Entry(statement, 0.0)]))
+        self.clusters.append(_Cluster(_Entry(statement, 0.0)))
         read, written = _touched(statement)
         fence = read is None or written is None or effects(statement) & (RAISES | UNREORDERABLE)
         if fence:
@@ -363,7 +361,7 @@ class _Fusion:
         place = len(self.clusters)
         way = self._way(None, place, part, named)
         assert way is not None
-        self.clusters.append(_Cluster(None))
+        self.clusters.append(_Cluster())
         self._join(self.clusters[place], place, way, part, uses)
 
     def _way(self, cluster: _Cluster | None, place: int, part: Part, named: dict[str, list[Access]]) -> _Way | None:
@@ -506,10 +504,14 @@ class _Fusion:
             new[node] = moved
         t = value.target.type
         if t.rank:
+            from ..cost import OPERATION, STREAMED
+
+            # Nanoseconds to bring a byte from memory, or back.
+            byte = sum(STREAMED) / 64
             read = sum(node.type.element.itemsize for node, at in value.reads if at)
             others = 1 - 1 / max(1, value.uses)
-            kept = _BYTE * t.element.itemsize * (1 + 2 / max(1, value.uses))
-            if OPERATION * value.work * (len(new) - 1 + others) + _BYTE * read * others > kept:
+            kept = byte * t.element.itemsize * (1 + 2 / max(1, value.uses))
+            if OPERATION * value.work * (len(new) - 1 + others) + byte * read * others > kept:
                 return False
         way.new.update(new)
         way.alike.extend(alike)
@@ -579,10 +581,7 @@ class _Fusion:
             group.add(joined)
         name = part.name
         self.version[name] = own = self.version.get(name, 0) + 1
-        value = _Value(
-            target, at, made.value, way.reads, tuple(way.lengths), place, own, way.work, len(at) == group.rank,
-            way.reduces, uses, way.versions,
-        )  # fmt: skip
+        value = _Value(target, at, made.value, place, own, way, len(at) == group.rank, uses)
         before = self.values.get(name)
         entry = _Entry(made, way.rank, value)
         if name in cluster.writers:

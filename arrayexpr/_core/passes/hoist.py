@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from math import inf
 
 from ..affine import integer, least, minus, plus
@@ -27,6 +26,7 @@ from ..nodes import (
     substitute,
 )
 from ..program import Program
+from ..record import record
 from .nests import enclosed, extents_known, independent, movement, nest_of, parts, untaken, values_under
 
 #: Operations of one operator from which on its value may be hoisted: those of a division.
@@ -103,7 +103,7 @@ def _is_costly(node: Node) -> bool:
     return isinstance(node, Apply) and node.op.cost >= COSTLY
 
 
-@dataclass(frozen=True)
+@record
 class _Value:
     """A value to hoist: the indices that it varies along, outermost first, what each runs over, and its scratch."""
 

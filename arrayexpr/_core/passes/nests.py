@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from ..affine import coefficients, depends, injective
 from ..nodes import (
@@ -28,6 +27,7 @@ from ..nodes import (
 )
 from ..ops import operator
 from ..program import Program
+from ..record import made, record, replace
 from ..types import BROADCAST, FALLING, INT64, UNIT
 
 _EQUAL = operator("equal")
@@ -35,7 +35,7 @@ _AND = operator("logical_and")
 _OR = operator("logical_or")
 
 
-@dataclass(frozen=True)
+@record
 class Nest:
     """Loops, outermost first, each the whole body of the one before, and the innermost body.
 
@@ -44,7 +44,7 @@ class Nest:
 
     loops: tuple[Loop, ...]
     body: tuple[Node, ...]
-    facts: Mapping[Node, int] = field(default_factory=dict)
+    facts: Mapping[Node, int] = made(default_factory=dict)
 
     @functools.cached_property
     def accesses(self) -> list[Load | Store]:

@@ -1,0 +1,40 @@
+"""numexpr's functions on arrayexpr: `import arrayexpr.adapters.numexpr as ne`.
+
+>>> import numpy as np, arrayexpr.adapters.numexpr as ne
+>>> a, b = np.arange(3.0), np.ones(3)
+>>> ne.evaluate("2*a + 3*b")
+array([3., 5., 7.])
+
+`install()` puts it in the place of numexpr for libraries that import that. `from_host` and `to_host` translate trees.
+"""
+
+from . import expressions, necompiler, utils
+from .expressions import E
+from .installing import install, uninstall
+from .necompiler import NumExpr, disassemble, evaluate, re_evaluate, validate
+from .translate import from_host, to_host
+from .utils import (
+    MAX_THREADS,
+    _init_num_threads,
+    detect_number_of_cores,
+    detect_number_of_threads,
+    get_num_threads,
+    get_vml_version,
+    set_num_threads,
+    set_vml_accuracy_mode,
+    set_vml_num_threads,
+    use_vml,
+)
+from .version import version
+
+__all__ = [
+    "E", "MAX_THREADS", "NumExpr", "detect_number_of_cores", "detect_number_of_threads", "disassemble", "evaluate",
+    "expressions", "from_host", "get_num_threads", "get_vml_version", "install", "necompiler", "re_evaluate",
+    "set_num_threads", "set_vml_accuracy_mode", "set_vml_num_threads", "to_host", "uninstall", "use_vml", "utils",
+    "validate",
+]  # fmt: skip
+
+ncores = detect_number_of_cores()
+nthreads = _init_num_threads()
+__version__ = version
+is_cpu_amd_intel = False
