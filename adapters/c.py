@@ -112,6 +112,26 @@ static inline int arrayexpr_overlap(const arrayexpr_array *a, int rank_a, ptrdif
 }
 """
 
+_SHARE = """\
+/* Whether two arrays may share memory, be they the same view. */
+static inline int arrayexpr_share(const arrayexpr_array *a, int rank_a, ptrdiff_t size_a,
+                                  const arrayexpr_array *b, int rank_b, ptrdiff_t size_b) {
+    uintptr_t low_a = (uintptr_t)a->data, high_a = low_a + size_a;
+    uintptr_t low_b = (uintptr_t)b->data, high_b = low_b + size_b;
+    for (int k = 0; k < rank_a; ++k) {
+        ptrdiff_t reach = (a->shape[k] - 1) * a->strides[k];
+        if (a->shape[k] == 0) return 0;
+        if (reach < 0) low_a += reach; else high_a += reach;
+    }
+    for (int k = 0; k < rank_b; ++k) {
+        ptrdiff_t reach = (b->shape[k] - 1) * b->strides[k];
+        if (b->shape[k] == 0) return 0;
+        if (reach < 0) low_b += reach; else high_b += reach;
+    }
+    return low_a < high_b && low_b < high_a;
+}
+"""
+
 
 def _functions(op: Operator) -> set[str]:
     """The functions of C's library that a row calls."""
@@ -139,7 +159,8 @@ _TAKEN = (
 def emit(program: Program, *, checked: bool = True) -> str:
     """The C source of a scheduled program (`optimize` gives one).
 
-    `checked` adds the tests that shapes fit and that no output partly overlaps another operand; the
+    `checked` adds the tests that shapes fit and that no output partly overlaps another operand, or, of what was fused
+    under `Program.assumption`, shares any memory with it; the
     caller of an unchecked kernel has made sure of both, and gives broadcast axes stride 0.
 
     Raises UnsupportedError for what C has no form for, naming the node.
@@ -156,6 +177,8 @@ def emit(program: Program, *, checked: bool = True) -> str:
     text.extend(_COMPLEX[t] for t in _COMPLEX if f"arrayexpr_{t}" in used)
     if "arrayexpr_overlap(" in used:
         text.append(_OVERLAP)
+    if "arrayexpr_share(" in used:
+        text.append(_SHARE)
     text.extend(writer.helpers)
     text.append("")
     text.append(_describe(program, "arrayexpr_v_" in used))
@@ -228,6 +251,7 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
     else:
         conditions = dict.fromkeys(_too_short(program, writer, place, stored))
     lines.extend(f"    if ({condition}) return ARRAYEXPR_SHAPE;" for condition in conditions)
+    apart = program.assumption.apart if program.assumption is not None else ()
     for out in program.declared:
         if out not in stored:
             continue
@@ -235,8 +259,10 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
             if other is out or (other in stored and place[other] < place[out]):
                 continue
             a, b = place[out], place[other]
+            # Where statements were fused, not even the same view will do.
+            test = "share" if out.name in apart or other.name in apart else "overlap"
             lines.append(
-                f"    if (arrayexpr_overlap(&arrays[{a}], {out.type.rank}, {out.type.element.itemsize}, "
+                f"    if (arrayexpr_{test}(&arrays[{a}], {out.type.rank}, {out.type.element.itemsize}, "
                 f"&arrays[{b}], {other.type.rank}, {other.type.element.itemsize})) return ARRAYEXPR_OVERLAP;"
             )
     return lines

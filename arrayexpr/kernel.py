@@ -7,7 +7,7 @@ import importlib
 import inspect
 import keyword
 from _thread import allocate_lock
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,9 @@ def optimize(
     for statement in program.statements if layouts else ():
         if isinstance(statement, Assign):
             _check_shapes(statement, layouts)
+    if program.assumption is not None and program.assumption.alike:
+        # A schedule tests no shapes.
+        program = program.assumption.otherwise
     program = program.replace(target=target or targets.detect(), layouts=layouts)
     return run(program, contract=contract)
 
@@ -108,6 +111,7 @@ class _Options:
     vector_math: bool | None = None
     engine: str | None = None
     wait: bool | None = None
+    dead: tuple[str, ...] = ()
 
     def machine(self) -> tuple[Target, int]:
         """The machine to schedule for, and the number of threads that is fixed; 0 where none is."""
@@ -126,10 +130,9 @@ class _Compiled:
         target, fixed = options.machine()
         self.source = program
         self.target = target
-        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract)
+        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract, guarded=True)
         mode = mode_of(options.engine, options.wait)
-        made = functools.partial(plan, self.program, _emit_c, target, mode, threads=fixed)
-        self.runtime = Runtime(made(), functools.partial(made, shared=True))
+        self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed), options.dead)
 
     @property
     def plan(self) -> Plan:
@@ -148,6 +151,7 @@ def compile(
     vector_math: bool | None = None,
     engine: str | None = None,
     wait: bool | None = None,
+    dead: Sequence[str] = (),
 ) -> Kernel:
     """A callable for a program: `kernel(*operands, out=None)` gives its result, or a tuple of them.
 
@@ -159,7 +163,8 @@ def compile(
     The first calls run at once, by NumPy's loops over blocks; C is compiled meanwhile, takes over with the
     same bits, and is kept on disk. With `wait` (else `ARRAYEXPR_WAIT`) it comes before the first result, and
     `kernel.wait()` waits for what there is. `engine` (else `ARRAYEXPR_ENGINE`) is "auto", or "block" or "c"
-    for one of the two alone.
+    for one of the two alone. `dead` names operands whose arrays nobody reads after a call: a result of the same
+    type and shape may be one of them. Raises ArrayExprError for a name that is no operand's.
 
     >>> import numpy as np, arrayexpr
     >>> a = arrayexpr.array("a", "float64", 2)
@@ -168,7 +173,7 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _Options(target, threads, contract, vector_math, engine, wait))
+    compiled = _Compiled(program, _Options(target, threads, contract, vector_math, engine, wait, tuple(dead)))
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
         return compiled.runtime.run(made, args, out)
@@ -366,6 +371,16 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
     compiled.runtime.run(Kernel(None, "explain"), copies)
     lines = []
+    if compiled.runtime.scratch:
+        lines.append(f"Locals and temporaries take {compiled.runtime.scratch} bytes at the most.")
+    assumption = compiled.program.assumption
+    if assumption is not None:
+        apart = set(assumption.apart) & {operand.name for operand in compiled.program.operands}
+        if apart:
+            lines.append(f"Run as written where {', '.join(sorted(apart))} share memory with another operand.")
+        if assumption.alike:
+            pairs = "; ".join(f"{a!r} and {b!r}" for a, b in assumption.alike)
+            lines.append(f"Run as written where shapes differ: {pairs}.")
     for number, step in enumerate(compiled.plan.every_step(), 1):
         found: dict[Code, Region | None] = {}
         match step:

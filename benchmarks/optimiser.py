@@ -11,7 +11,11 @@ are to grow with k + m, where expanded they would with k times m.
     python benchmarks/optimiser.py
     python benchmarks/optimiser.py --sizes 1000 10000 --pytensor-python path/to/python-with-pytensor
 
-The bars: at least 100,000 nodes/s at 10,000 nodes, and t(100,000) / t(10,000) at most 12.
+Beside expressions there are programs of statements over locals: `stages`, each reading two of the thirty before it, of
+which every tenth is a result, and `updates`, each assigning one of forty operands from two others. Their size is the
+count of statements, and only the passes on arrays take part: the schedules are of regions, and made when they run.
+
+The bars: at least 100,000 nodes/s at 10,000 nodes, and t(100,000) / t(10,000) at most 12; 10,000 statements in one.
 """
 
 from __future__ import annotations
@@ -148,6 +152,45 @@ def build(shape: str, n: int) -> Any:
     return Program(shape, operands.values(), (Assign(result, value),), (result,))
 
 
+def statements(shape: str, n: int) -> Any:
+    """A program of n statements."""
+    import random
+
+    from arrayexpr._core.nodes import Apply, Assign, Operand
+    from arrayexpr._core.ops import operator
+    from arrayexpr._core.program import Program
+    from arrayexpr._core.types import FLOAT64
+
+    choice, vector = random.Random(0), FLOAT64.array(1)
+    binary = [operator(name) for name in ("add", "multiply", "subtract")]
+    given = [Operand(f"a{k}", vector) for k in range(40)]
+    known, results, locals_, made = list(given), [], [], []
+    for k in range(n):
+        target = choice.choice(given) if shape == "updates" else Operand(f"t{k}", vector)
+        value = Apply(choice.choice(binary), (choice.choice(known[-30:]), choice.choice(known[-30:])))
+        made.append(Assign(target, value))
+        if shape == "stages":
+            known.append(target)
+            (results if k % 10 == 9 or k == n - 1 else locals_).append(target)
+    return Program(shape, given, made, results, locals=locals_)
+
+
+def measure_statements(shape: str, n: int, repeat: int) -> tuple[float, float, int]:
+    """The best seconds of `fuse` and of all passes on arrays, verified between, and how many statements are left."""
+    from arrayexpr._core.driver import ARRAY_PASSES, run
+
+    best = fusing = float("inf")
+    for _ in range(repeat):
+        program = statements(shape, n)
+        steps: list[Any] = []
+        gc.collect()
+        start = time.perf_counter()
+        after = run(program, ARRAY_PASSES, guarded=True, steps=steps)
+        best = min(best, time.perf_counter() - start)
+        fusing = min(fusing, next(step.seconds for step in steps if step.name == "fuse"))
+    return fusing, best, len(after.statements)
+
+
 def check(contract: str) -> None:
     """Optimised programs compute what those as written do, or nothing is measured."""
     import numpy as np
@@ -277,6 +320,11 @@ def main() -> None:
     for count, size in ((1000, 10), (10, 1000), (1000, 1000), (10_000, 1000), (1000, 10_000)):
         seconds, visits = measure_calls(count, size, options.contract, options.repeat, not options.no_verify)
         print(f"{count:>8}{size:>12}{seconds * 1e3:>10.1f}{visits:>12,}{visits / (count + size):>24.1f}")
+    print(f"\n{'statements':<10}{'count':>8}{'left':>8}{'fuse, ms':>12}{'all, ms':>10}")
+    for shape in ("stages", "updates"):
+        for n in (1_000, 10_000):
+            fusing, all_of_it, left = measure_statements(shape, n, options.repeat)
+            print(f"{shape:<10}{n:>8}{left:>8}{fusing * 1e3:>12.0f}{all_of_it * 1e3:>10.0f}")
     for shape in SHAPES:
         if (shape, 10_000) in totals and (shape, 100_000) in totals:
             print(f"{shape}: t(100,000) / t(10,000) = {totals[shape, 100_000] / totals[shape, 10_000]:.1f}")

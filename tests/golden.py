@@ -225,7 +225,7 @@ def _arrays(
     """An array for each operand, in a random layout that its type allows; on odd attempts for results too."""
     written = _written(program)
     found = {}
-    for operand in program.declared if attempt % 2 else program.operands:
+    for operand in program.operands + program.results if attempt % 2 else program.operands:
         if operand.type.element.dtype is None:
             continue
         filled = values(operand.type.element, shapes[operand.name], rng)

@@ -20,6 +20,7 @@ from layouts import LAYOUTS, WRITABLE, clone, lay_out, same, values
 from strategies import elementwise_programs
 
 import arrayexpr
+from arrayexpr._core.driver import SCHEDULE_PASSES, run
 from arrayexpr._core.errors import ArrayExprError, UnsupportedError
 from arrayexpr._core.interpret import interpret
 from arrayexpr._core.nodes import Apply, Assign, Cast, Node, Operand
@@ -209,6 +210,21 @@ def test_programs(name: str, tmp_path: Path) -> None:
         code, scratch = compare(binary, program, arrays)
         assert code == OK
         assert (scratch > 0) == (name == "in place")
+
+
+def test_locals_lie_in_scratch(tmp_path: Path) -> None:
+    program = parse(
+        "def f(a: float64[:], *, r: float64[:]):\n"
+        "    t = local(float64[:])\n    u = local(float64[:])\n    v = local(float64[:])\n"
+        "    t[...] = a * a\n    u[...] = t[::-1] + t\n    v[...] = u[::-1] * u\n    r[...] = v[::-1] * t[:1] + v\n"
+    )
+    shorter = parse(str(program).replace("v[::-1] * t[:1] + v", "v[::-1] + v"))
+    for each, count in ((program, 3), (shorter, 2)):
+        arrays = {"a": np.random.default_rng(0).normal(size=17), "r": np.zeros(17)}
+        expected = interpret(each, {"a": arrays["a"]})["r"]
+        code, scratch = both(run(each, SCHEDULE_PASSES), arrays, tmp_path)
+        assert code == OK and scratch == count * ((17 * 8 + 63) // 64 * 64)
+        assert same(arrays["r"], expected)
 
 
 def test_scratch_is_what_the_interface_says(tmp_path: Path) -> None:

@@ -29,10 +29,11 @@ from .rewrite import Log
 from .verify import verify
 
 #: The passes on arrays as a whole, in order.
-ARRAY_PASSES: Final = ("raise_loops", "inline", "sink_views", "simplify", "share")
+ARRAY_PASSES: Final = ("raise_loops", "inline", "sink_views", "fuse", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
     "products",
+    "scratch",
     "sweep",
     "lower",
     "versions",

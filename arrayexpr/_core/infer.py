@@ -495,7 +495,7 @@ def _(node: Any, args: tuple[Lengths, ...], facts: Facts) -> Lengths:
             result.append(frozenset())
             continue
         if isinstance(item, Slice):
-            if is_full(item):
+            if is_full(item) or (item.start is None and item.stop is None and item.step == -1):
                 result.append(mine[axis])
             else:
                 result.append(_part(item, mine[axis]))

@@ -78,6 +78,8 @@ def interpret(program: Program, arrays: Mapping[str, Any]) -> dict[str, np.ndarr
     """
     # Warnings of invalid values are NumPy's, not the program's.
     with np.errstate(all="ignore"):
+        if program.assumption is not None and not program.assumption.holds(arrays):
+            program = program.assumption.otherwise
         return _Run(program, arrays).run()
 
 
@@ -453,8 +455,9 @@ class _Run:
         if not fits:
             message = f"shape {shape} is assigned to {show(node.target)} of shape {target.shape}"
             raise ShapeMismatch(f"operand {base.name}: {message}, to which it does not broadcast")
-        # NumPy copies first where the two overlap.
-        target[...] = value
+        # NumPy copies first where the two overlap, but not of one axis: there it only chooses a direction, and strides
+        # may differ.
+        target[...] = value.copy() if target.ndim == 1 and np.may_share_memory(target, value) else value
 
     def place(self, node: Node, subscripts: Iterable[Node], array: Any, scope: _Scope) -> tuple[int, ...]:
         place = tuple(int(self.value(subscript, scope)) for subscript in subscripts)

@@ -11,6 +11,7 @@ from .nodes import Barrier, Guard, Node, Operand, View, postorder
 
 if TYPE_CHECKING:
     from ..target import Target
+    from .assumption import Assumption
     from .layout import Layout
 
 
@@ -25,6 +26,8 @@ class Program:
     `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
     `requires` are conditions on lengths that a pass has taken for granted and that the tree no longer
     shows, such as that two operands are of one shape: an emitter that checks tests them.
+    `assumption` is what was taken for granted of the caller's memory, and the program that holds without: who runs
+    a program tests it.
     `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
 
     `origins` maps a node to what the host attached to it. Nodes are shared by all programs of a
@@ -43,7 +46,7 @@ class Program:
 
     __slots__ = (
         "name", "operands", "statements", "results", "locals", "origins", "hosts", "layouts", "target", "remarks",
-        "requires",
+        "requires", "assumption",
         "__weakref__",
     )  # fmt: skip
 
@@ -61,6 +64,7 @@ class Program:
         target: Target | None = None,
         remarks: Iterable[str] = (),
         requires: Iterable[Node] = (),
+        assumption: Assumption | None = None,
     ):
         self.name = name
         self.operands = tuple(operands)
@@ -73,6 +77,7 @@ class Program:
         self.target = target
         self.remarks = tuple(remarks)
         self.requires = tuple(requires)
+        self.assumption = assumption
 
     def replace(self, **fields: Any) -> Program:
         """The same program with some fields changed; the program itself where none differ."""
@@ -156,7 +161,9 @@ class Program:
         conditions = str(_conditions(self.requires)) if self.requires else ""
         places = {node: k for k, node in enumerate(self._known())} if self.origins else {}
         origins = {places[node]: attached for node, attached in self.origins.items() if node in places}
-        fields = {"target": self.target, "remarks": self.remarks, "hosts": _picklable(self.hosts)}
+        fields: dict[str, Any] = {"target": self.target, "remarks": self.remarks, "hosts": _picklable(self.hosts)}
+        if self.assumption is not None:
+            fields["assumption"] = self.assumption
         return _restored, (str(self), fields, conditions, _picklable(origins))
 
     def _known(self) -> Iterable[Node]:

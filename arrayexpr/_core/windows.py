@@ -44,6 +44,9 @@ def trimmed(item: Slice) -> int | None:
     >>> trimmed(Slice(1, -1)), trimmed(Slice(2, None)), trimmed(Slice(0, 2))
     (2, 2, None)
     """
+    if not all(x is None or isinstance(x, int) for x in item):
+        # An expression.
+        return None
     if item.step not in (None, 1) or (item.start or 0) < 0 or (item.stop or -1) >= 0 or item.stop == 0:
         return None
     return (item.start or 0) - (item.stop or 0)

@@ -55,7 +55,7 @@ class GuardStep:
             self.other = self.plan()
         return self.other
 
-    def run(self, slots: dict[str, Any], run_step: Callable[[Step, dict[str, Any]], None], _streams: Any) -> None:
+    def run(self, slots: dict[str, Any], run_step: Callable[[Step, Any], object], _streams: Any) -> None:
         """Run the steps of the branch that the slots choose."""
         branch = self.taken(slots)
         for step in branch.steps:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from _thread import RLock
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...target import Target
-from ..infer import lengths, reads, total_operations
+from ..infer import reads, total_operations
 from ..nodes import (
     EFFECTS,
     Apply,
@@ -25,7 +27,6 @@ from ..nodes import (
     Opaque,
     Operand,
     Reduce,
-    Slice,
     View,
     Walk,
     postorder,
@@ -34,6 +35,7 @@ from ..nodes import (
 from ..passes.hoist import broadcast_matters
 from ..program import Program, assigned_operand
 from ..record import record, replace
+from ..regions import regions
 from ..types import INT64
 from .dispatch import Code, Region
 from .handover import Mode, make
@@ -58,8 +60,7 @@ class RegionStep:
     """Computes `region` of the sources into the targets; a slot with no array yet gets a new one.
 
     The sources broadcast to a shape of rank `rank`. `assigns` are the statements that it runs, one a target;
-    the views of the targets that are in `kept` have length 1 along the region's reduced axes. `folds` are the sources
-    under each reduction that is not over all of them: as long as those, it is one of the region.
+    the views of the targets that are in `kept` have length 1 along the region's reduced axes.
     """
 
     region: Region
@@ -68,7 +69,13 @@ class RegionStep:
     assigns: tuple[Assign, ...]
     kept: tuple[bool, ...]
     rank: int
-    folds: tuple[tuple[int, ...], ...] = ()
+    #: The places among the sources of what each statement reads, and of what is under each reduction for which it
+    #: matters how often the same element is taken in.
+    reads: tuple[tuple[int, ...], ...]
+    reduces: tuple[tuple[int, ...], ...]
+    #: The steps that run its statements one by one, or of one its reductions: where arrays are not over one shape, or
+    #: overlap.
+    alone: Callable[[], Sequence[Step]]
     #: The temporary that the one target takes over as it is, where it is given no array.
     moves: str = ""
     #: The product that the one target may be written over, where it is given no array.
@@ -101,8 +108,12 @@ class Plan:
     def __init__(self, program: Program):
         self.program = program
         self.steps: list[Step] = []
-        #: Whether steps stand in an order that is right only where operands of different names share no memory.
+        #: Whether steps stand in an order that is right only where operands of different names share no memory, and the
+        #: plan for where they do.
         self.moved = False
+        self.careful: Callable[[], Plan] | None = None
+        #: The plan of `Program.assumption.otherwise`, where there is one.
+        self.otherwise: Callable[[], Plan] | None = None
 
     @property
     def single(self) -> RegionStep | None:
@@ -141,6 +152,12 @@ def plan(
     `shared` makes a plan for operands that share memory: nothing passes an effect.
     """
     result = Plan(program)
+    again = functools.partial(plan, emit=emit, target=target, mode=mode, threads=threads)
+    if program.assumption is not None:
+        otherwise = program.assumption.otherwise
+        result.otherwise = functools.cache(lambda: again(otherwise))
+    if not shared:
+        result.careful = functools.cache(lambda: again(program, shared=True))
     if not all(_stands_alone(s) for s in program.statements):
         result.steps.append(InterpretStep(program))
         return result
@@ -194,58 +211,6 @@ def is_product(node: Node) -> bool:
     return isinstance(node, Contract)
 
 
-def _groups(statements: Sequence[Assign]) -> list[list[Assign]]:
-    """Neighbouring statements that one region computes: over the same arrays, and reducing the same axes.
-
-    None reads what another one assigns.
-    """
-    groups: list[list[Assign]] = []
-    shared: object = None
-    written: set[Node] = set()
-    read: set[Node] = set()
-    for statement in statements:
-        over = _space(statement)
-        base = assigned_operand(statement.target)
-        reads = {n for n in postorder((statement.value,)) if isinstance(n, Operand)}
-        if over is None or over != shared or base in written or base in read or reads & written:
-            groups.append([])
-            written, read = set(), set()
-        groups[-1].append(statement)
-        shared = over
-        written.add(base)
-        read |= reads
-    return groups
-
-
-def _space(statement: Assign) -> object:
-    """What says that two statements are over one shape: ranks, reduced axes and arrays. None where nothing does."""
-    axes = set()
-    for reduction in reductions(statement.value):
-        if not has_fold(reduction):
-            return None
-        axes.add((reduction.arg.type.rank, tuple(sorted(reduction.axes))))
-    arrays = set()
-    stack = [statement.value]
-    seen = set(stack)
-    while stack:
-        node = stack.pop()
-        if source_or_none(node) is not None:
-            if node.type.rank:
-                arrays.add(node)
-            continue
-        if isinstance(node, Contract):
-            return None
-        if isinstance(node, View) and node.subscripts and not all(x is None or x == Slice() for x in node.subscripts):
-            # A part of a computed value has a shape of its own.
-            return None
-        fresh = [child for child in node.args if child not in seen]
-        seen.update(fresh)
-        stack.extend(fresh)
-    if len(axes) > 1:
-        return None
-    return axes.pop() if axes else statement.target.type.rank, frozenset(arrays)
-
-
 class _Cutter:
     def __init__(
         self, result: Plan, emit: Callable[[Program], str], target: Target, mode: Mode, threads: int, shared: bool
@@ -257,6 +222,11 @@ class _Cutter:
         self.mode = mode
         self.threads = threads
         self.count = 0
+        self.given = frozenset(result.program.operands)
+        # What is planned while the plan runs is planned by one thread at a time.
+        self.lock = RLock()
+        #: Whether every reduction is a step of its own.
+        self.apart = False
         #: Where steps go: the plan's own, or those of the loop that is being planned.
         self.steps = result.steps
         #: The names of what has an array: operands, and what has been assigned.
@@ -289,17 +259,17 @@ class _Cutter:
         self._groups(run)
 
     def _groups(self, statements: Sequence[Assign]) -> None:
-        given = set(self.plan.program.operands)
-        for group in [[s] for s in statements] if self.shared else _groups(statements):
-            # All that a group reads is read before any of it is assigned, to arrays that the caller may have passed
-            # under two names.
-            self.plan.moved |= len(group) > 1 and any(assigned_operand(s.target) in given for s in group)
+        for group in [[s] for s in statements] if self.shared else _regions(statements):
             self.assign(group)
             self.forget(group)
 
     def forget(self, statements: Sequence[Assign]) -> None:
         """Statements were run: what was computed from what they assign is no longer what it was."""
         written = {assigned_operand(s.target).name for s in statements}
+        given = {operand.name for operand in self.given}
+        if written & given:
+            # Others of the caller's arrays may share its memory.
+            written |= given
         for node in [node for node in self.held if not written.isdisjoint(reads(node))]:
             del self.held[node]
 
@@ -447,15 +417,16 @@ class _Cutter:
         results = {result.name for result in self.plan.program.results}
 
         def branch(statements: Sequence[Node], late: bool = False) -> Branch:
-            outside, before, careful = self.steps, self.known, self.shared
-            # Planned late, it is for operands that share memory too: whether they do has been asked by then.
-            self.steps, self.known, self.shared = [], set(known), careful or late
-            self.held.clear()
-            try:
-                self.block(statements)
-                return Branch(tuple(self.steps), frozenset(self.known - known - results))
-            finally:
-                self.steps, self.known, self.shared = outside, before, careful
+            with self.lock:
+                outside, before, careful = self.steps, self.known, self.shared
+                # Planned late, it is for operands that share memory too: whether they do has been asked by then.
+                self.steps, self.known, self.shared = [], set(known), careful or late
+                self.held.clear()
+                try:
+                    self.block(statements)
+                    return Branch(tuple(self.steps), frozenset(self.known - known - results))
+                finally:
+                    self.steps, self.known, self.shared = outside, before, careful
 
         then = branch(node.then)
         step = GuardStep(node, test(node.condition), then, lambda: branch(node.otherwise, True))
@@ -478,12 +449,31 @@ class _Cutter:
         self.statement(Assign(made, node))
         return number(made)
 
+    def alone(self, statements: Sequence[Assign]) -> Sequence[Step]:
+        """Steps that run statements one by one; of one statement, its reductions."""
+        with self.lock:
+            before = self.steps, self.known, self.held, self.apart
+            self.steps, self.known, self.apart = [], set(self.known), len(statements) == 1
+            try:
+                for statement in statements:
+                    # Of arrays that overlap, any may be another's by now.
+                    self.held = {}
+                    self.assign([statement])
+                return self.steps
+            finally:
+                self.steps, self.known, self.held, self.apart = before
+
     def assign(self, statements: Sequence[Assign]) -> None:
         """The steps for statements that share their sweeps, or for one."""
         self.known.update(assigned_operand(s.target).name for s in statements)
         if self.held:
             values = substitute([s.value for s in statements], self.held.get)
             statements = [Assign(s.target, value) for s, value in zip(statements, values, strict=True)]
+            groups = _regions(statements)
+            if len(groups) > 1:
+                # What temporaries hold was what made them one.
+                self._in_turn(groups)
+                return
         products = [n for n in postorder([s.value for s in statements]) if isinstance(n, Reduce) and is_product(n)]
         if products:
             new = self._temporaries(products)
@@ -495,16 +485,28 @@ class _Cutter:
                 self._region(statements)
                 return
             except Cut as cut:
+                if len(statements) > 1 and any(assigned_operand(s.target) in self.given for s in statements):
+                    # What is computed before the first might be from memory that the first assigns.
+                    self._in_turn([[statement] for statement in statements])
+                    return
                 new = self._temporaries(cut.nodes)
             statements = [
                 Assign(s.target, value)
                 for s, value in zip(statements, substitute([s.value for s in statements], new.get), strict=True)
             ]
+            if len(groups := _regions(statements)) > 1:
+                self._in_turn(groups)
+                return
+
+    def _in_turn(self, groups: Sequence[Sequence[Assign]]) -> None:
+        for group in groups:
+            self.assign(group)
+            self.forget(group)
 
     def _temporaries(self, nodes: Sequence[Node]) -> dict[Node, Node]:
         """Steps that compute nodes before what needs them, and the operands that hold them."""
         new: dict[Node, Node] = {}
-        sweeps: dict[object, list[Assign]] = {}
+        together: list[Assign] = []
         for node in nodes:
             if node in self.held:
                 new[node] = self.held[node]
@@ -525,11 +527,8 @@ class _Cutter:
                     self._host_step(node, frozenset(), temporary, self.plan.program.hosts.get(name))
                 case _:
                     new[node] = temporary = self._temporary(node.type)
-                    assign = Assign(temporary, node)
-                    # What has one shape for sure, and reads no other of them, is one sweep.
-                    shared = _space(assign) if isinstance(node, Reduce) else lengths(node)
-                    sweeps.setdefault(shared or assign, []).append(assign)
-        for group in sweeps.values():
+                    together.append(Assign(temporary, node))
+        for group in [[statement] for statement in together] if self.apart else _regions(together):
             self.assign(group)
         self.held.update(new)
         return new
@@ -573,6 +572,7 @@ class _Cutter:
         # Streams are scalars here: the nest's rank is the signature's to say.
         reading = Reading(rank, reduced, stream)
         values = [reading.scalar(s.value, s.target.type.rank) for s in statements]
+        read = [{n for n in postorder((value,)) if isinstance(n, Operand)} for value in values]
         # In the order of the operands, which is the one that a reader of messages and of C expects.
         place = {operand.name: k for k, operand in enumerate(self.plan.program.declared)}
         sources = {node: _stream_source(node) for node in streams}
@@ -612,7 +612,10 @@ class _Cutter:
                 tuple(statements),
                 kept,
                 rank,
-                _folds(values, inputs),
+                tuple(tuple(k for k, each in enumerate(inputs) if each in own) for own in read),
+                # A reduction by itself is over the shape of what it walks.
+                tuple(_spanned(n, inputs) for n in postorder(values) if isinstance(n, Reduce) and not self.apart),
+                functools.cache(lambda: self.alone(statements)),
                 self._moved(statements),
             )
         )
@@ -638,6 +641,8 @@ class _Cutter:
         spaces = {(r.arg.type.rank, tuple(sorted(r.axes))) for r in found}
         rank, reduced = next(iter(spaces))
         ranks = {s.target.type.rank for s in statements}
+        if self.apart and (len(found) > 1 or statements[0].value is not found[0]):
+            raise Cut(first)
         if len(spaces) > 1 or not all(map(has_fold, found)) or not ranks <= {rank, rank - len(reduced)}:
             raise Cut(first)
         if len(reduced) == rank:
@@ -648,23 +653,23 @@ class _Cutter:
         return rank, reduced
 
 
-def _folds(values: Sequence[Node], inputs: Sequence[Operand]) -> tuple[tuple[int, ...], ...]:
-    """The places of the inputs under each reduction of scalar values, of those that are not over all inputs."""
-    found: dict[tuple[int, ...], None] = {}
-    for reduction in (node for node in postorder(values) if isinstance(node, Reduce)):
-        seen: set[Node] = {reduction.arg}
-        stack: list[Node] = [reduction.arg]
-        while stack:
-            node = stack.pop()
-            # What another reduction gives has length 1.
-            if not isinstance(node, Reduce):
-                fresh = [part for part in node.args if part not in seen and not isinstance(node, Function)]
-                seen.update(fresh)
-                stack.extend(fresh)
-        under = tuple(k for k, each in enumerate(inputs) if each in seen)
-        if len(under) < len(inputs):
-            found[under] = None
-    return tuple(found)
+def _regions(statements: Sequence[Assign]) -> list[list[Assign]]:
+    """Neighbouring statements by the region that computes them."""
+    return [[s for s in group if isinstance(s, Assign)] for group in regions(statements)]
+
+
+def _spanned(node: Reduce, inputs: Sequence[Operand]) -> tuple[int, ...]:
+    """The places of the inputs that a reduction walks; all of them where it does not matter how long they are."""
+    if node.op.idempotent.holds(node.type.element.kind):
+        return tuple(range(len(inputs)))
+    found: set[Node] = set()
+    stack: list[Node] = [node.arg]
+    while stack:
+        each = stack.pop()
+        if each not in found and not isinstance(each, Reduce | Function):
+            found.add(each)
+            stack.extend(each.args)
+    return tuple(k for k, each in enumerate(inputs) if each in found)
 
 
 def _no_stream(node: Node, at: tuple[int, ...]) -> Operand:

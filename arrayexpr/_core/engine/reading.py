@@ -105,7 +105,7 @@ class Reading:
 
         A reduction in it is one over no axes. Raises Cut.
         """
-        if _plain(value):
+        if target_rank == self.rank and _plain(value):
             return transform((value,), self._leaf)[value]
         full = tuple(range(self.rank))
         at = full if target_rank == self.rank else self.kept

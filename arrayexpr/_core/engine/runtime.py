@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import OutOfRange, ShapeMismatch, TypeMismatch
-from ..infer import shape as shape_of
-from ..layout import Layout
+from ..assumption import share_memory
+from ..errors import ArrayExprError, OutOfRange, ShapeMismatch, TypeMismatch
 from ..nodes import (
     EFFECTS,
     Assign,
@@ -28,25 +28,16 @@ from ..nodes import (
 )
 from ..program import Program, assigned_operand
 from .dispatch import Chain, Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
+from .memory import Slots, Spare
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_product
 from .reading import Source
 
 if TYPE_CHECKING:
     from .plan import Step
 
-# np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
-_OVERLAP_WORK = 10_000
-
 # Elements that a reduction takes in one after the other where it is turned: as many as NumPy's pairwise sum does, whose
 # error is that of 16 and some more. And how many elements a region has for a copy not to matter.
 _SHORT, _TURNED_FROM = 16, 1 << 14
-
-# Bytes of temporaries that a kernel keeps from one call to the next.
-_SPARE_BYTES = 128 << 20
-# From so many on a call path that makes new ones is slower.
-_LARGE_BYTES = 1 << 20
-# Where a call notes what its temporaries were made for: no name of a slot.
-_NOTES = "notes of a call"
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
 #: The streams of a region, outputs last, and the shape that they broadcast to.
@@ -56,19 +47,35 @@ _Ran = tuple[list[Any], tuple[int, ...]]
 class Runtime:
     """Runs one plan on arrays, and tells the kernel what to remember.
 
-    `careful` makes the plan for operands that share memory, where this one is not for such.
+    Where arrays share memory, or have other shapes than the plan takes for granted, it runs one made for such.
     """
 
-    def __init__(self, plan: Plan, careful: Callable[[], Plan] | None = None):
+    def __init__(self, plan: Plan, dead: Sequence[str] = ()):
         self.plan = plan
-        self.careful = careful
-        self.other: Runtime | None = None
         self.program = plan.program
+        self.dead = tuple(dead)
+        for name in self.dead:
+            if name not in {operand.name for operand in self.program.operands}:
+                names = ", ".join(operand.name for operand in self.program.operands) or "none"
+                raise ArrayExprError(f"dead names {name!r}: expected operands of {self.program.name} ({names})")
+        #: Bytes of locals and temporaries that the last call took.
+        self.scratch = 0
+        #: Whether nothing but its own steps sees the plan's temporaries: functions of the host may keep what they get.
+        self.plain = all(isinstance(step, RegionStep | ArrayStep) for step in plan.steps)
+        self.ends = _ends(plan) if self.plain else [()] * len(plan.steps)
         self.assigned = {assigned_operand(n.target).name for n in self.program.nodes() if isinstance(n, Assign)}
         self.assigned |= {n.args[0].key for n in self.program.nodes() if isinstance(n, Store | Pack)}
         #: What functions of the host may write.
         self.touched = _touched(plan)
         self.limits = _limits(self.program)
+        self.otherwise: Callable[[], Runtime] | None = None
+        if plan.otherwise is not None:
+            unfused = plan.otherwise
+            self.otherwise = functools.cache(lambda: Runtime(unfused(), self.dead))
+        self.careful: Callable[[], Runtime] | None = None
+        if plan.careful is not None:
+            unmoved = plan.careful
+            self.careful = functools.cache(lambda: Runtime(unmoved(), self.dead))
         self.recipe = self._recipe()
         self.operands = self._operands()
         # Slots that are written before the last step: a later one may read what that overwrites.
@@ -79,13 +86,11 @@ class Runtime:
             if step is not plan.steps[-1] or len(step.targets) > 1
             for target in step.targets
         }
-        moved = {step.moves for step in regions}
-        declared = {operand.name for operand in self.program.declared}
-        # What functions of the host are given they may keep.
-        plain = all(isinstance(step, RegionStep | ArrayStep) for step in plan.steps)
-        self.spare = Spare({t.slot for step in regions for t in step.targets} - declared - moved if plain else set())
-        if not all(isinstance(step, RegionStep | ArrayStep) for step in plan.steps):
+        if not self.plain:
             self.early.update(operand.name for operand in self.program.declared)
+        #: The names whose arrays may become the caller's.
+        self.results = {operand.name for operand in self.program.results} | {step.moves for step in regions}
+        self.spare = Spare()
 
     def run(self, kernel: Kernel, args: Sequence[Any], out: Any = None) -> Any:
         """The results for arguments; one, a tuple, or None as the program has one, several or none."""
@@ -98,7 +103,9 @@ class Runtime:
             for arg, operand in zip(args, program.operands, strict=True)
         ]
         outs = self._outputs(out)
-        slots: dict[str, Any] = {}
+        if self.otherwise is not None and not self._holds(given):
+            return self.otherwise().run(kernel, args, out)
+        slots = Slots(self.results, self.dead, pooled=self.plain, spare=self.spare.take())
         restore: list[tuple[Any, Any]] = []
         for operand, array in zip(program.operands, given, strict=True):
             slots[operand.name] = self._bound(operand, array, restore)
@@ -108,30 +115,26 @@ class Runtime:
         if self.early & slots.keys():
             self._check_shapes(slots)
         if self.plan.moved and self.careful is not None and self._share_memory(slots):
-            if self.other is None:
-                self.other = Runtime(self.careful())
-            return self.other.run(kernel, args, out)
+            return self.careful().run(kernel, args, out)
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
         ran: list[_Ran] = []
-        for step in self.plan.steps:
-            match step:
-                case RegionStep() if step.moves and step.targets[0].slot not in slots:
-                    slots[step.targets[0].slot] = slots[step.moves]
-                case RegionStep():
-                    streams = _run_region(step, slots, self.spare)
-                    if streams is not None and direct:
-                        ran.append(streams)
-                        if step is self.plan.single:
-                            self._remember(kernel, step, args, out, slots)
-                case _:
-                    run_step(step, slots)
-        large = self.spare.keep(slots)
+        for step, ends in zip(self.plan.steps, self.ends, strict=True):
+            slots.ending = ends if isinstance(step, RegionStep) and len(step.targets) == 1 else ()
+            streams = run_step(step, slots)
+            if streams is not None and direct:
+                ran.append(streams)
+                if isinstance(step, RegionStep) and step is self.plan.single:
+                    self._remember(kernel, step, args, out, slots)
+            slots.release(ends)
+        self.scratch = slots.took
         # What goes by names looks at each call's arrays first.
-        whole = len(ran) == len(self.plan.steps) > 1 and not self.plan.moved and not large
-        if whole and (len(outs) > 1 or not isinstance(out, tuple)):
-            self._remember_steps(kernel, ran, out, slots)
+        remembers = len(ran) == len(self.plan.steps) > 1 and not self.plan.moved and not self._asks()
+        if self.plain and self.spare.keep(slots):
+            remembers = False
+        if remembers and (len(outs) > 1 or not isinstance(out, tuple)):
+            self._remember_steps(kernel, ran, out, {**slots.released, **slots})
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -148,6 +151,20 @@ class Runtime:
         return any(
             np.may_share_memory(slots[name], array) for name in written for key, array in slots.items() if key != name
         )
+
+    def _asks(self) -> bool:
+        """Whether every call has to be looked at: for what it was fused under, or for operands that are dead."""
+        assumption = self.program.assumption
+        if assumption is None:
+            return bool(self.dead)
+        given = {operand.name for operand in self.program.operands}
+        return bool(self.dead or assumption.alike or given.intersection(assumption.apart))
+
+    def _holds(self, given: Sequence[Any]) -> bool:
+        """Whether arrays are as they were taken to be where the program was fused."""
+        assert self.program.assumption is not None
+        named = {o.name: array for o, array in zip(self.program.operands, given, strict=True)}
+        return self.program.assumption.holds(named)
 
     def _outputs(self, out: Any) -> tuple[Any, ...]:
         n = len(self.program.results)
@@ -200,9 +217,9 @@ class Runtime:
         return copy
 
     def _recipe(self) -> Recipe | None:
-        """How the call path runs this program without us; None where it is more than one region."""
+        """How the call path runs this program without us; None where it is more than one region, or is to be asked."""
         step = self.plan.single
-        if step is None:
+        if step is None or self._asks():
             return None
         operands = (*self.program.operands, *self.program.results)
         names = [operand.name for operand in operands]
@@ -232,19 +249,17 @@ class Runtime:
 
     def _check_shapes(self, slots: dict[str, Any]) -> None:
         """Raise what a step will have to say of shapes before the first one changes anything."""
-        known = dict(slots)
-        for step in self.plan.steps:
+        self._check_steps(self.plan.steps, dict(slots))
+
+    def _check_steps(self, steps: Sequence[Step], known: dict[str, Any]) -> None:
+        for step in steps:
             if isinstance(step, RegionStep | ArrayStep) and not all(s.slot in known for s in step.sources):
                 # What comes of a function of the host, or of a loop, is not known.
                 continue
-            if isinstance(step, RegionStep):
-                streams = [source.array(known) for source in step.sources]
-                if _apart(step, streams):
-                    layouts = {name: Layout.of(array) for name, array in known.items()}
-                    for assign, target in zip(step.assigns, step.targets, strict=True):
-                        known.setdefault(target.slot, _stand_in(shape_of(assign.value, layouts) or ()))
-                    continue
-                shape = _fitting(step, streams, known)
+            if isinstance(step, RegionStep) and not _one_shape(step, known):
+                self._check_steps(step.alone(), known)
+            elif isinstance(step, RegionStep):
+                shape = _fitting(step, [source.array(known) for source in step.sources], known)
                 for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
                     known.setdefault(target.slot, _stand_in(_target_shape(step, assign, kept, shape)))
             elif isinstance(step, ArrayStep):
@@ -295,11 +310,15 @@ class Runtime:
         kernel.remember(Chain(self.operands, [slots[name] for name in names], steps, out is None))
 
 
-def run_step(step: Step, slots: dict[str, Any]) -> None:
-    """Run one step on the slots."""
+def run_step(step: Step, slots: Slots) -> _Ran | None:
+    """Run one step on the slots. Returns what a region ran on, where it ran as it stands: see `_run_region`."""
     match step:
+        case RegionStep() if step.moves and step.targets[0].slot not in slots:
+            slots[step.targets[0].slot] = slots[step.moves]
         case RegionStep():
-            _run_region(step, slots, _NOTHING_SPARE)
+            if not (len(step.targets) > 1 or step.reduces) or _together(step, slots):
+                return _run_region(step, slots)
+            _run_alone(step, slots)
         case ArrayStep():
             slots[step.slot] = _run_array(step, slots)
         case InterpretStep():
@@ -308,6 +327,20 @@ def run_step(step: Step, slots: dict[str, Any]) -> None:
         case _:
             # Windows, the host's functions and loops know how.
             step.run(slots, run_step, _plain_streams)
+    return None
+
+
+def _run_alone(step: RegionStep, slots: Slots) -> None:
+    """Run the statements of a region one by one."""
+    ending, slots.ending = slots.ending, ()
+    before = slots.keys() | {target.slot for target in step.targets}
+    for each in step.alone():
+        run_step(each, slots)
+    # Another iteration may have temporaries of other shapes.
+    for name in slots.keys() - before:
+        slots.release((name,))
+        slots.pop(name, None)
+    slots.ending = ending
 
 
 def _touched(plan: Plan) -> set[str]:
@@ -319,6 +352,21 @@ def _touched(plan: Plan) -> set[str]:
         elif isinstance(step, InterpretStep) and any(isinstance(n, EFFECTS) for n in step.program.nodes()):
             names.update(operand.name for operand in step.program.operands)
     return names
+
+
+def _ends(plan: Plan) -> list[tuple[str, ...]]:
+    """For each step of a plan of regions and NumPy's functions, the slots that no later one reads or writes."""
+    last: dict[str, int] = {operand.name: -1 for operand in plan.program.declared}
+    for k, step in enumerate(plan.steps):
+        if isinstance(step, RegionStep):
+            last.update((source.slot, k) for source in (*step.sources, *step.targets))
+        elif isinstance(step, ArrayStep):
+            last.update((slot, k) for slot in (*(source.slot for source in step.sources), step.slot))
+    ends: list[list[str]] = [[] for _ in plan.steps]
+    for name, k in last.items():
+        if k >= 0:
+            ends[k].append(name)
+    return [tuple(names) for names in ends]
 
 
 def _reads(program: Program, operand: Operand) -> bool:
@@ -428,6 +476,57 @@ def _stand_in(shape: tuple[int, ...]) -> Any:
     return np.broadcast_to(np.int8(0), shape)
 
 
+def _one_shape(step: RegionStep, slots: dict[str, Any]) -> bool:
+    """Whether the statements of a region are all over one shape, each by itself, and so is what they reduce."""
+    streams = [source.array(slots) for source in step.sources]
+    if len(step.targets) == 1 and all(len(places) == len(step.sources) for places in step.reduces):
+        if not step.reduces or all(array.shape == streams[0].shape for array in streams):
+            return True
+        try:
+            _shape_of(step, [array.shape for array in streams])
+        except ValueError:
+            return False
+        return True
+    found = set()
+    try:
+        whole = _shape_of(step, [array.shape for array in streams])
+        for target, reads, kept in zip(step.targets, step.reads, step.kept, strict=True):
+            shape = np.broadcast_shapes(*(streams[k].shape for k in reads))
+            if target.slot in slots and not step.region.reduced:
+                own = target.array(slots).shape
+                if len(shape) > len(own) or any(n not in (1, m) for n, m in zip(shape[::-1], own[::-1], strict=False)):
+                    return False
+                shape = own
+            found.add(shape)
+            if target.slot in slots and step.region.reduced and not kept:
+                if _target_array(step, target, slots).shape != shape:
+                    return False
+        for places in step.reduces:
+            shape = _shape_of(step, [streams[k].shape for k in places])
+            if any(shape[axis] != whole[axis] for axis in step.region.reduced):
+                return False
+    except ValueError:
+        return False
+    return len(step.targets) == 1 or len(found) == 1
+
+
+def _shape_of(step: RegionStep, shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    return np.broadcast_shapes((1,) * step.rank, *shapes)
+
+
+def _together(step: RegionStep, slots: dict[str, Any]) -> bool:
+    """Whether a region may compute its statements at once: over one shape, and none changes what another one reads."""
+    if not _one_shape(step, slots):
+        return False
+    targets = [(target.slot, target.array(slots)) for target in step.targets if target.slot in slots]
+    sources = [(source.slot, source.array(slots)) for source in step.sources if source.length is None]
+    for k, (slot, out) in enumerate(targets):
+        # The same slot is the same view, which is read before.
+        if any(slot != other and share_memory(out, array) for other, array in (*targets[k + 1 :], *sources)):
+            return False
+    return True
+
+
 def _fitting(step: RegionStep, streams: Sequence[Any], slots: dict[str, Any]) -> tuple[int, ...]:
     """The shape that a region's sources broadcast to, once it is sure to fit the targets'."""
     shape = broadcast([(source.slot, array.shape) for source, array in zip(step.sources, streams, strict=True)])
@@ -466,59 +565,19 @@ def _target_shape(step: RegionStep, assign: Assign, kept: bool, shape: tuple[int
     return _kept_shape(step, shape) if kept else shape
 
 
-class Spare:
-    """The temporaries of the last call, for the next one: the system gives large arrays page by page, each cleared.
-
-    Harris' corners of 2048 x 2048, with two temporaries of 34 MB: 11.3 ms with new ones, 8.4 with those of the call
-    before.
-    """
-
-    def __init__(self, slots: set[str]):
-        self.slots = slots
-        #: Per slot an array, and what it was made for. Taken out while a call works on it.
-        self.arrays: dict[str, tuple[Any, Any]] = {}
-
-    def take(self, slot: str, key: Any) -> Any:
-        """The array of a slot that was made for the same; None where there is none."""
-        known = self.arrays.pop(slot, None) if slot in self.slots else None
-        return known[1] if known is not None and known[0] == key else None
-
-    def note(self, slots: dict[str, Any], slot: str, key: Any) -> None:
-        """Have `keep` keep the array that a slot has just got."""
-        if slot in self.slots:
-            slots.setdefault(_NOTES, {})[slot] = key
-
-    def keep(self, slots: dict[str, Any]) -> bool:
-        """A call is done with its slots. Returns whether they are so large that keeping them pays."""
-        total = 0
-        for slot, key in slots.pop(_NOTES, {}).items():
-            total += slots[slot].nbytes
-            if total <= _SPARE_BYTES:
-                self.arrays[slot] = key, slots[slot]
-        return total >= _LARGE_BYTES
-
-
-_NOTHING_SPARE = Spare(set())
-
-
-def _run_region(step: RegionStep, slots: dict[str, Any], spare: Spare) -> _Ran | None:
+def _run_region(step: RegionStep, slots: Slots) -> _Ran | None:
     """Run one region. Returns what it ran on where it ran as it stands: by its code, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
-    if _apart(step, streams):
-        _interpret(step, slots)
-        return None
     shape = _fitting(step, streams, slots)
     outs: list[Any] = []
     spread: list[tuple[Any, Any]] = []
     for assign, target, kept in zip(step.assigns, step.targets, step.kept, strict=True):
         if target.slot not in slots:
-            key = shape, *(array.strides for array in streams)
-            made = spare.take(target.slot, key)
             over = slots.get(step.reuses)
             if over is not None and over.shape == shape and over.dtype == assign.target.type.element.dtype:
-                made = over
-            slots[target.slot] = _allocated(step, streams, assign, kept, shape) if made is None else made
-            spare.note(slots, target.slot, key)
+                slots[target.slot] = over
+            else:
+                slots[target.slot] = slots.new(target.slot, _allocated(step, streams, assign, kept, shape))
         out = _target_array(step, target, slots)
         if kept and out.shape != _kept_shape(step, shape):
             # What the reductions give is assigned along more axes than they keep.
@@ -553,9 +612,9 @@ def _plain_streams(step: RegionStep, slots: dict[str, Any]) -> tuple[list[Any], 
     """The arrays that a region runs on as they are, and the shape it goes over; None where one is to be made first."""
     if not all(target.slot in slots for target in step.targets):
         return None
-    streams = [source.array(slots) for source in step.sources]
-    if _apart(step, streams):
+    if (len(step.targets) > 1 or step.reduces) and not _together(step, slots):
         return None
+    streams = [source.array(slots) for source in step.sources]
     shape = _fitting(step, streams, slots)
     outs = [_target_array(step, target, slots) for target in step.targets]
     for out, kept in zip(outs, step.kept, strict=True):
@@ -564,23 +623,6 @@ def _plain_streams(step: RegionStep, slots: dict[str, Any]) -> tuple[list[Any], 
         if (step.region.reduced or len(outs) > 1) and not kept and out.shape != shape:
             return None
     return [*streams, *outs], shape if step.region.reduced else outs[0].shape
-
-
-def _apart(step: RegionStep, streams: Sequence[Any]) -> bool:
-    """Whether a reduction is over less than the region's shape: the sources under it are broadcast along its axes."""
-    if not step.folds:
-        return False
-    for axis in step.region.reduced:
-        back = step.rank - axis
-        lengths = [array.shape[-back] if array.ndim >= back else 1 for array in streams]
-        least, most = min(lengths, default=1), max(lengths, default=1)
-        longest = least if least == 0 else most
-        if any(all(lengths[k] == 1 for k in under) for under in step.folds) and longest != 1:
-            return True
-        # Reductions over lengths of their own: no region has two.
-        if any(n not in (1, longest) for n in lengths):
-            return True
-    return False
 
 
 def _turned(
@@ -645,10 +687,7 @@ def _partly_overlaps(array: Any, out: Any) -> bool:
         and array.__array_interface__["data"] == out.__array_interface__["data"]
     ):
         return False
-    try:
-        return bool(np.shares_memory(array, out, max_work=_OVERLAP_WORK))  # type: ignore[arg-type]
-    except np.exceptions.TooHardError:
-        return True
+    return share_memory(array, out)
 
 
 def _product_shape(step: ArrayStep, arrays: Sequence[Any]) -> tuple[int, ...]:

@@ -18,13 +18,17 @@ from ..nodes import (
     Load,
     Node,
     Operand,
+    Reduce,
     Slice,
     View,
     postorder,
     substitute,
     transform,
 )
+from ..ops import operator
 from ..types import BROADCAST
+
+_EQUAL, _WHERE = operator("equal"), operator("where")
 
 #: What is computed element by element.
 ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent, Call, Function)
@@ -77,6 +81,48 @@ def _bounds(item: Slice, length: Node) -> tuple[Node, Node, int]:
 
     first, last = (low, high) if step > 0 else (high, low)
     return place(item.start, first), place(item.stop, last), step
+
+
+def extents_along(value: Node, axis: int) -> list[Node]:
+    """The lengths, in the operands of an element-wise value, of what an axis of the value walks."""
+    found: dict[Node, None] = {}
+    stack = [(value, axis)]
+    seen = set()
+    while stack:
+        node, k = stack.pop()
+        if (node, k) in seen or k < 0:
+            continue
+        seen.add((node, k))
+        if isinstance(base_of(node), Operand):
+            found[extents_of(node)[k]] = None
+        elif isinstance(node, View):
+            if node.order is not None:
+                stack.append((node.arg, node.order[k]))
+            else:
+                kept = [n for n, item in enumerate(node.subscripts) if not isinstance(item, int)]
+                place = kept[k]
+                if node.subscripts[place] is not None:
+                    stack.append((node.arg, sum(item is not None for item in node.subscripts[:place])))
+        elif isinstance(node, Reduce):
+            if node.keepdims and k not in node.axes:
+                stack.append((node.arg, k))
+            elif not node.keepdims:
+                stack.append((node.arg, [n for n in range(node.arg.type.rank) if n not in node.axes][k]))
+        else:
+            values = node.arguments if isinstance(node, Call) else node.args
+            stack.extend((child, k - (node.type.rank - child.type.rank)) for child in reversed(values))
+    return list(found)
+
+
+def longest(extents: Sequence[Node]) -> Node:
+    """Of lengths that broadcast together, the one that is not stretched."""
+    result: Node | None = None
+    for extent in extents:
+        if result is None or result is integer(1):
+            result = extent
+        elif extent is not integer(1) and extent is not result:
+            result = Apply(_WHERE, (Apply(_EQUAL, (result, integer(1))), extent, result))
+    return result or integer(1)
 
 
 def single(item: Slice) -> bool:

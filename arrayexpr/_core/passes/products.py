@@ -8,9 +8,8 @@ from ..affine import integer
 from ..nodes import Apply, Assign, Contract, Node, Operand, Scratch, postorder, substitute
 from ..ops import operator
 from ..program import Program
-from .elements import base_of, extents_of
+from .elements import base_of, extents_along, extents_of, longest
 from .nests import untaken
-from .sweep import _extents, _longest
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -93,12 +92,12 @@ def _scratch(value: Node, taken: set[str]) -> Scratch:
 def lengths_of(value: Node) -> tuple[Node, ...]:
     """The length of each axis of a value."""
     if not isinstance(value, Contract):
-        return tuple(_longest(_extents(value, k)) for k in range(value.type.rank))
+        return tuple(longest(extents_along(value, k)) for k in range(value.type.rank))
     left, right = lengths_of(value.left), lengths_of(value.right)
     batch = []
     for k in range(max(len(left), len(right)) - 2, 0, -1):
         own = [x[len(x) - 2 - k] for x in (left, right) if len(x) >= 2 + k]
-        batch.append(_longest(own))
+        batch.append(longest(own))
     return (*batch, *left[-2:-1], *(right[-1:] if len(right) > 1 else ()))
 
 

@@ -337,7 +337,8 @@ class _Stages:
                     keep.add(node.args[0])
                 keep.update(node.args[place] for place in _BRANCHES if self._branch(node, place))
         if self.reduces:
-            keep.update(root for root in self.roots if not isinstance(root, Load))
+            # Not what does not vary: it goes to no strip, and two that no one reads would share one.
+            keep.update(root for root in self.roots if root in self.varying and not isinstance(root, Load))
         self._levels(keep)
         keep.update(self._shared(keep))
         for node in self.order:

@@ -37,7 +37,16 @@ from ..ops import Operator, operator
 from ..primitives import fold, identity
 from ..program import Program
 from ..types import FALLING, UNIT, ElementType
-from .elements import ELEMENTWISE, base_of, element, extents_of, reads_otherwise, subscripts_of
+from .elements import (
+    ELEMENTWISE,
+    base_of,
+    element,
+    extents_along,
+    extents_of,
+    longest,
+    reads_otherwise,
+    subscripts_of,
+)
 from .nests import byte_strides, untaken
 from .requirements import requirements
 
@@ -184,18 +193,7 @@ def _scratch_of(t: ElementType, extents: tuple[Node, ...], taken: set[str]) -> S
 
 def _lengths(node: Reduce) -> tuple[Node, ...]:
     """The length of each axis that a reduction keeps."""
-    return tuple(_longest(_extents(node.arg, k)) for k in range(node.arg.type.rank) if k not in node.axes)
-
-
-def _longest(extents: Sequence[Node]) -> Node:
-    """Of lengths that broadcast together, the one that is not stretched."""
-    result: Node | None = None
-    for extent in extents:
-        if result is None or result is integer(1):
-            result = extent
-        elif extent is not integer(1) and extent is not result:
-            result = Apply(_WHERE, (Apply(_EQUAL, (result, integer(1))), extent, result))
-    return result or integer(1)
+    return tuple(longest(extents_along(node.arg, k)) for k in range(node.arg.type.rank) if k not in node.axes)
 
 
 def _axes(group: Sequence[Assign]) -> tuple[int, tuple[int, ...]] | None:
@@ -300,12 +298,12 @@ class _Sweeps:
             lengths = extents_of(self.group[0].target)
             return lengths[axis if len(lengths) == self.rank else self.kept.index(axis)]
         reduces = [n for s in self.group for n in postorder((s.value,)) if isinstance(n, Reduce)]
-        known = [_extents(node.arg, axis) for node in reduces]
+        known = [extents_along(node.arg, axis) for node in reduces]
         if self.alike:
             return next((extent for extents in known for extent in extents), integer(1))
         if not set.intersection(*map(set, known)):
             raise _Apart
-        return _longest(list(dict.fromkeys(extent for extents in known for extent in extents)))
+        return longest(list(dict.fromkeys(extent for extents in known for extent in extents)))
 
     def requirements(self) -> list[Node]:
         """That operands have the lengths that the loops run over; no extreme is taken of nothing."""
@@ -318,7 +316,7 @@ class _Sweeps:
         for node in postorder((statement.value,)):
             if isinstance(node, Reduce):
                 for axis in self.reduced:
-                    own = _longest(_extents(node.arg, axis))
+                    own = longest(extents_along(node.arg, axis))
                     if own is not self.extents[axis]:
                         found[Apply(_EQUAL, (own, self.extents[axis]))] = None
                     if node.op.name in _EXTREMES:
@@ -653,7 +651,8 @@ class _Sweeps:
                 along = tuple(self.extents[k] for k in self.inner)
             store = Store(operand, subscripts_of(statement.target, at), value)
             stores.setdefault(along, []).append(store)
-        for along, group in stores.items():
+        # What the kept axes decide comes last: others may read what it assigns as it was.
+        for along, group in sorted(stores.items(), key=lambda item: not item[0]):
             body: Sequence[Node] = group if self.along is None else self._strip(group)
             for k, extent in reversed(list(zip(self.inner, along, strict=False))):
                 body = (Loop(self.indices[k], integer(0), extent, integer(1), "serial", tuple(body)),)
@@ -663,37 +662,6 @@ class _Sweeps:
     def _varies(self, value: Node) -> bool:
         moving = {self.indices[k] for k in self.reduced}
         return any(node in moving for node in postorder((value,)))
-
-
-def _extents(value: Node, axis: int) -> list[Node]:
-    """The lengths, in the operands of an element-wise value, of what an axis of the value walks."""
-    found: dict[Node, None] = {}
-    stack = [(value, axis)]
-    seen = set()
-    while stack:
-        node, k = stack.pop()
-        if (node, k) in seen or k < 0:
-            continue
-        seen.add((node, k))
-        if isinstance(base_of(node), Operand):
-            found[extents_of(node)[k]] = None
-        elif isinstance(node, View):
-            if node.order is not None:
-                stack.append((node.arg, node.order[k]))
-            else:
-                kept = [n for n, item in enumerate(node.subscripts) if not isinstance(item, int)]
-                place = kept[k]
-                if node.subscripts[place] is not None:
-                    stack.append((node.arg, sum(item is not None for item in node.subscripts[:place])))
-        elif isinstance(node, Reduce):
-            if node.keepdims and k not in node.axes:
-                stack.append((node.arg, k))
-            elif not node.keepdims:
-                stack.append((node.arg, [n for n in range(node.arg.type.rank) if n not in node.axes][k]))
-        else:
-            values = node.arguments if isinstance(node, Call) else node.args
-            stack.extend((child, k - (node.type.rank - child.type.rank)) for child in reversed(values))
-    return list(found)
 
 
 def _cost(node: Any) -> float:

@@ -1,9 +1,9 @@
 """The works, a family a file, in the order in which they are shown."""
 
 from ..work import Work
-from . import broadcast, conflicting, linear, overlap, pointwise, reductions, strided
+from . import broadcast, conflicting, linear, overlap, pointwise, reductions, statements, strided
 
-_FAMILIES = (linear, conflicting, strided, broadcast, pointwise, reductions, overlap)
+_FAMILIES = (linear, conflicting, strided, broadcast, pointwise, reductions, statements, overlap)
 
 WORKS: dict[str, Work] = {work.name: work for family in _FAMILIES for work in family.WORKS}
 

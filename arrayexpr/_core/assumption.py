@@ -1,0 +1,60 @@
+"""What a program was fused under: that arrays share no memory, and that values have one shape."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .infer import shape
+from .layout import Layout
+from .nodes import Node, Operand, postorder
+from .record import record
+
+if TYPE_CHECKING:
+    from .program import Program
+
+#: np.shares_memory is exact, and exponential at worst: beyond this much work an overlap is assumed.
+OVERLAP_WORK = 10_000
+
+
+@record
+class Assumption:
+    """That no operand of `apart` shares memory with another one, and both of each pair of `alike` have one shape.
+
+    Where that does not hold, `otherwise` is what the program means.
+    """
+
+    apart: tuple[str, ...]
+    alike: tuple[tuple[Node, Node], ...]
+    otherwise: Program
+
+    def holds(self, arrays: Mapping[str, Any], but: Collection[str] = ()) -> bool:
+        """Whether it is so of arrays by name; those not given are made for the program. `but`: what is so anyway."""
+        named = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
+        for name in self.apart:
+            if name in named and name not in but:
+                mine = named[name]
+                if any(name != other and share_memory(mine, array) for other, array in named.items()):
+                    return False
+        for one, other in self.alike:
+            wanted = {node.name for node in postorder((one, other)) if isinstance(node, Operand)}
+            layouts = {name: Layout.of(named[name]) for name in wanted if name in named}
+            if isinstance(other, Operand) and other.name not in named:
+                # What the value makes has its shape.
+                continue
+            found = shape(one, layouts)
+            if found is None or found != shape(other, layouts):
+                return False
+        return True
+
+
+def share_memory(one: Any, other: Any) -> bool:
+    """Whether two arrays share memory, as far as can be told soon: True where it cannot."""
+    if not np.may_share_memory(one, other):
+        return False
+    try:
+        return bool(np.shares_memory(one, other, max_work=OVERLAP_WORK))  # type: ignore[arg-type]
+    except np.exceptions.TooHardError:
+        return True

@@ -1,0 +1,667 @@
+"""The pass `fuse`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ..assumption import Assumption
+from ..infer import RAISES, UNREORDERABLE, effects, operands, reads, same_lengths
+from ..nodes import (
+    Assign,
+    Contract,
+    Extent,
+    Node,
+    Operand,
+    Pack,
+    Scratch,
+    SideEffect,
+    Slice,
+    Store,
+    Unreorderable,
+    View,
+    postorder,
+    substitute,
+)
+from ..program import Program
+from ..regions import Access, Group, Part, base, beneath, part_of
+from .nests import untaken
+
+#: Of a value that is computed again for each reader, the operations and the arrays read at the most.
+_AGAIN, _ARRAYS = 100.0, 6
+#: Clusters that a statement is tried in at the most.
+_TRIED = 4
+_LAST: Final = float("inf")
+
+
+def fuse(program: Program, *, guarded: bool = False) -> Program:
+    """Bring statements together that one nest computes, and values to what reads them, so that less goes to memory.
+
+        t[...] = a + b                   r[...] = (a + b) * c
+        x[...] = sqrt(y)           ->    s[...] = (a + b) - c          (t is a local)
+        r[...] = t * c                   x[...] = sqrt(y)
+        s[...] = t - c
+
+    A statement goes to the earliest region (`regions`) that it may be part of, after all that it depends on. Within
+    a region it reads what an earlier one of the region assigns as that one's value; a local that no one else reads is
+    gone. A local that other regions read is computed again there where that costs less than to store and to load it,
+    also at other places, as in `t[1:] - t[:-1]`. A region that would be too wide ends, and another one begins.
+
+    Keeps every value bit for bit, and the order of effects, where operands share no memory. `Program.assumption` says
+    what was taken for granted of memory and, if the program is `guarded`, of shapes, and has the program as it was:
+    that is what is run where it does not hold.
+
+    Requires: who runs the program asks `Program.assumption`.
+    """
+    original = program
+    if guarded:
+        program = _parted(program)
+    if len(program.statements) < 2:
+        return program
+    statements, fresh = _renamed(program)
+    fusion = _Fusion(program, statements, fresh, guarded)
+    made = fusion.statements()
+    if made == statements:
+        return original
+    new = {before: fusion.new.get(now, now) for before, now in zip(program.statements, statements, strict=True)}
+    named = {operand.name for operand in program.operands + program.results}
+    left = {name for statement in made for name in operands(statement)}
+    before = program.assumption
+    apart = named & fusion.seen_outside()
+    if before is not None:
+        apart |= set(before.apart)
+    alike = (*(before.alike if before is not None else ()), *dict.fromkeys(fusion.alike))
+    assumption = before
+    if apart or alike:
+        otherwise = original if before is None else before.otherwise
+        assumption = Assumption(tuple(sorted(apart)), alike, otherwise)
+    fused = program.rewritten(made, {k: v for k, v in new.items() if k is not v})
+    return fused.replace(locals=tuple(o for o in (*program.locals, *fresh) if o.name in left), assumption=assumption)
+
+
+def _parted(program: Program) -> Program:
+    """The program with a local for each value of which a statement reads parts, so that it may be computed there."""
+    taken = {operand.name for operand in program.declared}
+    fresh: list[Operand] = []
+    known: dict[Node, Operand] = {}
+    statements: list[Node] = []
+    new: dict[Node, Node] = {}
+    for statement in program.statements:
+        if not isinstance(statement, Assign) or effects(statement):
+            known.clear()
+            statements.append(statement)
+            continue
+        mapped: dict[Node, Node] = {}
+        for node in postorder((statement.value,)):
+            value = node
+            while isinstance(value, View):
+                value = value.arg
+            if value is node or isinstance(value, Operand) or _whole(node):
+                continue
+            if any(isinstance(each, Contract) for each in postorder((value,))):
+                continue
+            if value not in known:
+                local = Operand(untaken("t", taken), value.type.plain)
+                taken.add(local.name)
+                fresh.append(local)
+                known[value] = local
+                statements.append(Assign(local, substitute((value,), mapped.get)[0]))
+            mapped[value] = known[value]
+        name = base(statement.target).name
+        for value in [value for value in known if name in operands(value)]:
+            del known[value]
+        if mapped:
+            # The innermost are mapped already where they stand in others.
+            new[statement] = Assign(statement.target, substitute((statement.value,), mapped.get)[0])
+        statements.append(new.get(statement, statement))
+    if not fresh:
+        return program
+    return program.rewritten(statements, new).replace(locals=(*program.locals, *fresh))
+
+
+def _whole(node: Node) -> bool:
+    """Whether a chain of views shows all of what it is of."""
+    while isinstance(node, View):
+        if beneath(node, tuple(range(node.type.rank))) is None:
+            return False
+        node = node.arg
+    return True
+
+
+def _renamed(program: Program) -> tuple[tuple[Node, ...], list[Operand]]:
+    """The statements with another local for each time that one is assigned as a whole, in its first shape."""
+    local = set(program.locals)
+    first: dict[Node, Node] = {}
+    again = False
+    for statement in program.statements:
+        if not isinstance(statement, Assign):
+            return program.statements, []
+        if statement.target in local:
+            again = again or statement.target in first
+            first.setdefault(statement.target, statement.value)
+    if not again or any(effects(statement) for statement in program.statements):
+        return program.statements, []
+    taken = {operand.name for operand in program.declared}
+    called: dict[Node, Node] = {}
+    fresh: list[Operand] = []
+    seen: set[Node] = set()
+    result: list[Node] = []
+    for statement in program.statements:
+        assert isinstance(statement, Assign)
+        target, value = statement.target, statement.value
+        if called:
+            (value,) = substitute((value,), called.get)
+        if target in seen and same_lengths(first[target], statement.value):
+            operand = Operand(untaken(base(target).name, taken), target.type)
+            taken.add(operand.name)
+            fresh.append(operand)
+            called[target] = target = operand
+        else:
+            if target in local:
+                seen.add(target)
+            if called:
+                (target,) = substitute((target,), called.get)
+        result.append(Assign(target, value))
+    return tuple(result), fresh
+
+
+class _Value:
+    """What an operand or a part of it holds after a statement: `value`, over what was there before its region.
+
+    `at` is its place in the region's shape, `place` that of the region; `versions` tells how often what it reads had
+    been assigned to, and `own` how often it had been itself.
+    """
+
+    def __init__(
+        self, target: Node, at: tuple[int, ...], value: Node, place: int, own: int, way: _Way, full: bool, uses: int
+    ):
+        self.target = target
+        self.at = at
+        self.value = value
+        self.place = place
+        self.own = own
+        self.reads = way.reads
+        self.lengths = tuple(way.lengths)
+        self.work = way.work
+        self.reduces = way.reduces
+        self.versions = way.versions
+        self.full = full
+        self.uses = uses
+        #: Whether someone reads it from memory.
+        self.stored = False
+
+
+class _Entry:
+    """A statement of a region; `rank` says where it stands among the others."""
+
+    def __init__(self, statement: Node, rank: float, value: _Value | None = None):
+        self.statement = statement
+        self.rank = rank
+        self.value = value
+        #: Whether the same is assigned once more in the region.
+        self.replaced = False
+
+
+class _Cluster:
+    """A region to be, or a statement that none computes, for which `group` is None."""
+
+    def __init__(self, *entries: _Entry) -> None:
+        self.group: Group | None = None
+        self.entries = list(entries)
+        #: By name, the statement that assigns it, and the last place of one that reads what was there before.
+        self.writers: dict[str, _Entry] = {}
+        self.readers: dict[str, float] = {}
+        self.last = 0.0
+        #: How many of its values are stored.
+        self.outputs = 0
+
+
+class _Way:
+    """How a statement may join a cluster: what becomes of what it reads, and where it then stands."""
+
+    def __init__(self, work: float, reduces: bool):
+        self.work = work
+        self.reduces = reduces
+        self.rank = 0.0
+        self.reads: dict[Access, None] = {}
+        self.versions: dict[str, int] = {}
+        self.new: dict[Node, Node] = {}
+        self.stored: list[_Value] = []
+        self.lengths: list[Extent] = []
+        self.alike: list[tuple[Node, Node]] = []
+        #: The region's axes that the statement's own are, where it has fewer.
+        self.into: tuple[int, ...] | None = None
+
+    def read(self, access: Access, version: int) -> None:
+        self.reads[access] = None
+        name = base(access[0]).name
+        # What was read of two times is never the same again.
+        self.versions[name] = version if self.versions.get(name, version) == version else -1
+
+    def at(self, places: tuple[int, ...]) -> tuple[int, ...]:
+        return places if self.into is None else tuple(self.into[k] for k in places)
+
+
+class _Fusion:
+    """Places statements one after the other; of each operand it knows where it is read and assigned last."""
+
+    def __init__(self, program: Program, given: Sequence[Node], fresh: Sequence[Operand], guarded: bool):
+        self.given = given
+        self.guarded = guarded
+        self.private = {operand.name for operand in (*program.locals, *fresh)}
+        self.operands = {operand.name for operand in program.operands}
+        self.names = {operand.name for operand in program.declared}
+        parts = [part_of(statement) for statement in given]
+        # Where views move, values stay where they are.
+        self.parts = [None if part is None or part.moves else part for part in parts]
+        self.clusters: list[_Cluster] = []
+        #: The first cluster that a statement may be put in.
+        self.floor = 0
+        self.written: dict[str, int] = {}
+        self.read: dict[str, int] = {}
+        self.version: dict[str, int] = {}
+        self.values: dict[str, _Value] = {}
+        self.latest: dict[Access, int] = {}
+        self.alike: list[tuple[Node, Node]] = []
+        #: What is assigned in ways that only its effects tell.
+        self.touched: set[str] = set()
+        self.new: dict[Node, Node] = {}
+
+    def statements(self) -> tuple[Node, ...]:
+        uses = self._uses()
+        for k, (statement, part) in enumerate(zip(self.given, self.parts, strict=True)):
+            if part is None:
+                self._alone(statement)
+            else:
+                self._place(part, uses[k])
+        result: list[Node] = []
+        for cluster in self.clusters:
+            for entry in sorted(cluster.entries, key=lambda entry: entry.rank):
+                value = entry.value
+                gone = value is not None and not value.stored and base(value.target).name in self.private
+                if not gone and not entry.replaced:
+                    result.append(entry.statement)
+        return tuple(result)
+
+    def seen_outside(self) -> set[str]:
+        """What is assigned of the caller's memory; nothing where it is so once, at the end."""
+        places = [
+            k for k, (s, part) in enumerate(zip(self.given, self.parts, strict=True))
+            if part is None and not (isinstance(s, Assign) and base(s.target).name in self.private)
+            or part is not None and part.name not in self.private
+        ]  # fmt: skip
+        if places == [len(self.given) - 1] and self.parts[-1] is not None:
+            return set()
+        return {base(s.target).name for s in self.given if isinstance(s, Assign)} | self.touched
+
+    def _uses(self) -> list[int]:
+        """For each statement that assigns a local as a whole, how many read it until the next one does."""
+        uses = [0] * len(self.parts)
+        last: dict[str, int] = {}
+        for k, (statement, part) in enumerate(zip(self.given, self.parts, strict=True)):
+            names = operands(statement) if part is None else {base(node).name for node, _ in part.reads}
+            for name in names:
+                if name in last:
+                    uses[last[name]] += 1
+            if part is not None and part.name in self.private and isinstance(part.writes[0], Operand):
+                last[part.name] = k
+        return uses
+
+    # -- statements that no region computes --
+
+    def _alone(self, statement: Node) -> None:
+        """Put a statement after all that there is; where it is not known what it touches, nothing passes it."""
+        place = len(self.clusters)
+        self.clusters.append(_Cluster(_Entry(statement, 0.0)))
+        read, written = _touched(statement)
+        fence = read is None or written is None or effects(statement) & (RAISES | UNREORDERABLE)
+        if fence:
+            self.floor = place + 1
+        for name in self.values if fence else operands(statement) | (read or set()):
+            if name in self.values:
+                self._store(self.values[name])
+        for name in read or ():
+            self.read[name] = place
+        for name in self.names if written is None else written:
+            self.written[name] = place
+            self.version[name] = self.version.get(name, 0) + 1
+            if name in self.values:
+                self._store(self.values.pop(name))
+        self.touched |= self.names if written is None else written
+
+    def _store(self, value: _Value) -> None:
+        """Have a value in memory, since someone reads it there."""
+        if not value.stored:
+            value.stored = True
+            if base(value.target).name in self.private:
+                self.clusters[value.place].outputs += 1
+
+    # -- statements of regions --
+
+    def _place(self, part: Part, uses: int) -> None:
+        """Put a statement into the cluster that it goes best with, or into a new one."""
+        named: dict[str, list[Access]] = {}
+        # Rather where a value is that it reads than where others read what it does.
+        flows: set[int] = set()
+        places: set[int] = set()
+        for access in part.reads:
+            name = base(access[0]).name
+            named.setdefault(name, []).append(access)
+            if name in self.values:
+                flows.add(self.values[name].place)
+            if len(access[1]) == part.rank > 0 and access in self.latest:
+                places.add(self.latest[access])
+        if part.name in self.values:
+            flows.add(self.values[part.name].place)
+        for place in (*sorted(flows, reverse=True)[:_TRIED], *sorted(places - flows, reverse=True)[:_TRIED]):
+            cluster = self.clusters[place]
+            if place >= self.floor and cluster.group is not None:
+                way = self._way(cluster, place, part, named)
+                if way is not None:
+                    self._join(cluster, place, way, part, uses)
+                    return
+        place = len(self.clusters)
+        way = self._way(None, place, part, named)
+        assert way is not None
+        self.clusters.append(_Cluster())
+        self._join(self.clusters[place], place, way, part, uses)
+
+    def _way(self, cluster: _Cluster | None, place: int, part: Part, named: dict[str, list[Access]]) -> _Way | None:
+        """How a statement may be one of a cluster's, or of a new one; None where it may not."""
+        way = _Way(part.work, bool(part.reduced))
+        group = None if cluster is None else cluster.group
+        if group is not None and group.space(part) is None:
+            way.into = self._into(group, place, part, named)
+            if way.into is None:
+                return None
+        substituted = []
+        for name, accesses in named.items():
+            value = self.values.get(name)
+            if value is not None and value.place == place:
+                # What the region computes is read as the value itself.
+                if not self._within(value, accesses, way, part):
+                    return None
+                way.new[value.target] = value.value
+                way.reduces = way.reduces or value.reduces
+                way.lengths.extend(value.lengths)
+                for access in value.reads:
+                    way.read(access, value.versions[base(access[0]).name])
+                substituted.append(value)
+            elif value is not None and self._again(value, accesses, place, way, part):
+                for node, at in accesses:
+                    for inner, axes in value.reads:
+                        seen = inner if node is value.target or not axes else _seen(inner, node)
+                        name = base(inner).name
+                        way.read((seen, way.at(tuple(at[k] for k in axes))), value.versions[name])
+                way.lengths.extend(value.lengths)
+            elif self.written.get(name, -1) >= place:
+                return None
+            else:
+                if value is not None:
+                    way.stored.append(value)
+                for node, at in accesses:
+                    way.read((node, way.at(at)), self.version.get(name, 0))
+        if not self._lengths(way, part, place):
+            return None
+        if cluster is not None and not self._fits(cluster, place, way, part, substituted):
+            return None
+        return way
+
+    def _into(self, group: Group, place: int, part: Part, named: dict[str, list[Access]]) -> tuple[int, ...] | None:
+        """The axes that a region keeps, for a statement over those alone, made of what the region reduces."""
+        kept = tuple(k for k in range(group.rank) if k not in group.reduced)
+        if part.reduced or not group.reduced or part.rank != len(kept) or part.turns or (group.alone and part.rank):
+            return None
+        return kept if any(n in self.values and self.values[n].place == place for n in named) else None
+
+    def _fits(self, cluster: _Cluster, place: int, way: _Way, part: Part, substituted: Sequence[_Value]) -> bool:
+        """Whether a statement may be one of a cluster's, where; and whether that is worth something."""
+        group = cluster.group
+        assert group is not None
+        whole = len(group.reduced) == group.rank > 0
+        if whole and part.reduced and any(value.reduces for value in substituted):
+            # Sums of sums over everything take turns.
+            return False
+        if self.read.get(part.name, -1) > place or self.written.get(part.name, -1) > place:
+            return False
+        if any(length.operand.name in cluster.writers for length in way.lengths):
+            return False
+        again = part.name in cluster.writers
+        if not substituted and not again and not group.shares(way.reads):
+            return False
+        if group.wide(way.reads, way.work, cluster.outputs):
+            return False
+        writes = part.writes[0], way.at(part.writes[1])
+        low, high = -_LAST, _LAST
+        for access in way.reads:
+            name = base(access[0]).name
+            if name == part.name:
+                if access != writes:
+                    return False
+            elif name in cluster.writers:
+                # It reads what was there before, and so comes before.
+                if group.writes[name] != access:
+                    return False
+                high = min(high, cluster.writers[name].rank)
+        if again and not (group.writes[part.name] == writes and self._replaces(way, part)):
+            return False
+        for access in group.reads.get(part.name, ()):
+            if access != writes:
+                return False
+            low = cluster.readers[part.name]
+        if high == _LAST:
+            way.rank = cluster.last + 1.0
+        else:
+            way.rank = (low + high) / 2 if low > -_LAST else high - 1.0
+        return low < way.rank < high
+
+    def _replaces(self, way: _Way, part: Part) -> bool:
+        """Whether the statement that a region has for an operand may go, since another one assigns all of that."""
+        before = self.values.get(part.name)
+        if before is None or part.name in self.operands:
+            return before is not None
+        # The first assignment of what the program makes gives it its shape.
+        return same_lengths(before.value, substitute((part.statement.value,), way.new.get)[0])
+
+    def _within(self, value: _Value, accesses: Sequence[Access], way: _Way, part: Part) -> bool:
+        """Whether a value of the same region is read at its own place, and has the shape of what it is assigned to."""
+        if any(node is not value.target or way.at(at) != value.at for node, at in accesses):
+            return False
+        name = base(value.target).name
+        if value.value.type.rank != value.target.type.rank:
+            return False
+        if name in self.private and value.target is base(value.target) and value.own == 1:
+            return True
+        # What an operand or a part of one is assigned is broadcast to it, unless what it had is part of it.
+        if (value.target, value.at) in value.reads and not value.reduces:
+            return True
+        if same_lengths(value.target, value.value):
+            return True
+        known = name in self.operands or (
+            name not in self.private and value.own == 1 and value.target is base(value.target)
+        )
+        if not self.guarded or not known or any(base(node).name not in self.operands for node, _ in value.reads):
+            return False
+        way.alike.append((value.value, value.target))
+        return True
+
+    def _again(self, value: _Value, accesses: Sequence[Access], place: int, way: _Way, part: Part) -> bool:
+        """Whether to compute a value once more where it is read; `way.new` has it then."""
+        name = base(value.target).name
+        if name not in self.private or value.own != 1 or value.reduces or not value.full:
+            return False
+        if _like(value) is None and any(length.operand.name == name for length in part.lengths):
+            return False
+        if len(value.reads) > _ARRAYS or value.work > _AGAIN or self.version[name] != value.own:
+            return False
+        for each, version in value.versions.items():
+            if self.version.get(each, 0) != version or self.written.get(each, -1) >= place:
+                return False
+        new: dict[Node, Node] = {}
+        alike: list[tuple[Node, Node]] = []
+        for node in dict.fromkeys(node for node, _ in accesses):
+            moved = value.value if node is value.target else self._elsewhere(value, node, alike)
+            if moved is None:
+                return False
+            new[node] = moved
+        t = value.target.type
+        if t.rank:
+            from ..cost import OPERATION, STREAMED
+
+            # Nanoseconds to bring a byte from memory, or back.
+            byte = sum(STREAMED) / 64
+            read = sum(node.type.element.itemsize for node, at in value.reads if at)
+            others = 1 - 1 / max(1, value.uses)
+            kept = byte * t.element.itemsize * (1 + 2 / max(1, value.uses))
+            if OPERATION * value.work * (len(new) - 1 + others) + byte * read * others > kept:
+                return False
+        way.new.update(new)
+        way.alike.extend(alike)
+        way.work += value.work * len(new)
+        return True
+
+    def _elsewhere(self, value: _Value, view: Node, alike: list[tuple[Node, Node]]) -> Node | None:
+        """A part of a value, as the value of parts: of operands that are as long as it is."""
+        rank = value.target.type.rank
+        arrays = list(dict.fromkeys(node for node, at in value.reads if at))
+        if not arrays or value.lengths or any(node.type.rank != rank for node in arrays):
+            return None
+        if any(at != tuple(range(rank)) for _, at in value.reads if at):
+            return None
+        for other in arrays[1:]:
+            if same_lengths(arrays[0], other):
+                continue
+            if not self.guarded or any(base(node).name not in self.operands for node in (arrays[0], other)):
+                return None
+            alike.append((arrays[0], other))
+        parts = {node: _seen(node, view) for node in arrays}
+        found = substitute((value.value,), parts.get)[0]
+        return found if found.type.rank == view.type.rank else None
+
+    def _lengths(self, way: _Way, part: Part, place: int) -> bool:
+        """Whether every length that a statement reads is known before it, as that of something else if need be."""
+        for length in part.lengths:
+            name = length.operand.name
+            value = self.values.get(name)
+            if name not in self.private or value is None:
+                way.lengths.append(length)
+                continue
+            like = _like(value)
+            if length.operand in way.new:
+                if like is None:
+                    return False
+                way.new[length] = Extent(like, length.axis)
+                way.lengths.append(Extent(like, length.axis))
+                continue
+            if value.place >= place:
+                return False
+            way.stored.append(value)
+            way.lengths.append(length)
+        return True
+
+    def _join(self, cluster: _Cluster, place: int, way: _Way, part: Part, uses: int) -> None:
+        """Make a statement one of a cluster's."""
+        for value in way.stored:
+            self._store(value)
+        self.alike.extend(way.alike)
+        statement = made = part.statement
+        if way.new:
+            made = Assign(statement.target, substitute((statement.value,), way.new.get)[0])
+            self.new[statement] = made
+        target, at = part.writes[0], way.at(part.writes[1])
+        group = cluster.group
+        rank, reduced = part.rank, part.reduced
+        if way.into is not None:
+            assert group is not None
+            rank, reduced = group.rank, group.reduced
+        joined = Part(
+            made, rank, reduced, way.reads, tuple(way.lengths), part.name, (target, at), part.work, part.turns
+        )
+        if group is None:
+            cluster.group = group = Group.of(joined)
+        else:
+            group.add(joined)
+        name = part.name
+        self.version[name] = own = self.version.get(name, 0) + 1
+        value = _Value(target, at, made.value, place, own, way, len(at) == group.rank, uses)
+        before = self.values.get(name)
+        entry = _Entry(made, way.rank, value)
+        if name in cluster.writers:
+            cluster.writers[name].replaced = True
+            assert before is not None
+            value.stored = before.stored
+        elif before is not None and (name not in self.private or not isinstance(target, Operand) or own > 1):
+            # A part of it is new, and the rest is there.
+            self._store(before)
+            self._store(value)
+        cluster.entries.append(entry)
+        cluster.outputs += name not in self.private and name not in cluster.writers
+        cluster.writers[name] = entry
+        cluster.last = max(cluster.last, way.rank)
+        for access in way.reads:
+            each = base(access[0]).name
+            self.read[each] = max(place, self.read.get(each, -1))
+            cluster.readers[each] = max(way.rank, cluster.readers.get(each, -_LAST))
+            if len(access[1]) == group.rank > 0:
+                self.latest[access] = place
+        self.written[name] = place
+        self.values[name] = value
+
+
+def _like(value: _Value) -> Operand | None:
+    """An operand that has the shape of a value for sure."""
+    return next((n for n, _ in value.reads if isinstance(n, Operand) and same_lengths(n, value.value)), None)
+
+
+def _seen(node: Node, view: Node) -> Node:
+    """What the chain of views `view` shows of another array."""
+    chain = []
+    while isinstance(view, View):
+        chain.append(view)
+        view = view.arg
+    for link in reversed(chain):
+        if isinstance(node, View) and _cuts(node.subscripts) and _cuts(link.subscripts):
+            # a[1:][:-1] is a[1:-1]: one view for all ways to say so.
+            node = View(node.arg, tuple(_cut(x, y) for x, y in zip(node.subscripts, link.subscripts, strict=True)))
+        else:
+            node = View(node, link.subscripts, link.order)
+    return node
+
+
+def _cuts(subscripts: tuple[object, ...] | None) -> bool:
+    """Whether subscripts leave out a number of elements at the ends of axes, and nothing else."""
+    return subscripts is not None and all(
+        isinstance(x, Slice) and x.step in (None, 1) and (x.start or 0) >= 0 and (x.stop is None or x.stop < 0)
+        for x in subscripts
+    )
+
+
+def _cut(one: Slice, other: Slice) -> Slice:
+    start, stop = (one.start or 0) + (other.start or 0), (one.stop or 0) + (other.stop or 0)
+    return Slice(start or None, stop or None)
+
+
+def _touched(statement: Node) -> tuple[set[str] | None, set[str] | None]:
+    """The names that a statement reads and those that it assigns; None where that may be any."""
+    read: set[str] | None = set(reads(statement))
+    written: set[str] | None = set()
+    for node in postorder((statement,)):
+        match node:
+            case Assign():
+                names = {base(node.target).name}
+            case Store() | Scratch():
+                names = {node.operand.name}
+            case Pack():
+                names = {node.target.name}
+            case SideEffect():
+                read = None if read is None or node.reads is None else read | set(node.reads)
+                if node.writes is None:
+                    written = None
+                names = set(node.writes or ())
+            case Unreorderable():
+                return None, None
+            case _:
+                continue
+        if written is not None:
+            written |= names
+    return read, written

@@ -1,0 +1,269 @@
+"""Which statements one nest of loops computes: the one rule, by which `fuse` orders statements and `plan` cuts them.
+
+A region computes its statements together, element by element: whatever one of them reads is from before the first.
+
+>>> from arrayexpr._core.parser import parse
+>>> program = parse(
+...     "def f(a: float64[:], b: float64[:], *, r: float64[:], s: float64[:], t: float64[:]):\\n"
+...     "    r[...] = a + b\\n    s[...] = a * 2.0\\n    t[...] = s - a\\n"
+... )
+>>> [[each.target.name for each in group] for group in regions(program.statements)]
+[['r', 's'], ['t']]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from .infer import PURE, cost, effects
+from .nodes import (
+    Apply,
+    Assign,
+    Call,
+    Cast,
+    Constant,
+    Extent,
+    Function,
+    Node,
+    Operand,
+    Reduce,
+    Slice,
+    View,
+    postorder,
+)
+from .primitives import fold
+from .record import record
+
+#: Streams that a region reads and writes at the most: a call of more goes through no table of layouts, and the
+#: machine follows no more of them at a time.
+STREAMS: Final = 16
+#: Operations of a region at the most. A compiler's time grows faster than the text, and what is stored and loaded
+#: between two regions of this size is a hundredth of what they compute.
+OPERATIONS: Final = 400.0
+
+#: An operand, or slices of one, and the axes of the region's shape that its own are.
+Access = tuple[Node, tuple[int, ...]]
+
+
+@record
+class Part:
+    """A statement as a region computes it: over a shape of `rank` axes, of which it reduces `reduced`.
+
+    `reads` are its accesses, `name` is what it assigns and `writes` how. `lengths` are the lengths that it reads.
+    """
+
+    statement: Assign
+    rank: int
+    reduced: tuple[int, ...]
+    reads: dict[Access, None]
+    lengths: tuple[Extent, ...]
+    name: str
+    writes: Access
+    work: float
+    #: Whether it reads what it assigns otherwise than in place, so that whole arrays may have to be copied.
+    turns: bool = False
+    #: Whether subscripts of its views are expressions.
+    moves: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether every axis of its shape is reduced."""
+        return len(self.reduced) == self.rank > 0
+
+
+def base(node: Node) -> Operand:
+    """The operand that a chain of views is of."""
+    while isinstance(node, View):
+        node = node.arg
+    assert isinstance(node, Operand), node
+    return node
+
+
+def part_of(statement: Node) -> Part | None:
+    """A statement as a region computes it; None where none computes it as it stands."""
+    if not isinstance(statement, Assign) or effects(statement) != PURE:
+        return None
+    value, target = statement.value, statement.target
+    nodes = postorder((value,))
+    rank, work = target.type.rank, 0.0
+    reduced: tuple[int, ...] = ()
+    placed = False
+    for node in nodes:
+        if isinstance(node, Reduce):
+            space = node.arg.type.rank, tuple(sorted(node.axes))
+            if not node.axes or fold(node.op, node.type.element) is None or (reduced and space != (rank, reduced)):
+                return None
+            rank, reduced = space
+            placed = True
+        elif isinstance(node, View):
+            placed = True
+        elif not isinstance(node, Apply | Call | Cast | Operand | Constant | Extent | Function):
+            return None
+        work += cost(node)
+    full = tuple(range(rank))
+    if reduced and target.type.rank == rank - len(reduced):
+        at = tuple(k for k in full if k not in reduced)
+    elif target.type.rank == rank:
+        at = full
+    else:
+        return None
+    lengths = tuple(node for node in nodes if isinstance(node, Extent))
+    beneath = {node.operand for node in lengths}
+    reads: dict[Access, None] | None
+    if not placed and not beneath:
+        reads = {(node, full[rank - node.type.rank :]): None for node in nodes if isinstance(node, Operand)}
+    else:
+        reads = _accesses(value, at, rank, reduced)
+    if reads is None:
+        return None
+    name = base(target).name
+    writes = target, at
+    moving = [n for n in (*nodes, *postorder((target,))) if isinstance(n, View) and len(n.args) > 1]
+    for each in postorder([subscript for view in moving for subscript in view.args[1:]]):
+        if isinstance(each, Operand):
+            reads[each, ()] = None
+    turns = any(base(node).name == name and (node, place) != writes for node, place in reads)
+    return Part(statement, rank, reduced, reads, lengths, name, writes, work, turns, bool(moving))
+
+
+def _accesses(value: Node, at: tuple[int, ...], rank: int, reduced: tuple[int, ...]) -> dict[Access, None] | None:
+    """What a value at some axes of the shape reads; None where a part of it has to be computed as a whole first."""
+    found: dict[Access, None] = {}
+    full = tuple(range(rank))
+    kept = tuple(k for k in full if k not in reduced)
+    stack: list[tuple[Node, tuple[int, ...]]] = [(value, at[len(at) - value.type.rank :])]
+    seen = set(stack)
+    while stack:
+        node, places = stack.pop()
+        inner: list[tuple[Node, tuple[int, ...]]] = []
+        if isinstance(node, Operand):
+            found[node, places] = None
+        elif isinstance(node, View):
+            moved = beneath(node, places)
+            if moved is not None:
+                inner = [(node.arg, moved)]
+            elif _is_chain(node):
+                found[node, places] = None
+            else:
+                return None
+        elif isinstance(node, Apply | Call | Cast):
+            values = node.arguments if isinstance(node, Call) else node.args
+            inner = [(child, places[len(places) - child.type.rank :]) for child in values]
+        elif isinstance(node, Reduce):
+            if tuple(sorted(node.axes)) != reduced or node.arg.type.rank != rank:
+                return None
+            if (tuple(places[k] for k in kept) if node.keepdims else places) != kept:
+                return None
+            inner = [(node.arg, full)]
+        for each in inner:
+            if each not in seen:
+                seen.add(each)
+                stack.append(each)
+    return found
+
+
+def beneath(view: View, places: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The axes of the shape that those of a view's operand are; None of a view that takes a part of it."""
+    if view.order is not None:
+        inner = [0] * len(view.order)
+        for place, axis in zip(places, view.order, strict=True):
+            inner[axis] = place
+        return tuple(inner)
+    if all(item is None or item == Slice() for item in view.subscripts):
+        return tuple(p for p, item in zip(places, view.subscripts, strict=True) if item is not None)
+    return None
+
+
+def _is_chain(node: Node) -> bool:
+    while isinstance(node, View):
+        node = node.arg
+    return isinstance(node, Operand)
+
+
+class Group:
+    """The statements of one region so far."""
+
+    def __init__(self, rank: int, reduced: tuple[int, ...]):
+        self.rank = rank
+        self.reduced = reduced
+        #: Accesses by the operand that they are of, and all there are.
+        self.reads: dict[str, dict[Access, None]] = {}
+        self.sources: dict[Access, None] = {}
+        self.writes: dict[str, Access] = {}
+        self.work = 0.0
+        self.alone = False
+
+    @staticmethod
+    def of(part: Part) -> Group:
+        """The group of one statement."""
+        group = Group(part.rank, part.reduced)
+        group.add(part)
+        return group
+
+    def space(self, part: Part) -> tuple[int, tuple[int, ...]] | None:
+        """The shape that the statements and another one are over; None where there is no one such."""
+        if part.rank != self.rank or self.alone or part.turns:
+            return None
+        if part.reduced == self.reduced:
+            return self.rank, self.reduced
+        # Beside a reduction over everything nothing is swept: see `plan`.
+        if not self.reduced and not part.whole:
+            return part.rank, part.reduced
+        if not part.reduced and len(self.reduced) < self.rank:
+            return self.rank, self.reduced
+        return None
+
+    def shares(self, reads: Iterable[Access]) -> bool:
+        """Whether something is read along all axes by the statements and by another one as well."""
+        return any(len(access[1]) == self.rank and access in self.sources for access in reads)
+
+    def wide(self, reads: Iterable[Access], work: float, outputs: int | None = None) -> bool:
+        """Whether the statements and another one are more than a region should do; `outputs` of them are stored."""
+        fresh = sum(access not in self.sources for access in reads)
+        count = len(self.writes) if outputs is None else outputs
+        return len(self.sources) + fresh + count + 1 > STREAMS or self.work + work > OPERATIONS
+
+    def takes(self, part: Part) -> bool:
+        """Whether a statement that comes next belongs to the region."""
+        if self.space(part) is None or not self.shares(part.reads) or self.wide(part.reads, part.work):
+            return False
+        if part.whole and not _one_sweep(part):
+            # It is computed in turns.
+            return False
+        if part.name in self.writes or any(base(node).name in self.writes for node, _ in part.reads):
+            return False
+        if any(length.operand.name in self.writes for length in part.lengths):
+            return False
+        # What others read may be assigned in place, once they have.
+        return all(access == part.writes for access in self.reads.get(part.name, ()))
+
+    def add(self, part: Part) -> None:
+        """Make a statement one of the region's."""
+        self.rank, self.reduced = self.space(part) or (self.rank, self.reduced)
+        for access in part.reads:
+            self.sources[access] = None
+            self.reads.setdefault(base(access[0]).name, {})[access] = None
+        self.writes[part.name] = part.writes
+        self.work += part.work
+        self.alone = self.alone or part.turns or (part.whole and not _one_sweep(part))
+
+
+def _one_sweep(part: Part) -> bool:
+    """Whether what reduces everything is one number from one sweep."""
+    return bool(part.writes[0].type.rank == 0)
+
+
+def regions(statements: Sequence[Node]) -> list[list[Node]]:
+    """Neighbouring statements by the region that computes them; what none computes stands alone."""
+    groups: list[list[Node]] = []
+    last: Group | None = None
+    for statement in statements:
+        part = part_of(statement)
+        if part is not None and last is not None and last.takes(part):
+            groups[-1].append(statement)
+            last.add(part)
+            continue
+        groups.append([statement])
+        last = None if part is None else Group.of(part)
+    return groups
