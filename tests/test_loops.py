@@ -374,3 +374,16 @@ def test_explain_shows_the_steps_of_a_loop() -> None:
     assert "= b[k, :-2]" in said
     assert "for i0 in vector" in said
     assert "one element after the other" in arrayexpr.explain(arrayexpr.kernel(recurrence), np.ones(5), np.ones(5))
+
+
+def test_scratch_in_a_loop_that_the_interpreter_runs():
+    program = parse(
+        "def f(a: int64[:], b: int64[:]):\n    for i in range(0, a.shape[0], 1):\n"
+        "        for k in range(0, b.shape[0], 1):\n            t = scratch(int64)\n            t[()] = b[k] * a[0]\n"
+        "            if t[()] < 3:\n                a[i] = t[()]\n"
+    )
+    a, b = np.arange(1, 5), np.arange(-2, 3)
+    expected = {"a": a.copy(), "b": b.copy()}
+    interpret(program, expected)
+    arrayexpr.compile(program)(a, b)
+    np.testing.assert_array_equal(a, expected["a"])

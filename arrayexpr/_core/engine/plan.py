@@ -27,6 +27,7 @@ from ..nodes import (
     Opaque,
     Operand,
     Reduce,
+    Scratch,
     View,
     Walk,
     postorder,
@@ -348,7 +349,8 @@ class _Cutter:
         program = self.plan.program
         own = [o for o in program.locals if o.name not in self.known] if isinstance(statement, For) else []
         results = [o for o in first if o.name not in given and o not in own]
-        inputs = [n for n in nodes if isinstance(n, Operand) and n not in results and n not in own]
+        made = {*results, *own, *(n.operand for n in nodes if isinstance(n, Scratch))}
+        inputs = [n for n in nodes if isinstance(n, Operand) and n not in made]
         inside = Program(program.name, dict.fromkeys(inputs), [statement], results, locals=own, hosts=program.hosts)
         self.known.update(o.name for o in results)
         self.steps.append(InterpretStep(inside))
