@@ -415,3 +415,13 @@ def test_dead_must_be_operands() -> None:
     program = parse("def f(a: float64[:], *, r: float64[:]):\n    r[...] = a + 1.0\n")
     with pytest.raises(ArrayExprError, match=r"dead names 'r': expected operands of f \(a\)"):
         arrayexpr.compile(program, dead=("r",))
+
+
+def test_statements_that_read_one_set_of_arrays_along_different_axes_are_one_region() -> None:
+    def differences(x: Any, y: Any) -> Any:
+        far = 1.0 / (1.0 + np.square(x[:, None] - y[None, :]))
+        return np.sum(far * x[:, None], axis=1), np.sum(far * y[None, :], axis=1)
+
+    kernel, x, y = arrayexpr.kernel(differences), np.arange(5.0), np.arange(4.0)
+    np.testing.assert_allclose(kernel(x, y), differences(x, y))
+    assert arrayexpr.explain(kernel, x, y).count("\nStep ") == 1

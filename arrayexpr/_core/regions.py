@@ -13,7 +13,7 @@ A region computes its statements together, element by element: whatever one of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from .infer import PURE, cost, effects
@@ -214,9 +214,17 @@ class Group:
             return self.rank, self.reduced
         return None
 
-    def shares(self, reads: Iterable[Access]) -> bool:
-        """Whether something is read along all axes by the statements and by another one as well."""
-        return any(len(access[1]) == self.rank and access in self.sources for access in reads)
+    def shares(self, reads: Collection[Access]) -> bool:
+        """Whether the statements and another one have in common what makes it worth to sweep once.
+
+        That is something read along all axes; or all that is read, where only together it has all axes, as in
+        `x[:, None] - x[None, :]`: values of those are in common then.
+        """
+        if any(len(access[1]) == self.rank and access in self.sources for access in reads):
+            return True
+        if not self.rank or not all(access in self.sources for access in reads):
+            return False
+        return {axis for _, axes in reads for axis in axes} == set(range(self.rank))
 
     def wide(self, reads: Iterable[Access], work: float, outputs: int | None = None) -> bool:
         """Whether the statements and another one are more than a region should do; `outputs` of them are stored."""

@@ -27,8 +27,15 @@ class Spare:
 
     def take(self) -> list[Any]:
         """What there is, which is the caller's then."""
-        kept, self._kept = self._kept, []
-        return kept
+        taken: list[Any] = []
+        kept = self._kept
+        # Other threads may be taking too: each piece is one's own.
+        while kept:
+            try:
+                taken.append(kept.pop())
+            except IndexError:
+                break
+        return taken
 
     def keep(self, slots: Slots) -> bool:
         """A call is done with its slots. Returns whether they are so large that keeping them pays."""
