@@ -170,10 +170,10 @@ def _is_region(statement: Node) -> TypeGuard[Assign]:
 
 def _reuse_products(plan: Plan) -> None:
     """Have element-wise work that follows a product as the last to read it be done in the product's memory."""
-    last: dict[str, int] = {}
-    for place, step in enumerate(plan.steps):
-        for source in step.sources if isinstance(step, (RegionStep, ArrayStep)) else ():
-            last[source.slot] = place
+    if not all(isinstance(step, RegionStep | ArrayStep) for step in plan.steps):
+        # Loops, branches and functions of the host read by names.
+        return
+    last = {source.slot: place for place, step in enumerate(plan.steps) for source in _sources(step)}
     made = {step.slot for step in plan.steps if isinstance(step, ArrayStep) and is_product(step.node)}
     for place, step in enumerate(plan.steps):
         if isinstance(step, RegionStep) and not step.region.reduced and len(step.targets) == 1 and not step.moves:
@@ -181,6 +181,10 @@ def _reuse_products(plan: Plan) -> None:
             mine = [slot for slot in whole if last[slot] == place]
             if mine and not step.targets[0].views:
                 plan.steps[place] = replace(step, reuses=mine[0])
+
+
+def _sources(step: Step) -> tuple[Source, ...]:
+    return step.sources if isinstance(step, RegionStep | ArrayStep) else ()
 
 
 def is_product(node: Node) -> bool:
