@@ -39,9 +39,8 @@ def from_host(
 
     Raises NotImplementedError, with numexpr's words, for an operation that numexpr has no opcode for.
 
-    >>> print(from_host("2*a + b", {"a": ("int8", 2), "b": (float, 1)}))
-    def numexpr(a: int8[:, :], b: float64[:], *, r: float64[:, :]):
-        r[...] = cast(2 * cast(a, int32), float64) + b
+    >>> from_host("2*a + b", {"a": ("int8", 2), "b": (float, 1)}).statements[0].value
+    cast(int32(2) * cast(a, int32), float64) + b
     """
     if isinstance(tree, str):
         from .reader import read
