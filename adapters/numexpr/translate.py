@@ -162,7 +162,7 @@ def to_host(program: Program) -> ExpressionNode:
     Raises UnsupportedError, naming the node, for what numexpr has no operation for: views, other element types.
 
     >>> to_host(from_host("2*a + b", {"a": ("float64", 1), "b": ("float64", 1)}))
-    OpNode(add, double, (OpNode(mul, double, (ConstantNode(2.0, double, ()), VariableNode(a, double, ()))), \
+    OpNode(add, double, (OpNode(mul, double, (ConstantNode(2, int, ()), VariableNode(a, double, ()))), \
 VariableNode(b, double, ())))
     """
     if len(program.statements) != 1 or not isinstance(program.statements[0], Assign):
