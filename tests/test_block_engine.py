@@ -341,3 +341,16 @@ def test_the_header_of_loops_is_fresh() -> None:
 
     header = Path(engine.__path__[0]) / "loops.h"
     assert header.read_text() == loops.header()
+
+
+def test_a_term_that_is_kept_where_another_was_is_no_accumulator() -> None:
+    """In a strip `t = t + x` adds two arrays: no value goes on from one element to the next."""
+    text = (
+        "def f(a: float64[:], b: int64[:], *, r: float64):\n"
+        "    r[...] = reduce(multiply, tanh(a) + cast(b % b >= 1, float64), (0,))\n"
+    )
+    a, b = np.linspace(0.5, 2, 700), np.arange(1, 701)
+    program = parse(text)
+    got = arrayexpr.compile(program, engine="block")(a, b)
+    assert np.isclose(got, np.prod(np.tanh(a)), rtol=1e-12)
+    assert got == arrayexpr.compile(program, engine="c", wait=True)(a, b)

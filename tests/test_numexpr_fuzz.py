@@ -48,6 +48,8 @@ def close(x: Any, y: Any) -> bool:
         # On the page: complex quotients and powers of zero are NumPy's.
         open_ = np.isnan(x) | np.isnan(y)
         x, y = np.where(open_, 0, x), np.where(open_, 0, y)
+        # ... and so are the sides of branch cuts: which of two conjugates, or of two signs, a function gives there.
+        return close(np.abs(x.real), np.abs(y.real)) and close(np.abs(x.imag), np.abs(y.imag))
     # Each function is within 4 ulp, of float32 where a part is one; numexpr's complex ones are its own formulas.
     tolerance = 2e-5
     return bool(np.allclose(x, y, rtol=tolerance, atol=tolerance, equal_nan=True))

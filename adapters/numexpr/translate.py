@@ -39,9 +39,8 @@ def from_host(
 
     Raises NotImplementedError, with numexpr's words, for an operation that numexpr has no opcode for.
 
-    >>> print(from_host("2*a + b", {"a": ("int8", 2), "b": (float, 1)}))
-    def numexpr(a: int8[:, :], b: float64[:], *, r: float64[:, :]):
-        r[...] = cast(2 * cast(a, int32), float64) + b
+    >>> from_host("2*a + b", {"a": ("int8", 2), "b": (float, 1)}).statements[0].value
+    cast(int32(2) * cast(a, int32), float64) + b
     """
     if isinstance(tree, str):
         from .reader import read
@@ -163,7 +162,7 @@ def to_host(program: Program) -> ExpressionNode:
     Raises UnsupportedError, naming the node, for what numexpr has no operation for: views, other element types.
 
     >>> to_host(from_host("2*a + b", {"a": ("float64", 1), "b": ("float64", 1)}))
-    OpNode(add, double, (OpNode(mul, double, (ConstantNode(2.0, double, ()), VariableNode(a, double, ()))), \
+    OpNode(add, double, (OpNode(mul, double, (ConstantNode(2, int, ()), VariableNode(a, double, ()))), \
 VariableNode(b, double, ())))
     """
     if len(program.statements) != 1 or not isinstance(program.statements[0], Assign):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .nodes import Slice
+from .nodes import Node, Slice
 
 
 def is_full(item: Slice) -> bool:
@@ -20,6 +20,9 @@ def composed(item: Slice, over: Slice | int) -> Slice | int | None:
         return over
     if isinstance(over, Slice) and is_full(over):
         return item
+    if any(isinstance(part, Node) for part in (*item, *(over if isinstance(over, Slice) else (over,)))):
+        # What a subscript is that is computed is not known before it runs.
+        return None
     if item == over == Slice(None, None, -1):
         return Slice()
     start = item.start or 0
@@ -44,8 +47,7 @@ def trimmed(item: Slice) -> int | None:
     >>> trimmed(Slice(1, -1)), trimmed(Slice(2, None)), trimmed(Slice(0, 2))
     (2, 2, None)
     """
-    if not all(x is None or isinstance(x, int) for x in item):
-        # An expression.
+    if any(isinstance(part, Node) for part in item):
         return None
     if item.step not in (None, 1) or (item.start or 0) < 0 or (item.stop or -1) >= 0 or item.stop == 0:
         return None

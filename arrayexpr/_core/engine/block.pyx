@@ -718,8 +718,10 @@ cdef class _Compiler:
         cdef Node node, value
         cdef int reg
         self.folds = {}
+        inside = {(<For>node).index for node in enclosed((loop,)) if isinstance(node, For)}
         for node in enclosed((loop,)):
-            if isinstance(node, Store):
+            # A sum that is kept where one of its terms was is none that goes on from one iteration to the next.
+            if isinstance(node, Store) and inside.isdisjoint(postorder((<Store>node).subscripts)):
                 row = _folds.get(_accumulates(<Store>node))
                 if row is not None and (<Store>node).operand not in self.folds:
                     reg = self.room(row[0])

@@ -72,8 +72,10 @@ def sink_views(program: Program) -> Program:
 
 
 def _is_window(node: Node) -> bool:
-    """Whether a node is a part of each axis of what it looks at."""
-    return isinstance(node, View) and node.subscripts is not None and all(isinstance(x, Slice) for x in node.subscripts)
+    """Whether a node is a part of each axis of what it looks at, and which one is known."""
+    if not isinstance(node, View) or node.subscripts is None or len(node.args) > 1:
+        return False
+    return all(isinstance(item, Slice) for item in node.subscripts)
 
 
 def _is_source(node: Node) -> bool:
