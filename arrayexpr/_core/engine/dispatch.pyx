@@ -472,7 +472,9 @@ cdef class Problem:
         """
         cdef int s, k
         cdef npy_intp read = 0, size = 0
-        if self.direction or (self.reduces and self.tile):
+        # Several results go there by turns, from scratch: of u + v and u * v over 16 million doubles 17.6 ms, and 12.5 by
+        # ordinary stores.
+        if self.direction or self.outputs > 1 or (self.reduces and self.tile):
             return False
         for s in range(self.count - self.outputs):
             read = max(read, self.high[s] - self.low[s])
