@@ -41,7 +41,7 @@ from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.passes.products import is_product
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, complex_of, element, real_of
-from arrayexpr._core.vector_math import function_of
+from arrayexpr._core.vector_math import EXACT, function_of
 
 from . import prefetches, products, quotients, streams, strips
 from .folds import Folds
@@ -822,7 +822,8 @@ class Writer:
         if "{" not in spelling:
             if t.kind == "c":
                 return f"{self._complex_library(spelling, t)}({', '.join(atoms)})", _ATOM
-            if self.vector_math and function_of(op, t) is not None:
+            # Exact functions of one element are the C library's own.
+            if self.vector_math and op.name not in EXACT and function_of(op, t) is not None:
                 return f"{strips.function(self, op, t)}_1({', '.join(atoms)})", _ATOM
             return f"{spelling}{_SUFFIX[t.name]}({', '.join(atoms)})", _ATOM
         filled = _fill(self._substitute(spelling, t), atoms)

@@ -270,6 +270,20 @@ def test_shifted_values_need_equal_lengths() -> None:
         assert_equal(meant(program, arrays), ran(program, arrays), fused)
 
 
+@pytest.mark.parametrize("part", ["t[0, ...]", "t[:, 1]", "t[0, ...] + t[:, 1]", "t[1, 2, ...]", "t[1:, :][:, -1]"])
+def test_a_part_of_a_value_with_fewer_axes_is_computed_where_it_is_read(part: str) -> None:
+    rank = 0 if part == "t[1, 2, ...]" else 1
+    program = parse(
+        "def f(a: int8[:, :], *, r: float64" + "[:]" * rank + "):\n    t = local(float64[:, :])\n"
+        f"    t[...] = cast(a, float64) * 2.0\n    r[...] = {part}\n"
+    )
+    fused = fuse(program)
+    assert len(fused.statements) == 1
+    arrays = {"a": np.arange(9, dtype=np.int8).reshape(3, 3)}
+    assert_equal(meant(program, arrays), meant(fused, arrays), fused)
+    assert_equal(meant(program, arrays), ran(program, arrays), fused)
+
+
 def test_siblings_over_other_shapes_run_one_by_one() -> None:
     program = parse(
         "def f(a: float64[:, :], b: float64[:, :], c: float64[:, :], *, r: float64[:, :], s: float64[:, :]):\n"

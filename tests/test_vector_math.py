@@ -142,6 +142,21 @@ def test_the_switch_gives_the_bits_of_the_scalar_library(op, t, name) -> None:  
     assert same(arrayexpr.compile(program, vector_math=False)(*args), expected)
 
 
+@pytest.mark.parametrize("name", ["exp", "power", *sorted(vector_math.EXACT)])
+@pytest.mark.parametrize("t", ["float64", "float32"])
+def test_numbers_are_computed_as_the_elements_of_arrays(name: str, t: str) -> None:
+    op = next(op for op in operators() if op.name == name)
+    names = ("x", "y")[: op.arity]
+    program = arrayexpr.parse(
+        f"def f({', '.join(f'{n}: {t}' for n in names)}, *, r: {t}):\n    r[...] = {name}({', '.join(names)})\n"
+    )
+    kernel = arrayexpr.compile(program, engine="c", wait=True)
+    args = _inputs(t, op.arity)
+    expected = alone(op, tuple(element(t) for _ in args))(*args)
+    with np.errstate(all="ignore"):
+        assert same(np.array([kernel(*values) for values in zip(*args, strict=True)], t), expected)
+
+
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     for text, value in (("", True), ("1", True), ("0", False)):
         monkeypatch.setenv("ARRAYEXPR_VECTOR_MATH", text)

@@ -390,9 +390,12 @@ class _Fusion:
             elif value is not None and self._again(value, accesses, place, way, part):
                 for node, at in accesses:
                     for inner, axes in value.reads:
-                        seen = inner if node is value.target or not axes else _seen(inner, node)
-                        name = base(inner).name
-                        way.read((seen, way.at(tuple(at[k] for k in axes))), value.versions[name])
+                        if node is value.target or not axes:
+                            access = inner, way.at(tuple(at[k] for k in axes))
+                        else:
+                            # A part has the part's axes, which may be fewer.
+                            access = _seen(inner, node), way.at(at)
+                        way.read(access, value.versions[base(inner).name])
                 way.lengths.extend(value.lengths)
             elif self.written.get(name, -1) >= place:
                 return None
