@@ -147,6 +147,12 @@ def test_threads() -> None:
         ne.set_num_threads(before)
 
 
+def test_what_is_said_of_versions(capsys: pytest.CaptureFixture[str]) -> None:
+    ne.print_versions()
+    assert f"numexpr's functions of: {ne.__version__}" in capsys.readouterr().out
+    assert ne.version.version == ne.__version__
+
+
 # -- What the page of differences says ----------------------------------------------------------------
 
 I4 = np.array([3, -1, 2], "i4")

@@ -8,7 +8,12 @@ array([3., 5., 7.])
 `install()` puts it in the place of numexpr for libraries that import that. `from_host` and `to_host` translate trees.
 """
 
-from . import expressions, necompiler, utils
+import platform
+import sys
+
+import numpy
+
+from . import expressions, necompiler, utils, version
 from .expressions import E
 from .installing import install, uninstall
 from .necompiler import NumExpr, disassemble, evaluate, re_evaluate, validate
@@ -25,16 +30,27 @@ from .utils import (
     set_vml_num_threads,
     use_vml,
 )
-from .version import version
 
 __all__ = [
     "E", "MAX_THREADS", "NumExpr", "detect_number_of_cores", "detect_number_of_threads", "disassemble", "evaluate",
-    "expressions", "from_host", "get_num_threads", "get_vml_version", "install", "necompiler", "re_evaluate",
-    "set_num_threads", "set_vml_accuracy_mode", "set_vml_num_threads", "to_host", "uninstall", "use_vml", "utils",
-    "validate",
+    "expressions", "from_host", "get_num_threads", "get_vml_version", "install", "necompiler", "print_versions",
+    "re_evaluate", "set_num_threads", "set_vml_accuracy_mode", "set_vml_num_threads", "to_host", "uninstall", "use_vml",
+    "utils", "validate", "version",
 ]  # fmt: skip
 
 ncores = detect_number_of_cores()
 nthreads = _init_num_threads()
-__version__ = version
+__version__ = version.version
 is_cpu_amd_intel = False
+
+
+def print_versions() -> None:
+    """Print what is run here: versions, the machine, threads."""
+    for name, value in (
+        ("numexpr's functions of", __version__),
+        ("NumPy", numpy.__version__),
+        ("Python", sys.version),
+        ("Platform", f"{sys.platform} {platform.machine()}"),
+        ("Threads", f"{get_num_threads()} of {detect_number_of_cores()} cores, at most {MAX_THREADS}"),
+    ):
+        print(f"{name}: {value}")
