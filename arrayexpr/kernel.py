@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from . import target as targets
-from ._core.driver import ARRAY_PASSES, run
+from ._core.driver import array_passes, run
 from ._core.engine.dispatch import Code, Kernel, Region
 from ._core.engine.handover import mode as mode_of
 from ._core.engine.plan import Plan, RegionStep, plan
@@ -126,7 +126,7 @@ class _Compiled:
         target, fixed = options.machine()
         self.source = program
         self.target = target
-        self.program = run(program.replace(target=target), ARRAY_PASSES, contract=options.contract)
+        self.program = run(program.replace(target=target), array_passes(program), contract=options.contract)
         mode = mode_of(options.engine, options.wait)
         made = functools.partial(plan, self.program, _emit_c, target, mode, threads=fixed)
         self.runtime = Runtime(made(), functools.partial(made, shared=True))
