@@ -16,6 +16,7 @@ from layouts import same, values
 import arrayexpr
 from arrayexpr._core.engine.dispatch import last_overlap
 from arrayexpr._core.interpret import interpret
+from arrayexpr._core.parser import parse
 from arrayexpr._core.types import element
 
 #: Bytes that a tile or some rows may take, whatever the size of the operands.
@@ -320,3 +321,16 @@ def test_falling_operands_are_a_class_of_their_own() -> None:
     (code,) = step.region.codes.values()
     assert "a: float64[::-1]" in str(code.program) and "strides" not in str(code.program)
     assert same(run(x[::-1], y[::-1], z[::-1]), (x * y + z)[::-1])
+
+
+@pytest.mark.parametrize("offset", [0, 1, 3])
+def test_what_a_temporary_holds_is_computed_again_once_its_operand_may_have_been_assigned(offset):
+    program = parse(
+        "def f(a: float64[:], b: float64[:], *, r: float64[:]):\n"
+        "    b[...] = a - reduce(add, a, (0,))\n    r[...] = a * reduce(add, a, (0,))\n"
+    )
+    memory, expected = np.arange(12.0), np.arange(12.0)
+    found = arrayexpr.compile(program)(memory[:8], memory[offset : offset + 8])
+    result = interpret(program, {"a": expected[:8], "b": expected[offset : offset + 8]})["r"]
+    np.testing.assert_array_equal(found, result)
+    np.testing.assert_array_equal(memory, expected)

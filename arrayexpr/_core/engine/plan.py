@@ -300,6 +300,10 @@ class _Cutter:
     def forget(self, statements: Sequence[Assign]) -> None:
         """Statements were run: what was computed from what they assign is no longer what it was."""
         written = {assigned_operand(s.target).name for s in statements}
+        given = {operand.name for operand in self.plan.program.operands}
+        if written & given:
+            # The caller may have passed one array under two names.
+            written |= given
         for node in [node for node in self.held if not written.isdisjoint(reads(node))]:
             del self.held[node]
 
