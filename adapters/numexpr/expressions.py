@@ -291,7 +291,7 @@ def _as_products(x: ExpressionNode, power: float) -> ExpressionNode:
     return product
 
 
-_OPERATORS: Final[dict[str, Callable[..., Any]]] = {
+OPERATORS: Final[dict[str, Callable[..., Any]]] = {
     "add": _binary("add"),
     "radd": _binary("add"),
     "sub": _binary("sub"),
@@ -312,7 +312,7 @@ _OPERATORS: Final[dict[str, Callable[..., Any]]] = {
     "lt": _binary("gt", swapped=True, kind="bool"),
     "le": _binary("ge", swapped=True, kind="bool"),
 }
-for _name, _operator in _OPERATORS.items():
+for _name, _operator in OPERATORS.items():
     setattr(ExpressionNode, f"__{_name}__", _operator)
 
 

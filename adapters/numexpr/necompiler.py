@@ -95,12 +95,10 @@ class NumExpr:
         self._comparisons: list[strings.Comparison] = []
         if not self._plain:
             self._numbers, self._comparisons = strings.split(self.tree)
-        self.kind = self.tree.astKind
-        if not self._plain:
             # What numexpr has no opcode for is refused before there are arrays.
             check(self._numbers)
-        used = names_of(self._numbers)
-        self._operands = used
+        self.kind = self.tree.astKind
+        self._operands = names_of(self._numbers)
         self._kernels: dict[Any, Any] = {}
         self._lock = threading.Lock()
 
@@ -143,21 +141,18 @@ class NumExpr:
         if order not in ("K", "C", "F", "A"):
             raise ValueError(f"order {order!r}: expected one of K, C, F, A")
         value_dtype = map_type(self.kind).dtype
-        direct = out is not None and not _broadcasts(operands, out)
-        if out is not None:
-            if not np.can_cast(value_dtype, out.dtype, casting):  # type: ignore[arg-type]
-                raise TypeError(
-                    f"Iterator requested dtype could not be cast from {value_dtype!r} to {out.dtype!r}, the operand 0 "
-                    f"dtype, according to the rule '{casting}'"
-                )
-        kernel = self.kernel(operands, out.dtype if out is not None and direct else None)
+        if out is None:
+            value = np.asarray(self.kernel(operands, None)(*operands))
+            return value if order == "K" else _ordered(value, order, operands)
+        direct = not _broadcasts(operands, out)
+        if not np.can_cast(value_dtype, out.dtype, casting):  # type: ignore[arg-type]
+            raise TypeError(
+                f"Iterator requested dtype could not be cast from {value_dtype!r} to {out.dtype!r}, the operand 0 "
+                f"dtype, according to the rule '{casting}'"
+            )
         if direct:
-            kernel(*operands, out=out)
-            return out
-        value = np.asarray(kernel(*operands))
-        if out is not None:
-            return _copied(value, out, casting)
-        return value if order == "K" else _ordered(value, order, operands)
+            return self.kernel(operands, out.dtype)(*operands, out=out)
+        return _copied(np.asarray(self.kernel(operands, None)(*operands)), out, casting)
 
     def kernel(self, operands: Sequence[Any], out: Any) -> Any:
         """The kernel for operands of these element types and ranks."""

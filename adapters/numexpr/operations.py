@@ -86,6 +86,11 @@ def signature(name: str, result: str, arguments: str) -> str | None:
     return min(fits, key=lambda each: [_UP.find(code) for code in each[1:]], default=None)
 
 
+def missing(name: str, codes: str) -> NotImplementedError:
+    """What is said, in numexpr's words, of an operation without a signature for such a result and arguments."""
+    return NotImplementedError(f"couldn't find matching opcode for '{name}_{codes}'")
+
+
 def _holds(wanted: str, given: str) -> bool:
     if given in _UP and wanted in _UP:
         return _UP.index(wanted) >= _UP.index(given)

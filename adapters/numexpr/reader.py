@@ -190,7 +190,7 @@ class _Reader:
     def binary(self, name: str, left: Any, right: Any) -> Any:
         left, right = self._number(left), self._number(right)
         if isinstance(left, ExpressionNode) or isinstance(right, ExpressionNode):
-            return expressions._OPERATORS[name](left, right)
+            return expressions.OPERATORS[name](left, right)
         return folded(name, left, right)
 
     def chosen(self, all_: bool, operands: list[Any]) -> Any:

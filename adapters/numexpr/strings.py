@@ -10,6 +10,7 @@ import numpy as np
 
 from .expressions import OpNode, VariableNode
 from .kinds import CODES
+from .operations import missing
 from .translate import nodes_of
 
 
@@ -50,9 +51,7 @@ def split(tree: Any) -> tuple[Any, list[Comparison]]:
         if "bytes" in kinds:
             codes = "".join(CODES[kind] for kind in kinds)
             if node.value not in _COMPARED or codes != "ss":
-                raise NotImplementedError(
-                    f"couldn't find matching opcode for '{node.value}_{CODES[node.astKind]}{codes}'"
-                )
+                raise missing(node.value, CODES[node.astKind] + codes)
             name = f"_strings{len(found)}"
             x, y = (side(child) for child in node.children)
             found.append(Comparison(name, _COMPARED[node.value], (x, y)))
@@ -71,4 +70,4 @@ def side(node: Any) -> Any:
     if node.value == "copy":
         return side(node.children[0])
     codes = "".join(CODES[child.astKind] for child in node.children)
-    raise NotImplementedError(f"couldn't find matching opcode for '{node.value}_{CODES[node.astKind]}{codes}'")
+    raise missing(node.value, CODES[node.astKind] + codes)

@@ -130,7 +130,7 @@ class _Program:
         codes = "".join(CODES[child.astKind] for child in children)
         signature = operations.signature(host.value, CODES[host.astKind], codes)
         if signature is None:
-            raise NotImplementedError(f"couldn't find matching opcode for '{host.value}_{CODES[host.astKind]}{codes}'")
+            raise operations.missing(host.value, CODES[host.astKind] + codes)
         args = []
         for child, code in zip(children, signature[1:], strict=True):
             if child.astType == "constant":
@@ -144,7 +144,7 @@ class _Program:
         axes = None if axis == expressions.ALL_AXES else axis if isinstance(axis, tuple) else (axis,)
         if host.value not in ("sum", "prod") and arg.type.element.kind in "bc":
             codes = CODES[host.astKind] + CODES[host.children[0].astKind]
-            raise NotImplementedError(f"couldn't find matching opcode for '{host.value}_{codes}n'")
+            raise operations.missing(host.value, codes + "n")
         return _cast(operations.reduce(host.value, arg, axes, len(raw) > 1 and bool(raw[1])), host.astKind)
 
 

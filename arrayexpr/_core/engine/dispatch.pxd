@@ -98,6 +98,7 @@ cdef class Remembered:
     cdef bint allocates             # the output is made here
     cdef npy_intp *layouts          # operands * 2 * MAX_AXES: shape, then strides
     cdef bint fits(self, PyObject *array, int k) noexcept
+    cdef object new(self, int k)
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
 
 cdef class Chain(Remembered):

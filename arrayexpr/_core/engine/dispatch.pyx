@@ -1016,6 +1016,14 @@ cdef class Remembered:
                 return False
         return True
 
+    cdef object new(self, int k):
+        """A new array for result k, which counts after the operands that are given."""
+        cdef npy_intp *layout = self.layouts + k * 2 * MAX_AXES
+        cdef int rank = self.declared.ranks[k]
+        cdef PyObject *descr = <PyObject *>PyList_GET_ITEM(self.declared.descrs, k)
+        Py_INCREF(<object>descr)
+        return PyArray_New(descr, rank, layout, layout + MAX_AXES if rank > 1 else NULL)
+
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
         """Run where the arguments fit; else leave `found` unset."""
         return None
@@ -1084,7 +1092,6 @@ cdef class Entry(Remembered):
         cdef Argument taken[16]
         cdef PyObject *target
         cdef object result = None
-        cdef npy_intp *layout
         if recipe.operands > m + 1:
             return self.call_several(args, given, out, found)
         if given != m or m >= 16 or recipe.region.count > 16 or (out == NULL) != (self.allocates or recipe.operands == m):
@@ -1093,11 +1100,7 @@ cdef class Entry(Remembered):
             if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
                 return None
         if self.allocates:
-            layout = self.layouts + m * 2 * MAX_AXES
-            k = recipe.ranks[m]
-            target = <PyObject *>PyList_GET_ITEM(recipe.descrs, m)
-            Py_INCREF(<object>target)
-            result = PyArray_New(target, k, layout, layout + MAX_AXES if k > 1 else NULL)
+            result = self.new(m)
             out = <PyObject *>result
         else:
             if out != NULL:
@@ -1117,7 +1120,6 @@ cdef class Entry(Remembered):
         cdef Argument taken[16]
         cdef char *data[16]
         cdef PyObject *array
-        cdef npy_intp *layout
         if given != m or m + results > 16 or n > 16 or (out == NULL) != self.allocates:
             return None
         if out != NULL and (not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
@@ -1128,10 +1130,7 @@ cdef class Entry(Remembered):
         cdef list made = []
         for k in range(m, m + results):
             if self.allocates:
-                layout = self.layouts + k * 2 * MAX_AXES
-                array = <PyObject *>PyList_GET_ITEM(recipe.descrs, k)
-                Py_INCREF(<object>array)
-                made.append(PyArray_New(array, recipe.ranks[k], layout, layout + MAX_AXES if recipe.ranks[k] > 1 else NULL))
+                made.append(self.new(k))
                 array = <PyObject *>PyList_GET_ITEM(made, k - m)
             else:
                 array = PyTuple_GET_ITEM(out, k - m)
@@ -1302,7 +1301,6 @@ cdef class Chain(Remembered):
         cdef char small[4096]
         cdef char *scratch = NULL
         cdef PyObject *array
-        cdef npy_intp *layout
         cdef Region region
         cdef list made = []
         if given != m or (out == NULL) != self.allocates:
@@ -1316,10 +1314,7 @@ cdef class Chain(Remembered):
             base[k] = taken[k].data
         for k in range(m, m + results):
             if self.allocates:
-                layout = self.layouts + k * 2 * MAX_AXES
-                array = <PyObject *>PyList_GET_ITEM(declared.descrs, k)
-                Py_INCREF(<object>array)
-                made.append(PyArray_New(array, declared.ranks[k], layout, layout + MAX_AXES if declared.ranks[k] > 1 else NULL))
+                made.append(self.new(k))
                 base[k] = PyArray_BYTES(PyList_GET_ITEM(made, k - m))
                 continue
             array = PyTuple_GET_ITEM(out, k - m) if results > 1 else out

@@ -13,7 +13,6 @@ from ..nodes import (
     Cast,
     Constant,
     Extent,
-    For,
     Function,
     Index,
     Load,
@@ -29,7 +28,7 @@ from ..nodes import (
 )
 from ..program import Program
 from ..record import record
-from .nests import enclosed, extents_known, independent, movement, nest_of, parts, untaken, values_under
+from .nests import enclosed, extents_known, independent, movement, names_taken, nest_of, parts, untaken, values_under
 
 #: Operations of one operator from which on its value may be hoisted: those of a division.
 COSTLY = 8.0
@@ -62,12 +61,7 @@ def hoist(program: Program, *, strips: bool = False, length: int = STRIP) -> Pro
     Requires: nests that `lower` or `sweep` made: operands overlap only where they are the same view.
     """
     known = extents_known(program)
-    taken = {operand.name for operand in program.declared}
-    for each in enclosed(program.statements):
-        if isinstance(each, For):
-            taken.add(each.index.name)
-        elif isinstance(each, Scratch):
-            taken.add(each.operand.name)
+    taken = names_taken(program)
     statements: list[Node] = []
     new: dict[Node, Node] = {}
     remarks: list[str] = []

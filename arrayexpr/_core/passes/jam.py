@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from ..affine import depends, integer, minus, plus, quotient, times
 from ..infer import cost
-from ..nodes import Apply, For, Guard, Index, Load, Loop, Node, Scratch, Store, postorder, substitute
+from ..nodes import Apply, Guard, Index, Load, Loop, Node, Store, postorder, substitute
 from ..ops import Operator
 from ..program import Program
 from ..vector_math import is_vector_math
-from .nests import enclosed, refusal, untaken, values_under
+from .nests import names_taken, refusal, untaken, values_under
 
 #: Rows at a time, and the most streams of memory that a loop then reads. Measured on 4000 x 4000 doubles, in ms:
 #: sum((a - b)**2, axis=0) by 1, 2, 4 and 8 rows 4.65, 4.24, 4.31 and 4.28; var(a, axis=0) by 1, 4 and 8 rows 4.81,
@@ -36,12 +36,7 @@ def jam(program: Program) -> Program:
     Keeps: the order in which each accumulator takes in its rows, and so its bits.
     Requires: nests that `lower` made: operands overlap only where they are the same view.
     """
-    taken = {operand.name for operand in program.declared}
-    for statement in enclosed(program.statements):
-        if isinstance(statement, For):
-            taken.add(statement.index.name)
-        elif isinstance(statement, Scratch):
-            taken.add(statement.operand.name)
+    taken = names_taken(program)
     new: dict[Node, Node] = {}
 
     def visit(statement: Node) -> tuple[Node, ...]:

@@ -177,6 +177,17 @@ def untaken(name: str, taken: Collection[str]) -> str:
     return name
 
 
+def names_taken(program: Program) -> set[str]:
+    """The names of operands, of scratch, and of the indices of loops."""
+    taken = {operand.name for operand in program.declared}
+    for statement in enclosed(program.statements):
+        if isinstance(statement, For):
+            taken.add(statement.index.name)
+        elif isinstance(statement, Scratch):
+            taken.add(statement.operand.name)
+    return taken
+
+
 def extents_known(program: Program) -> dict[Node, int]:
     """The value of each `Extent` and `Stride` that the layouts tell."""
     known: dict[Node, int] = {}

@@ -32,7 +32,7 @@ from ..ops import operator
 from ..program import Program
 from ..types import INT64, ArrayType, element
 from ..vector_math import function_of, is_vector_math
-from .nests import enclosed, extents_known, facts_of, movement, parts, refusal, untaken, values_under
+from .nests import enclosed, extents_known, facts_of, movement, names_taken, parts, refusal, untaken, values_under
 
 _ADD = operator("add")
 _SUBTRACT = operator("subtract")
@@ -79,12 +79,7 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
     Requires: nests that `lower` made: operands overlap only where they are the same view.
     """
     vector_math = program.target is None or program.target.vector_math
-    taken = {operand.name for operand in program.declared}
-    for statement in enclosed(program.statements):
-        if isinstance(statement, For):
-            taken.add(statement.index.name)
-        elif isinstance(statement, Scratch):
-            taken.add(statement.operand.name)
+    taken = names_taken(program)
     new: dict[Node, Node] = {}
 
     def visit(statement: Node, known: Mapping[Node, int]) -> tuple[Node, ...]:
