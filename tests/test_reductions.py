@@ -360,3 +360,13 @@ def test_reductions_over_lengths_of_their_own(function: Any) -> None:
         for x, y in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, want)), strict=True):
             assert x.shape == y.shape
             np.testing.assert_allclose(x, y, rtol=1e-14)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+def test_of_what_does_not_vary_along_the_innermost_axis(engine: str) -> None:
+    x = np.broadcast_to(np.random.default_rng(12).random((1, 90)), (1100, 90))
+    for axis in (None, 0):
+        kernel = arrayexpr.kernel(_of_one(lambda a, axis=axis: ((a - a.mean()) * 3).sum(axis=axis)), engine=engine)
+        np.testing.assert_allclose(kernel(x), ((x - x.mean()) * 3).sum(axis=axis), rtol=1e-10, atol=1e-9)
+        (compiled,) = kernel.traced.compiled.values()
+        assert None not in [code for step in compiled.plan.steps for code in step.region.codes.values()]
