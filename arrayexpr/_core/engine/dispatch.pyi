@@ -63,6 +63,7 @@ class Region:
         reduced: tuple[int, ...] = (),
         hoisted: bytes = b"",
         divide: Callable[[], tuple[Region, Region, tuple[int, ...], tuple[int, ...]]] | None = None,
+        places: bytes = b"",
     ) -> None: ...
     def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
     def execute(

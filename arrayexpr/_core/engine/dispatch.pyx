@@ -218,6 +218,9 @@ cdef class Problem:
                 w = _abs(step)
                 falls = step * self.direction < 0
                 rises = not falls
+            if self.ordered and self.reduced[k]:
+                # Places along it are counted from its start.
+                falls = False
             if falls and not rises:
                 for s in range(n):
                     self.offsets[s] += (length - 1) * strides[s * AXES + k]
@@ -509,7 +512,8 @@ cdef class Region:
     """
 
     def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, npy_intp stream_bytes=1 << 62, int threads,
-                 double work=0, str raises="", int outputs=1, tuple reduced=(), bytes hoisted=b"", divide=None):
+                 double work=0, str raises="", int outputs=1, tuple reduced=(), bytes hoisted=b"", divide=None,
+                 bytes places=b""):
         self.count = len(itemsizes)
         self.outputs = outputs
         self.reduced = reduced
@@ -523,6 +527,7 @@ cdef class Region:
         self.work = work
         self.raises = raises
         self.divide = divide
+        self.places = places or bytes(outputs)
         self.divided = ()
         self.itemsize = <int *>malloc(self.count * sizeof(int))
         if self.itemsize == NULL:
@@ -993,6 +998,7 @@ cdef Problem _problem(Region region, PyObject **arrays, int rank, npy_intp *dims
     cdef int n = region.count, s, k, own
     cdef Problem problem = Problem(n, region.outputs)
     problem.stream_bytes = region.stream_bytes
+    problem.ordered = any(region.places)
     memcpy(problem.shape, dims, rank * sizeof(npy_intp))
     for axis in region.reduced:
         problem.reduced[<int>axis] = True

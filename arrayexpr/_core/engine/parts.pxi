@@ -9,6 +9,8 @@ cdef npy_intp PARTS = 64
 cdef double PART_NS = SERIAL_NS / 4
 # Numbers that the parts of a reduction have together at the most: they stay in the first cache.
 cdef npy_intp NUMBERS = 4096
+# Elements of a part of which places are sought.
+cdef npy_intp PLACED = 1 << 15
 # Rows that stay together where the innermost axis is kept: as many as are packed at a time.
 cdef npy_intp ROWS = 128
 
@@ -28,7 +30,11 @@ cdef object divided(Region region, Problem problem):
         if not problem.reduced[k]:
             kept *= problem.shape[k]
             share *= (problem.shape[k] + 511) // 512 if k == AXES - 1 else problem.shape[k]
-    cdef npy_intp wanted = min(PARTS, min(<npy_intp>(work / PART_NS), NUMBERS // kept))
+    cdef npy_intp most = PARTS
+    if any(region.places):
+        # A part is swept twice, once for the extreme and once for its place: it stays in the second cache.
+        most = max(most, problem.elements // PLACED)
+    cdef npy_intp wanted = min(most, min(<npy_intp>(work / PART_NS), NUMBERS // kept))
     if fits and (wanted < 2 or wanted <= share):
         return None
     if not region.divided:
@@ -48,7 +54,7 @@ cdef class Division:
         cdef npy_intp step
         cdef Problem parts, rest
         self.first, self.last, first_reads, last_reads = region.divided
-        n, numbers = self.first.count, self.first.outputs
+        n, numbers, self.kept = self.first.count, self.first.outputs, kept
         self.first_reads = <int *>calloc(n + self.last.count, sizeof(int))
         self.steps = <npy_intp *>calloc(n + numbers, sizeof(npy_intp))
         if self.first_reads == NULL or self.steps == NULL:
@@ -75,6 +81,7 @@ cdef class Division:
                 for s in range(n - numbers, n):
                     parts.strides[s * AXES + k] = step * self.first.itemsize[s]
                 step *= parts.shape[k]
+        parts.ordered = any(self.first.places)
         parts.canonicalise(rank, self.first.itemsize, self.first.tile_bytes)
         self._cut(wanted)
         # All parts' numbers of one place lie together, so that they are added as a strip is.
@@ -133,6 +140,19 @@ cdef class Division:
         """Whether the reduced axes outside of the nest are not so long that their parts are most of the memory."""
         return self.room <= 8 * NUMBERS or self.room * 16 <= self.parts.elements
 
+    cdef int _count_on(self, char *numbers) noexcept:
+        """Have places within parts be places along the whole axis."""
+        cdef npy_intp grains = (self.parts.shape[self.axis] + self.grain - 1) // self.grain, p, n
+        cdef npy_intp *found
+        cdef int s
+        for s in range(self.first.outputs):
+            if self.first.places[s]:
+                found = <npy_intp *>(numbers + self.places[s])
+                for n in range(self.kept):
+                    for p in range(self.pieces):
+                        found[n * self.pieces + p] += p * grains // self.pieces * self.grain
+        return 0
+
     cdef int run(self, Problem whole, char **data) except -1:
         cdef Region first = self.first
         cdef char *few[32]
@@ -159,6 +179,7 @@ cdef class Division:
                 status = sweep_parts(&nest, self.axis, self.pieces, self.grain, self.count, self.steps, threads)
             if status:
                 first._fail(status)
+            self._count_on(numbers)
             for s in range(first.outputs):
                 streams[s] = numbers + self.places[s] + self.rest.offsets[s]
             for s in range(first.outputs, self.last.count):

@@ -33,7 +33,9 @@ from ..nodes import (
     postorder,
     substitute,
 )
+from ..ops import operator
 from ..passes.hoist import broadcast_matters
+from ..primitives import EXTREME_AT
 from ..program import Program, assigned_operand
 from ..record import record, replace
 from ..regions import regions
@@ -647,6 +649,7 @@ class _Cutter:
             reduced=reduced,
             hoisted=bytes(broadcast_matters(values, inputs, spread)),
             divide=divide,
+            places=bytes(_has_places(value) for value in values),
         )
 
     def _divided(
@@ -661,10 +664,21 @@ class _Cutter:
 
         r = sqrt(sum(x * y)) / w    →    p = sum(x * y),    r = sqrt(sum(p)) / w
         """
-        found = list(dict.fromkeys(node for node in postorder(values) if isinstance(node, Reduce)))
+        found: list[Reduce] = []
+        for node in postorder(values):
+            if isinstance(node, Reduce):
+                # Of places in the parts the one counts that has the extreme of all.
+                found += [node] if node.op.name not in EXTREME_AT else [_extreme(node), node]
+        found = list(dict.fromkeys(found))
         names = {operand.name for operand in (*inputs, *outputs)}
         numbers = [Operand(_fresh("part", names), node.type.element) for node in found]
-        again = {node: Reduce(node.op, number, (), True) for node, number in zip(found, numbers, strict=True)}
+        part = dict(zip(found, numbers, strict=True))
+        again = {
+            node: _first_place(node, part[_extreme(node)], number)
+            if node.op.name in EXTREME_AT
+            else Reduce(node.op, number, (), True)
+            for node, number in part.items()
+        }
         last = substitute(values, again.get)
         reads = [tuple(k for k, each in enumerate(inputs) if each in postorder(roots)) for roots in (found, last)]
         first_inputs, last_inputs = ([inputs[k] for k in places] for places in reads)
@@ -718,6 +732,25 @@ class _Cutter:
 def _regions(statements: Sequence[Assign]) -> list[list[Assign]]:
     """Neighbouring statements by the region that computes them."""
     return [[s for s in group if isinstance(s, Assign)] for group in regions(statements)]
+
+
+def _has_places(value: Node) -> bool:
+    return any(isinstance(node, Reduce) and node.op.name in EXTREME_AT for node in postorder((value,)))
+
+
+def _extreme(node: Reduce) -> Reduce:
+    """The reduction that finds what the place is of."""
+    return Reduce(operator(EXTREME_AT[node.op.name]), node.arg, node.axes, node.keepdims)
+
+
+def _first_place(node: Reduce, extreme: Operand, place: Operand) -> Node:
+    """The place of the first extreme, from those of parts and what is there."""
+    best = Reduce(operator(EXTREME_AT[node.op.name]), extreme, (), True)
+    like: Node = Apply(operator("equal"), (extreme, best))
+    if extreme.type.element.kind == "f":
+        like = Apply(operator("logical_or"), (like, Apply(operator("not_equal"), (extreme, extreme))))
+    last = Constant((1 << 63) - 1, INT64)
+    return Reduce(operator("minimum"), Apply(operator("where"), (like, place, last)), (), True)
 
 
 def _spanned(node: Reduce, inputs: Sequence[Operand]) -> tuple[int, ...]:
