@@ -392,7 +392,9 @@ def test_places_of_extremes(element: str, name: str) -> None:
         for y, layout in itertools.product(given, LAYOUTS):
             y = LAYOUTS[layout](y) if y.ndim > 1 else y[::-1]
             for axis in range(y.ndim):
-                kernel = kernels.setdefault((y.ndim, axis), arrayexpr.kernel(_of_one(_as_before(name, axis, axis == 0))))
+                kernel = kernels.setdefault(
+                    (y.ndim, axis), arrayexpr.kernel(_of_one(_as_before(name, axis, axis == 0)))
+                )
                 got, want = kernel(y), _as_before(name, axis, axis == 0)(y)
                 assert got.dtype == want.dtype and np.shape(got) == np.shape(want)
                 np.testing.assert_array_equal(got, want)
@@ -445,3 +447,25 @@ def test_places_of_nothing_are_refused() -> None:
     with pytest.raises(arrayexpr.ShapeMismatch, match="empty"):
         made(np.zeros((0, 3)))
     assert made(np.zeros((3, 0))).shape == (0,)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+@pytest.mark.parametrize("name", ["max", "sum"])
+def test_what_stands_beside_a_reduction_may_be_of_another_length(name: str, engine: str) -> None:
+    """Along the axis that is reduced, the result is as long as what stands beside it."""
+    reduction = getattr(np, name)
+
+    @arrayexpr.kernel(engine=engine)
+    def rows(a, b):  # type: ignore[no-untyped-def]
+        return a[:-1] - reduction(b[::-1], axis=0)
+
+    @arrayexpr.kernel(engine=engine)
+    def in_place(a, b):  # type: ignore[no-untyped-def]
+        a[1:] = a[:-1] - reduction(b, axis=0)
+
+    for length, other in itertools.product((2, 3, 4), (1, 2, 3)):
+        a, b = np.arange(2.0 * length).reshape(length, 2) ** 2, np.arange(2.0 * other).reshape(other, 2)
+        expected = a[:-1] - reduction(b, axis=0)
+        np.testing.assert_array_equal(rows(a, b), expected)
+        in_place(a, b)
+        np.testing.assert_array_equal(a[1:], expected)

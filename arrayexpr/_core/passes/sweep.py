@@ -73,7 +73,9 @@ _DIVIDE, _SQUARE, _MINIMUM = operator("true_divide"), operator("square"), operat
 _LARGEST = {32: (2 - 2.0**-23) * 2.0**127, 64: (2 - 2.0**-52) * 2.0**1023}
 #: Of no elements these have no value.
 _EXTREMES = ("minimum", "maximum", "fmin", "fmax", *EXTREME_AT)
-_NOT_EQUAL, _OR, _AND, _NOT = (operator(f"{name}") for name in ("not_equal", "logical_or", "logical_and", "logical_not"))
+_NOT_EQUAL, _OR, _AND, _NOT = (
+    operator(f"{name}") for name in ("not_equal", "logical_or", "logical_and", "logical_not")
+)
 #: Of what finds a place, the comparison under which an element does not come before the one found so far.
 _NOT_BEFORE = {"argmin": operator("greater_equal"), "argmax": operator("less_equal")}
 
