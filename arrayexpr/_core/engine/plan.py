@@ -681,20 +681,27 @@ class _Cutter:
             for node, number in part.items()
         }
         last = substitute(values, again.get)
-        reads = [tuple(k for k, each in enumerate(inputs) if each in postorder(roots)) for roots in (found, last)]
-        first_inputs, last_inputs = ([inputs[k] for k in places] for places in reads)
-        first_varies, last_varies = ([varies[k] for k in places] for places in reads)
+        first_reads, last_reads = (
+            tuple(k for k, each in enumerate(inputs) if each in postorder(roots)) for roots in (found, last)
+        )
         kept = [(True, False)] * len(found)
         return (
-            self._made(found, first_inputs, numbers, [*first_varies, *kept], reduced),
             self._made(
-                last,
-                [*numbers, *last_inputs],
-                outputs,
-                [*[(True, True)] * len(found), *last_varies, *varies[len(inputs) :]],
+                found,
+                [inputs[k] for k in first_reads],
+                numbers,
+                [*(varies[k] for k in first_reads), *kept],
                 reduced,
             ),
-            *reads,
+            self._made(
+                last,
+                [*numbers, *(inputs[k] for k in last_reads)],
+                outputs,
+                [*[(True, True)] * len(found), *(varies[k] for k in last_reads), *varies[len(inputs) :]],
+                reduced,
+            ),
+            first_reads,
+            last_reads,
         )
 
     def _moved(self, statements: Sequence[Assign]) -> str:

@@ -251,8 +251,9 @@ class _Place:
 class _Stage:
     """One sweep: the accumulators that it fills, each with its operator and the value that it takes in.
 
-    `stored` are values that it keeps in rows for later sweeps, `kept` what it needs that does not vary along
-    it, `places` are places of extremes that it finds with them, `moments` what it finds of means, and `joined` the accumulators that need no sweep but earlier moments.
+    `stored` are values that it keeps in rows for later sweeps, `kept` what it needs that does not vary along it,
+    `places` are places of extremes that it finds with them, `moments` what it finds of means, and `joined` the
+    accumulators that need no sweep but earlier moments.
     """
 
     accumulators: dict[Operand, tuple[Operator, Node]] = field(default_factory=dict)

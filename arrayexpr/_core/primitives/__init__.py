@@ -40,7 +40,7 @@ EXTREME_AT = {"argmin": "minimum", "argmax": "maximum"}
 
 
 def reduces(op: Operator, of: ElementType, result: ElementType, axes: int) -> bool:
-    """Whether sweeps compute a reduction of so many axes: by a fold, or a place along one axis by the fold of values."""
+    """Whether sweeps compute a reduction of so many axes: by a fold, or of one axis as a place, by that of values."""
     if op.name in EXTREME_AT:
         return axes == 1 and f"{EXTREME_AT[op.name]}_{of.name}" in _folds()
     return axes > 0 and fold(op, result) is not None
