@@ -55,7 +55,7 @@ MODULES = [
 # What a module includes.
 INCLUDED = {
     "_core/engine/pool.pyx": ["_core/engine/pool.h"],
-    "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
+    "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi", "_core/engine/parts.pxi"],
     "_core/engine/block.pyx": [
         *(f"_core/engine/{name}.h" for name in ("block", "loops")),
         *(f"_core/primitives/{name}.h" for name in ("fold", "fold_list", "pack", "stream")),

@@ -108,7 +108,7 @@ def _stores(loop: Loop) -> Sequence[Store]:
     return [
         s
         for inner in (loop, *enclosed(loop.body))
-        if isinstance(inner, Loop) and inner.role == "reduce"
+        if isinstance(inner, Loop) and inner.role == "reduce" and not any(isinstance(s, Loop) for s in inner.body)
         for s in inner.body
         if isinstance(s, Store)
     ]

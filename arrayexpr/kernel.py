@@ -388,7 +388,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         match step:
             case RegionStep():
                 said = "; ".join(map(repr, step.assigns))
-                found = {code: step.region for code in step.region.codes.values() if code is not None}
+                found = {code: each for each in step.regions for code in each.codes.values() if code is not None}
             case LoopStep():
                 said = f"{step.node!r} {len(step.before)} steps before it and {len(step.steps)} in it:"
             case SerialStep():
@@ -401,7 +401,9 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
             case _:
                 said = f"{type(step).__name__} by NumPy or the interpreter"
         lines.append(f"Step {number}: {said}")
-        if isinstance(step, RegionStep) and not step.region.codes:
+        if isinstance(step, RegionStep) and step.region.divided:
+            lines.append("  in parts, each by the first code, whose results the second takes together:")
+        if isinstance(step, RegionStep) and not found:
             lines.append("  not run, or run by the interpreter")
         for code, region in found.items():
             state = "made before" if id(code) in before else "made for these arrays"

@@ -359,7 +359,7 @@ def test_reductions_check_shapes_and_overlap(linked: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "culprit"),
     [
-        ("r[...] = cast(reduce(argmax, a, (0,)), float64)", "reduce"),
+        ("r[...] = cast(reduce(argmax, a[:, None] + a, (0, 1)), float64)", "reduce"),
         ('r[...] = opaque("g", a, type=float64[:])', "opaque"),
     ],
 )

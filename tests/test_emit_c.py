@@ -545,7 +545,7 @@ def test_slices_that_turn_out_to_broadcast_are_refused(tmp_path: Path) -> None:
 
 def test_what_c_has_no_form_for() -> None:
     with pytest.raises(UnsupportedError, match="argmax"):
-        arrayexpr.emit(parse("def f(a: float64[:], *, r: int64):\n    r[...] = reduce(argmax, a, (0,))\n"))
+        arrayexpr.emit(parse("def f(a: float64[:, :], *, r: int64):\n    r[...] = reduce(argmax, a, (0, 1))\n"))
     with pytest.raises(ArrayExprError, match="language 'cobol' is unknown: expected one of c"):
         arrayexpr.emit(_sum_program(), "cobol")
     with pytest.raises(UnsupportedError, match="[Oo]paque"):

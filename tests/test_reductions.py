@@ -363,6 +363,93 @@ def test_reductions_over_lengths_of_their_own(function: Any) -> None:
 
 
 @pytest.mark.parametrize("engine", ["block", "c"])
+def test_of_what_does_not_vary_along_the_innermost_axis(engine: str) -> None:
+    x = np.broadcast_to(np.random.default_rng(12).random((1, 90)), (1100, 90))
+    for axis in (None, 0):
+        kernel = arrayexpr.kernel(_of_one(lambda a, axis=axis: ((a - a.mean()) * 3).sum(axis=axis)), engine=engine)
+        np.testing.assert_allclose(kernel(x), ((x - x.mean()) * 3).sum(axis=axis), rtol=1e-10, atol=1e-9)
+        (compiled,) = kernel.traced.compiled.values()
+        assert None not in [code for step in compiled.plan.steps for code in step.region.codes.values()]
+
+
+def _as_before(name: str, axis: int, keepdims: bool) -> Callable[[Any], Any]:
+    return lambda a: getattr(np, name)(a, axis=axis, keepdims=keepdims)
+
+
+@pytest.mark.parametrize("element", ["int8", "uint64", "int32", "float32", "float64"])
+@pytest.mark.parametrize("name", ["argmin", "argmax"])
+def test_places_of_extremes(element: str, name: str) -> None:
+    """The first extreme, or the first NaN, wherever the axis lies."""
+    rng = np.random.default_rng(13)
+    kernels: dict[Any, Any] = {}
+    for shape in ((37, 65), (5, 7, 6), (1000,), (3, 1), (1, 4), (3, 2 * STRIP + 5)):
+        x = (rng.standard_normal(shape) * 4).astype(element)
+        given = [x]
+        if x.dtype.kind == "f":
+            some, most = x.copy(), np.full(shape, np.inf if name == "argmin" else -np.inf, element)
+            some.flat[rng.integers(0, x.size, 5)] = np.nan
+            given += [some, most]
+        for y, layout in itertools.product(given, LAYOUTS):
+            y = LAYOUTS[layout](y) if y.ndim > 1 else y[::-1]
+            for axis in range(y.ndim):
+                kernel = kernels.setdefault(
+                    (y.ndim, axis), arrayexpr.kernel(_of_one(_as_before(name, axis, axis == 0)))
+                )
+                got, want = kernel(y), _as_before(name, axis, axis == 0)(y)
+                assert got.dtype == want.dtype and np.shape(got) == np.shape(want)
+                np.testing.assert_array_equal(got, want)
+    for kernel in kernels.values():
+        for compiled in kernel.traced.compiled.values():
+            assert [type(step) for step in compiled.plan.steps] == [RegionStep]
+            assert None not in compiled.plan.steps[0].region.codes.values()
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_places_are_found_with_the_work_inside(engine: str, axis: int) -> None:
+    a, b = np.random.default_rng(14).standard_normal((2, 70, 700))
+    a[3, 5] = b[60, 600] = np.nan
+    functions: list[Callable[[Any, Any], Any]] = [
+        lambda a, b: np.argmin((a - b) ** 2, axis=axis),
+        lambda a, b: np.argmax(np.exp(a - b), axis=axis) * 2 + a.argmin(axis=axis),
+        lambda a, b: (np.argmin(a, axis=axis), a.min(axis=axis), (a * b).argmax(axis=axis)),
+        lambda a, b: np.argmax(a - a.max(axis=axis, keepdims=True), axis=axis),
+    ]
+    for function in functions:
+        for x, y in ((a, b), (a, b.T.copy().T), (a[::-1], b[:, ::-1])):
+            kernel = arrayexpr.kernel(_of_two(function), engine=engine)
+            want = function(x, y)
+            got = kernel(x, y)
+            for g, w in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, want)), strict=True):
+                np.testing.assert_array_equal(g, w)
+            (compiled,) = kernel.traced.compiled.values()
+            assert [type(step) for step in compiled.plan.steps] == [RegionStep]
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+@pytest.mark.parametrize("shape", [(2_000_003,), (3, 900_001), (900_001, 3)])
+def test_places_in_any_number_of_threads(shape: tuple[int, ...], engine: str) -> None:
+    rng = np.random.default_rng(15)
+    x = rng.integers(0, 100_000, shape).astype(float)
+    axis = int(np.argmax(shape))
+    some = x.copy()
+    some.flat[[1_500_000, 1_600_000]] = np.nan
+    for threads in (1, 2, 3, 7):
+        low = arrayexpr.kernel(_of_one(lambda a: np.argmin(a * 2, axis=axis)), threads=threads, engine=engine)
+        high = arrayexpr.kernel(_of_one(lambda a: np.argmax(a, axis=axis)), threads=threads, engine=engine)
+        for y in (x, some, x[::-1]):
+            np.testing.assert_array_equal(low(y), np.argmin(y, axis=axis))
+            np.testing.assert_array_equal(high(y), np.argmax(y, axis=axis))
+
+
+def test_places_of_nothing_are_refused() -> None:
+    made = arrayexpr.kernel(lambda a: a.argmin(axis=0))
+    with pytest.raises(arrayexpr.ShapeMismatch, match="empty"):
+        made(np.zeros((0, 3)))
+    assert made(np.zeros((3, 0))).shape == (0,)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
 @pytest.mark.parametrize("name", ["max", "sum"])
 def test_what_stands_beside_a_reduction_may_be_of_another_length(name: str, engine: str) -> None:
     """Along the axis that is reduced, the result is as long as what stands beside it."""

@@ -32,7 +32,7 @@ from .nodes import (
     View,
     postorder,
 )
-from .primitives import fold
+from .primitives import reduces
 from .record import record
 
 #: Streams that a region reads and writes at the most: a call of more goes through no table of layouts, and the
@@ -92,7 +92,8 @@ def part_of(statement: Node) -> Part | None:
     for node in nodes:
         if isinstance(node, Reduce):
             space = node.arg.type.rank, tuple(sorted(node.axes))
-            if not node.axes or fold(node.op, node.type.element) is None or (reduced and space != (rank, reduced)):
+            swept = reduces(node.op, node.arg.type.element, node.type.element, len(node.axes))
+            if not swept or (reduced and space != (rank, reduced)):
                 return None
             rank, reduced = space
             placed = True

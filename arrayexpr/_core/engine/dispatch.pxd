@@ -21,7 +21,10 @@ cdef class Code:
     cdef object emit
     cdef int work(self, npy_intp elements) except -1
 
+cdef class Division
+
 cdef class Problem:
+    cdef Division division          # of a reduction that is computed in parts; else None
     cdef int count                  # streams: the inputs, then the outputs
     cdef int outputs
     cdef int rank                   # axes left after canonicalising
@@ -37,6 +40,7 @@ cdef class Problem:
     cdef npy_intp *high             # count: ... and to one past the highest
     cdef npy_intp *reduced          # AXES: whether an axis is reduced, right-aligned
     cdef bint reduces
+    cdef bint ordered               # reduced axes are walked from their start
     cdef bint mixed                 # it keeps the inner axis, and packs what is contiguous along the reduced one
     cdef int canonicalise(self, int rank, const int *itemsize, npy_intp tile_bytes) except -1
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
@@ -63,13 +67,37 @@ cdef class Region:
     cdef int threads                # 0 for the process's setting
     cdef double work                # nanoseconds of arithmetic for an element
     cdef readonly object build
+    cdef object divide              # makes the regions of a reduction in parts, and says what they read; None: there are none
+    cdef bytes places               # per output: whether it is made of places along the reduced axis
+    cdef readonly tuple divided     # those regions, once they are made
     cdef Problem last               # decided, for `explain`
     cdef str raises
     cdef Problem problem(self, list streams, tuple shape)
     cdef Code decide_problem(self, Problem problem)
+    cdef Code code_of(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
     cdef Nest _nest(self, Code code, Problem problem) noexcept
     cdef int _threads(self, Code code, Problem problem) noexcept
+    cdef double _work(self, Problem problem, double operations) noexcept
+
+# A reduction in parts: `first` reduces each part to numbers in scratch, `last` reduces those.
+cdef class Division:
+    cdef Region first, last
+    cdef Problem parts, rest
+    cdef Code first_code, last_code
+    cdef int *first_reads           # per input of `first`: the stream of the undivided problem
+    cdef int *last_reads            # per input of `last` after the numbers; then its outputs
+    cdef int axis                   # that is cut
+    cdef npy_intp pieces, grain     # into so many, at multiples of this
+    cdef npy_intp kept              # places on the axes that are kept
+    cdef npy_intp count             # of parts: the pieces for each place on reduced axes outside of the nest
+    cdef npy_intp *steps            # per stream of `first`: bytes from a part's number to the next one's
+    cdef npy_intp *places           # per output of `first`: where its numbers begin in the scratch
+    cdef npy_intp room              # bytes of scratch
+    cdef int _cut(self, npy_intp wanted) noexcept
+    cdef bint _fits(self) noexcept
+    cdef int _count_on(self, char *numbers) noexcept
+    cdef int run(self, Problem whole, char **data) except -1
 
 # One argument: where its data are, and room for them where it is a Python number.
 cdef struct Argument:

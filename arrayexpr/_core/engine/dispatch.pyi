@@ -47,6 +47,7 @@ class Region:
     reduced: tuple[int, ...]
     codes: dict[bytes, Code | None]
     expression: Any
+    divided: tuple[()] | tuple[Region, Region, tuple[int, ...], tuple[int, ...]]
     def __init__(
         self,
         expression: Any,
@@ -61,6 +62,8 @@ class Region:
         outputs: int = 1,
         reduced: tuple[int, ...] = (),
         hoisted: bytes = b"",
+        divide: Callable[[], tuple[Region, Region, tuple[int, ...], tuple[int, ...]]] | None = None,
+        places: bytes = b"",
     ) -> None: ...
     def decide(self, streams: list[np.ndarray[Any, Any]], shape: tuple[int, ...] | None = None) -> Code | None: ...
     def execute(

@@ -19,7 +19,7 @@ from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
 from . cimport overlap, pool
-from .sweep cimport NO_MEMORY, Nest, sweep
+from .sweep cimport NO_MEMORY, Nest, sweep, sweep_parts
 
 cnp.import_array()
 
@@ -218,6 +218,9 @@ cdef class Problem:
                 w = _abs(step)
                 falls = step * self.direction < 0
                 rises = not falls
+            if self.ordered and self.reduced[k]:
+                # Places along it are counted from its start.
+                falls = False
             if falls and not rises:
                 for s in range(n):
                     self.offsets[s] += (length - 1) * strides[s * AXES + k]
@@ -509,7 +512,8 @@ cdef class Region:
     """
 
     def __init__(self, expression, itemsizes, build, *, npy_intp tile_bytes, npy_intp stream_bytes=1 << 62, int threads,
-                 double work=0, str raises="", int outputs=1, tuple reduced=(), bytes hoisted=b""):
+                 double work=0, str raises="", int outputs=1, tuple reduced=(), bytes hoisted=b"", divide=None,
+                 bytes places=b""):
         self.count = len(itemsizes)
         self.outputs = outputs
         self.reduced = reduced
@@ -522,6 +526,9 @@ cdef class Region:
         self.threads = threads
         self.work = work
         self.raises = raises
+        self.divide = divide
+        self.places = places or bytes(outputs)
+        self.divided = ()
         self.itemsize = <int *>malloc(self.count * sizeof(int))
         if self.itemsize == NULL:
             raise MemoryError()
@@ -559,8 +566,14 @@ cdef class Region:
                     return <Code>code
             if problem.elements == 0:
                 return None
-        if not problem.fits_nest():
-            return None
+        if self.divide is not None:
+            code = divided(self, problem)
+            if code is not None:
+                return <Code>code
+        return self.code_of(problem) if problem.fits_nest() else None
+
+    cdef Code code_of(self, Problem problem):
+        """The code for a problem whose reduced axes outside of the nest, if there are any, are cut to one place each."""
         cdef bytes key = problem.key(self.itemsize, self.hoisted)
         self.last = problem
         code = self.codes.get(key)
@@ -667,6 +680,8 @@ cdef class Region:
         cdef int status, s, first = AXES - code.rank
         cdef Array arrays[16]
         cdef kernel_function function
+        if problem.division is not None:
+            return problem.division.run(problem, data)
         if code.request is not None:
             code.work(problem.elements)
         if problem.elements < KEEP_GIL and problem.rank <= code.rank and not code.tiled and self.count <= 16:
@@ -702,17 +717,20 @@ cdef class Region:
         Waking one costs 2 us and at times 25, so that half of 50 us is the least that pays. Arithmetic and
         memory take their time at once, so that the longer counts: 0.008 ns a byte in the second cache.
         """
-        cdef int threads = self.threads if self.threads else pool.setting(), s
-        cdef npy_intp bytes = 0
-        cdef double each
-        if threads < 2:
+        cdef int threads = self.threads if self.threads else pool.setting()
+        # What is hoisted is no work of an element.
+        if threads < 2 or self._work(problem, min(self.work, code.element_ns)) < SERIAL_NS:
             return 1
+        return threads
+
+    cdef double _work(self, Problem problem, double operations) noexcept:
+        """Nanoseconds that a problem takes, at the least; so many an element of arithmetic."""
+        cdef npy_intp bytes = 0
+        cdef int s
         for s in range(self.count):
             if problem.high[s] - problem.low[s] > self.itemsize[s]:
                 bytes += self.itemsize[s]
-        # What is hoisted is no work of an element.
-        each = max(min(self.work, code.element_ns), 0.008 * bytes)
-        return threads if problem.elements * each >= SERIAL_NS else 1
+        return problem.elements * max(operations, 0.008 * bytes)
 
     def _fail(self, int status):
         if status & NO_MEMORY:
@@ -721,6 +739,7 @@ cdef class Region:
 
 
 include "overlap.pxi"
+include "parts.pxi"
 
 
 def allocate_like(list inputs not None, tuple shape, dtype):
@@ -979,6 +998,7 @@ cdef Problem _problem(Region region, PyObject **arrays, int rank, npy_intp *dims
     cdef int n = region.count, s, k, own
     cdef Problem problem = Problem(n, region.outputs)
     problem.stream_bytes = region.stream_bytes
+    problem.ordered = any(region.places)
     memcpy(problem.shape, dims, rank * sizeof(npy_intp))
     for axis in region.reduced:
         problem.reduced[<int>axis] = True

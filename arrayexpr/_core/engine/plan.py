@@ -33,7 +33,9 @@ from ..nodes import (
     postorder,
     substitute,
 )
+from ..ops import operator
 from ..passes.hoist import broadcast_matters
+from ..primitives import EXTREME_AT
 from ..program import Program, assigned_operand
 from ..record import record, replace
 from ..regions import regions
@@ -82,6 +84,11 @@ class RegionStep:
     moves: str = ""
     #: The product that the one target may be written over, where it is given no array.
     reuses: str = ""
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The region, and those of its reductions in parts where some have been."""
+        return (self.region, *self.region.divided[:2])
 
 
 @record
@@ -134,7 +141,7 @@ class Plan:
 
     def codes(self) -> list[Code]:
         """Every specialisation made so far."""
-        regions = (step.region for step in self.every_step() if isinstance(step, RegionStep))
+        regions = (each for step in self.every_step() if isinstance(step, RegionStep) for each in step.regions)
         codes = [code for region in regions for code in region.codes.values() if code is not None]
         codes += [step.code for step in self.every_step() if hasattr(step, "code")]
         return list(dict.fromkeys(codes))
@@ -510,7 +517,12 @@ class _Cutter:
         """Steps that compute nodes before what needs them, and the operands that hold them."""
         new: dict[Node, Node] = {}
         together: list[Assign] = []
+        numbers: dict[Node, Reduce] = {}
         for node in nodes:
+            if isinstance(node, Reduce) and node.keepdims and len(node.axes) == node.arg.type.rank and has_fold(node):
+                # One number, by the sweep that finds others: the axes are put back where it is read.
+                numbers[node] = Reduce(node.op, node.arg, node.axes)
+        for node in dict.fromkeys(numbers.get(node, node) for node in nodes):
             if node in self.held:
                 new[node] = self.held[node]
                 continue
@@ -534,6 +546,8 @@ class _Cutter:
         for group in [[statement] for statement in together] if self.apart else _regions(together):
             self.assign(group)
         self.held.update(new)
+        for node, number in numbers.items():
+            new[node] = View(new[number], (None,) * node.type.rank)
         return new
 
     def _materialised(self, value: Node) -> Node:
@@ -590,23 +604,11 @@ class _Cutter:
             at = tuple(range(rank)) if s.target.type.rank == rank else reading.kept
             targets.append(source_of(placed(s.target, at, rank)))
         outputs = [Operand(t.slot, s.target.type.element) for t, s in zip(targets, statements, strict=True)]
-        spread = [s for s, v in zip(inputs, varies, strict=True) if any(v)]
-        applied = [n for n in postorder(values) if isinstance(n, Apply)]
-        region = Region(
-            tuple(values),
-            [o.type.element.itemsize for o in (*inputs, *outputs)],
-            builder(
-                values, inputs, outputs, [*varies, *((True, not k) for k in kept)], self.target, self.emit, self.mode
-            ),
-            tile_bytes=self.target.l1,
-            stream_bytes=self.target.l3,
-            threads=self.threads,
-            work=NS * total_operations(values),
-            raises=next((n.op.raises for n in applied if n.op.may_raise), ""),
-            outputs=len(outputs),
-            reduced=reduced,
-            hoisted=bytes(broadcast_matters(values, inputs, spread)),
-        )
+        outline = [*varies, *((True, not k) for k in kept)]
+        divide = None
+        if reduced and all(kept) and all(reductions(r.arg) == [] for r in postorder(values) if isinstance(r, Reduce)):
+            divide = functools.partial(self._divided, values, inputs, outputs, outline, reduced)
+        region = self._made(values, inputs, outputs, outline, reduced, divide)
         self.steps.append(
             RegionStep(
                 region,
@@ -621,6 +623,85 @@ class _Cutter:
                 functools.cache(lambda: self.alone(statements)),
                 self._moved(statements),
             )
+        )
+
+    def _made(
+        self,
+        values: Sequence[Node],
+        inputs: Sequence[Operand],
+        outputs: Sequence[Operand],
+        varies: Sequence[tuple[bool, bool]],
+        reduced: tuple[int, ...],
+        divide: Callable[[], tuple[Region, Region, tuple[int, ...], tuple[int, ...]]] | None = None,
+    ) -> Region:
+        """The region of scalar expressions over streams, which vary along kept and along reduced axes."""
+        spread = [s for s, v in zip(inputs, varies, strict=False) if any(v)]
+        applied = [n for n in postorder(values) if isinstance(n, Apply)]
+        return Region(
+            tuple(values),
+            [o.type.element.itemsize for o in (*inputs, *outputs)],
+            builder(values, inputs, outputs, varies, self.target, self.emit, self.mode),
+            tile_bytes=self.target.l1,
+            stream_bytes=self.target.l3,
+            threads=self.threads,
+            work=NS * total_operations(values),
+            raises=next((n.op.raises for n in applied if n.op.may_raise), ""),
+            outputs=len(outputs),
+            reduced=reduced,
+            hoisted=bytes(broadcast_matters(values, inputs, spread)),
+            divide=divide,
+            places=bytes(_has_places(value) for value in values),
+        )
+
+    def _divided(
+        self,
+        values: Sequence[Node],
+        inputs: Sequence[Operand],
+        outputs: Sequence[Operand],
+        varies: Sequence[tuple[bool, bool]],
+        reduced: tuple[int, ...],
+    ) -> tuple[Region, Region, tuple[int, ...], tuple[int, ...]]:
+        """The region that reduces a part to numbers, the one that reduces those of all, and the inputs of each.
+
+        r = sqrt(sum(x * y)) / w    →    p = sum(x * y),    r = sqrt(sum(p)) / w
+        """
+        found: list[Reduce] = []
+        for node in postorder(values):
+            if isinstance(node, Reduce):
+                # Of places in the parts the one counts that has the extreme of all.
+                found += [node] if node.op.name not in EXTREME_AT else [_extreme(node), node]
+        found = list(dict.fromkeys(found))
+        names = {operand.name for operand in (*inputs, *outputs)}
+        numbers = [Operand(_fresh("part", names), node.type.element) for node in found]
+        part = dict(zip(found, numbers, strict=True))
+        again = {
+            node: _first_place(node, part[_extreme(node)], number)
+            if node.op.name in EXTREME_AT
+            else Reduce(node.op, number, (), True)
+            for node, number in part.items()
+        }
+        last = substitute(values, again.get)
+        first_reads, last_reads = (
+            tuple(k for k, each in enumerate(inputs) if each in postorder(roots)) for roots in (found, last)
+        )
+        kept = [(True, False)] * len(found)
+        return (
+            self._made(
+                found,
+                [inputs[k] for k in first_reads],
+                numbers,
+                [*(varies[k] for k in first_reads), *kept],
+                reduced,
+            ),
+            self._made(
+                last,
+                [*numbers, *(inputs[k] for k in last_reads)],
+                outputs,
+                [*[(True, True)] * len(found), *(varies[k] for k in last_reads), *varies[len(inputs) :]],
+                reduced,
+            ),
+            first_reads,
+            last_reads,
         )
 
     def _moved(self, statements: Sequence[Assign]) -> str:
@@ -659,6 +740,25 @@ class _Cutter:
 def _regions(statements: Sequence[Assign]) -> list[list[Assign]]:
     """Neighbouring statements by the region that computes them."""
     return [[s for s in group if isinstance(s, Assign)] for group in regions(statements)]
+
+
+def _has_places(value: Node) -> bool:
+    return any(isinstance(node, Reduce) and node.op.name in EXTREME_AT for node in postorder((value,)))
+
+
+def _extreme(node: Reduce) -> Reduce:
+    """The reduction that finds what the place is of."""
+    return Reduce(operator(EXTREME_AT[node.op.name]), node.arg, node.axes, node.keepdims)
+
+
+def _first_place(node: Reduce, extreme: Operand, place: Operand) -> Node:
+    """The place of the first extreme, from those of parts and what is there."""
+    best = Reduce(operator(EXTREME_AT[node.op.name]), extreme, (), True)
+    like: Node = Apply(operator("equal"), (extreme, best))
+    if extreme.type.element.kind == "f":
+        like = Apply(operator("logical_or"), (like, Apply(operator("not_equal"), (extreme, extreme))))
+    last = Constant((1 << 63) - 1, INT64)
+    return Reduce(operator("minimum"), Apply(operator("where"), (like, place, last)), (), True)
 
 
 def _full(values: Sequence[Node], kept: Sequence[bool], inputs: Sequence[Operand]) -> tuple[tuple[int, ...], ...]:

@@ -24,7 +24,7 @@ from ..nodes import (
     rebuild,
     transform,
 )
-from ..primitives import fold
+from ..primitives import reduces
 from ..record import record
 
 
@@ -215,7 +215,7 @@ def reductions(value: Node) -> list[Reduce]:
 
 def has_fold(node: Reduce) -> bool:
     """Whether a region computes a reduction."""
-    return bool(node.axes) and fold(node.op, node.type.element) is not None
+    return reduces(node.op, node.arg.type.element, node.type.element, len(node.axes))
 
 
 def innermost(value: Node) -> list[Reduce]:

@@ -32,6 +32,7 @@ from ..passes.lower import lower
 from ..passes.nests import enclosed, values_under
 from ..passes.strip import strip
 from ..passes.vectorize import vectorize
+from ..primitives import EXTREME_AT
 from ..program import Program
 from ..types import BROADCAST, FALLING, STRIDED, UNIT
 from .dispatch import LARGE, MAX_TILE, Code
@@ -134,6 +135,8 @@ def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, .
                 mapped[node] = new[node]
             case Function():
                 mapped[node] = node
+            case Reduce(op, _) if op.name in EXTREME_AT and not reduced:
+                mapped[node] = Constant(0, node.type.element)
             case Reduce(op, _) if reduced:
                 mapped[node] = Reduce(op, args[0], reduced, True)
             case Reduce():

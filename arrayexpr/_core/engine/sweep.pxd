@@ -25,3 +25,9 @@ cdef enum:
 
 # Call the function on all of the nest, in order; or in `threads` threads, where iterations are independent.
 cdef int sweep(const Nest *nest, int threads) noexcept nogil
+
+# Call the function on each of the `count` parts of a reduction: `pieces` of an axis, at multiples of `grain`, for each
+# place on the reduced axes outside of the nest. Stream s of part p begins p * steps[s] further on.
+cdef int sweep_parts(
+    const Nest *nest, int axis, npy_intp pieces, npy_intp grain, npy_intp count, const npy_intp *steps, int threads
+) noexcept nogil

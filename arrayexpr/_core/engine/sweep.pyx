@@ -4,7 +4,8 @@
 A chunk is a slice of one axis, for fixed coordinates, or one row of tiles, of the axes outside of it. The kernel does not know:
 it gets a shorter shape and data that start further on. An axis that is marked as whole, such as a reduced one,
 goes through every chunk from end to end, so that what is combined, and in which order, is the same in any number
-of threads.
+of threads. Where there is nothing else to cut, a reduction is computed in parts (`parts.pxi`), which lengths decide:
+`sweep_parts` calls the kernel on each.
 """
 
 from libc.string cimport memcpy
@@ -135,6 +136,64 @@ cdef void _chunk(void *context, npy_intp chunk, int worker) noexcept nogil:
     cdef int status = _walk(nest, shape, arrays)
     if status:
         add_bits(&cut.status, status)
+    if nest.count > 16:
+        pool.pop(arrays)
+
+
+cdef struct Parts:
+    const Nest *nest
+    int axis
+    npy_intp pieces, grain
+    const npy_intp *steps
+    int status
+
+
+cdef int sweep_parts(
+    const Nest *nest, int axis, npy_intp pieces, npy_intp grain, npy_intp count, const npy_intp *steps, int threads
+) noexcept nogil:
+    cdef Parts parts
+    parts.nest, parts.axis, parts.pieces, parts.grain, parts.steps = nest, axis, pieces, grain, steps
+    parts.status = 0
+    pool.run(_part, &parts, count, threads)
+    return parts.status
+
+
+cdef void _part(void *context, npy_intp part, int worker) noexcept nogil:
+    cdef Parts *parts = <Parts *>context
+    cdef const Nest *nest = parts.nest
+    cdef Array few[16]
+    cdef Array *arrays = &few[0]
+    cdef npy_intp shape[AXES]
+    cdef npy_intp start[AXES]
+    cdef npy_intp grains, outer = part // parts.pieces, piece = part % parts.pieces
+    cdef int k, s, first = AXES - nest.inner, axis = parts.axis, status
+    cdef char *data
+    if nest.count > 16:
+        arrays = <Array *>pool.push(nest.count * sizeof(Array))
+        if arrays == NULL:
+            add_bits(&parts.status, NO_MEMORY)
+            return
+    memcpy(shape, nest.shape, AXES * sizeof(npy_intp))
+    for k in range(AXES - nest.rank, AXES):
+        start[k] = 0
+    grains = (shape[axis] + parts.grain - 1) // parts.grain
+    start[axis] = piece * grains // parts.pieces * parts.grain
+    shape[axis] = min((piece + 1) * grains // parts.pieces * parts.grain, shape[axis]) - start[axis]
+    for k in range(first - 1, AXES - nest.rank - 1, -1):
+        if k != axis and nest.whole >> k & 1:
+            start[k] = outer % shape[k]
+            outer //= shape[k]
+            shape[k] = 1
+    for s in range(nest.count):
+        data = nest.data[s] + part * parts.steps[s]
+        for k in range(AXES - nest.rank, AXES):
+            data += start[k] * nest.strides[s * AXES + k]
+        arrays[s].data = data
+        arrays[s].shape = shape + first
+        arrays[s].strides = nest.strides + s * AXES + first
+    status = _walk(nest, shape, arrays)
+    if status:
+        add_bits(&parts.status, status)
     if nest.count > 16:
         pool.pop(arrays)
 

@@ -260,8 +260,12 @@ class _Stages:
         self.varying = self._varying()
         functions = {n for n in self.order if strips.vector_math and is_vector_math(n)}
         self.function = functions & self.varying
-        #: Functions of what does not vary along the loop: computed once a strip.
-        self.scalar = {n: strips.value(n.type) for n in self.order if n in functions - self.varying}
+        still = functions - self.varying
+        if self.reduces:
+            # A fold takes in elements of memory, even where they are one.
+            still.update(n for n in self.roots if n not in self.varying and not isinstance(n, Load))
+        #: What does not vary along the loop, and is a function or is reduced: computed once a strip.
+        self.scalar = {n: strips.value(n.type) for n in self.order if n in still}
         self.region, self.lazy = self._regions()
         self.kept: dict[Node, Operand] = {}
         self.direct: set[Node] = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..affine import integer, least, minus, plus
@@ -34,9 +34,9 @@ from ..nodes import (
     substitute,
 )
 from ..ops import Operator, operator
-from ..primitives import fold, identity
+from ..primitives import EXTREME_AT, identity, reduces
 from ..program import Program
-from ..types import FALLING, UNIT, ElementType
+from ..types import FALLING, INT64, UNIT, ElementType
 from .elements import (
     ELEMENTWISE,
     base_of,
@@ -72,7 +72,12 @@ _DIVIDE, _SQUARE, _MINIMUM = operator("true_divide"), operator("square"), operat
 #: The largest finite number of so many bits.
 _LARGEST = {32: (2 - 2.0**-23) * 2.0**127, 64: (2 - 2.0**-52) * 2.0**1023}
 #: Of no elements these have no value.
-_EXTREMES = ("minimum", "maximum", "fmin", "fmax")
+_EXTREMES = ("minimum", "maximum", "fmin", "fmax", *EXTREME_AT)
+_NOT_EQUAL, _OR, _AND, _NOT = (
+    operator(f"{name}") for name in ("not_equal", "logical_or", "logical_and", "logical_not")
+)
+#: Of what finds a place, the comparison under which an element does not come before the one found so far.
+_NOT_BEFORE = {"argmin": operator("greater_equal"), "argmax": operator("less_equal")}
 
 
 def sweep(program: Program, *, together: bool = False, packed: Collection[str] = ()) -> Program:
@@ -132,7 +137,11 @@ def _reduces(value: Node) -> bool:
     found = [node for node in nodes if isinstance(node, Reduce)]
     if any(isinstance(n, (Opaque, *EFFECTS)) or (isinstance(n, View) and len(n.args) > 1) for n in nodes):
         return False
-    return bool(found) and all(node.axes and fold(node.op, node.type.element) is not None for node in found)
+    return bool(found) and all(map(_has_sweep, found))
+
+
+def _has_sweep(node: Reduce) -> bool:
+    return reduces(node.op, node.arg.type.element, node.type.element, len(node.axes))
 
 
 def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[Node, None]) -> list[Node]:
@@ -202,7 +211,7 @@ def _axes(group: Sequence[Assign]) -> tuple[int, tuple[int, ...]] | None:
     for statement in group:
         for node in postorder((statement.value,)):
             if isinstance(node, Reduce):
-                if not node.axes or fold(node.op, node.type.element) is None:
+                if not _has_sweep(node):
                     return None
                 found.add((node.arg.type.rank, tuple(sorted(node.axes))))
             elif not isinstance(node, (*ELEMENTWISE, View)):
@@ -229,15 +238,26 @@ class _Moments:
     few_squares: Operand
 
 
+@dataclass(frozen=True)
+class _Place:
+    """The place of the first extreme of a value along the reduced axis, beside the extreme itself."""
+
+    op: Operator
+    extreme: Operand
+    value: Node
+
+
 @dataclass
 class _Stage:
     """One sweep: the accumulators that it fills, each with its operator and the value that it takes in.
 
-    `stored` are values that it keeps in rows for later sweeps, `kept` what it needs that does not vary along
-    it, `moments` what it finds of means, and `joined` the accumulators that need no sweep but earlier moments.
+    `stored` are values that it keeps in rows for later sweeps, `kept` what it needs that does not vary along it,
+    `places` are places of extremes that it finds with them, `moments` what it finds of means, and `joined` the
+    accumulators that need no sweep but earlier moments.
     """
 
     accumulators: dict[Operand, tuple[Operator, Node]] = field(default_factory=dict)
+    places: dict[Operand, _Place] = field(default_factory=dict)
     stored: dict[Node, Load] = field(default_factory=dict)
     kept: dict[Node, Load] = field(default_factory=dict)
     moments: list[_Moments] = field(default_factory=list)
@@ -382,7 +402,9 @@ class _Sweeps:
         wanted = [at[k] for k in self.kept] if node.keepdims else list(at)
         if wanted != [self.indices[k] for k in self.kept]:
             raise _Apart
-        if node not in self.places:
+        if node not in self.places and node.op.name in EXTREME_AT:
+            self._place(node, at)
+        elif node not in self.places:
             value = element(node.arg, self.indices, None, self._reduction)
             self.read += [n for n in postorder((value,)) if isinstance(n, Load)]
             waits = [s for s, place in self.places.values() if place in postorder((value,))]
@@ -396,6 +418,36 @@ class _Sweeps:
                 value = Cast(value, node.type.element)
             self.stages[number].accumulators[accumulator] = node.op, value
         return self.places[node][1]
+
+    def _place(self, node: Reduce, at: tuple[Node, ...]) -> None:
+        """Find where the first extreme is: not a number is one, and of equal ones the first counts.
+
+        Along the reduced axis a sweep finds the extreme, and the next one the least index of those like it; down the
+        columns one sweep finds both.
+        """
+        value = element(node.arg, self.indices, None, self._reduction)
+        index = self.indices[self.reduced[0]]
+        place = self._scratch("s", INT64, 0 if self.along is None else 1)
+        if self.along is not None:
+            self.read += [n for n in postorder((value,)) if isinstance(n, Load)]
+            waits = [s for s, known in self.places.values() if known in postorder((value,))]
+            number = max(waits, default=-1) + 1
+            extreme = self._scratch("best", value.type.element, 1)
+        else:
+            found = self._reduction(Reduce(operator(EXTREME_AT[node.op.name]), node.arg, node.axes, node.keepdims), at)
+            known = Reduce(operator(EXTREME_AT[node.op.name]), node.arg, node.axes, node.keepdims)
+            number = self.places[known][0] + 1
+            like: Node = Apply(_EQUAL, (value, found))
+            if value.type.element.kind == "f":
+                like = Apply(_OR, (like, Apply(_NOT_EQUAL, (value, value))))
+        while len(self.stages) <= number:
+            self.stages.append(_Stage())
+        if self.along is not None:
+            self.stages[number].places[place] = _Place(node.op, extreme, value)
+        else:
+            last = Constant((1 << 63) - 1, INT64)
+            self.stages[number].accumulators[place] = _MINIMUM, Apply(_WHERE, (like, index, last))
+        self.places[node] = number, Load(place, self._lane())
 
     def _lane(self) -> tuple[Node, ...]:
         if self.along is None or self.first is None:
@@ -469,6 +521,7 @@ class _Sweeps:
                         del stage.accumulators[accumulator]
                         stage.joined[accumulator] = Apply(_ADD, (Load(made.squares, lane), far))
         others = [value for stage in self.stages for _, value in stage.accumulators.values()]
+        others += [found.value for stage in self.stages for found in stage.places.values()]
         others += [value for _, _, value in finals]
         used = {node for node in postorder(others) if isinstance(node, Load)}
         sums: dict[Node, Node] = {}
@@ -484,7 +537,7 @@ class _Sweeps:
 
     def _waits(self, value: Node) -> bool:
         """Whether a value needs an accumulator."""
-        accumulators = {a for stage in self.stages for a in (*stage.accumulators, *stage.joined)}
+        accumulators = {a for stage in self.stages for a in (*stage.accumulators, *stage.places, *stage.joined)}
         return any(isinstance(n, Load) and n.operand in accumulators for n in postorder((value,)))
 
     def _moments(self, stage: _Stage, steps: Sequence[Node]) -> list[Node]:
@@ -529,6 +582,8 @@ class _Sweeps:
         for stage in self.stages:
             for accumulator, (op, value) in stage.accumulators.items():
                 stage.accumulators[accumulator] = op, self._invariant(value, stage, moving)
+            for place, found in stage.places.items():
+                stage.places[place] = replace(found, value=self._invariant(found.value, stage, moving))
             stage.stored = {self._invariant(node, stage, moving): load for node, load in stage.stored.items()}
         return [(s, at, self._invariant(v, self.last, moving) if self._full(s) else v) for s, at, v in finals]
 
@@ -617,6 +672,19 @@ class _Sweeps:
             statements.append(Scratch(accumulator, extents))
             starts.append(Store(accumulator, lane, _neutral(op, accumulator.type.element)))
             steps.append(Store(accumulator, lane, Apply(op, (Load(accumulator, lane), value))))
+        index = self.indices[self.reduced[0]]
+        for place, found in stage.places.items():
+            t = found.extreme.type.element
+            statements += [Scratch(operand, (integer(self.strip),)) for operand in (place, found.extreme)]
+            starts.append(Store(place, lane, integer(0)))
+            starts.append(Store(found.extreme, lane, _neutral(operator(EXTREME_AT[found.op.name]), t)))
+            best = Load(found.extreme, lane)
+            better: Node = Apply(_NOT, (Apply(_NOT_BEFORE[found.op.name], (found.value, best)),))
+            if t.kind == "f":
+                better = Apply(_AND, (better, Apply(_EQUAL, (best, best))))
+            # The place first: both read the extreme as it was.
+            steps.append(Store(place, lane, Apply(_WHERE, (better, index, Load(place, lane)))))
+            steps.append(Store(found.extreme, lane, Apply(_WHERE, (better, found.value, best))))
         if starts:
             statements.extend(starts if self.along is None else self._strip(starts))
         # What is stored for later sweeps is computed in a sweep of its own, of which vector code can be made.

@@ -35,6 +35,17 @@ def fold(op: Operator, element: ElementType) -> str | None:
     return None if rest is None else f"ARRAYEXPR_FOLD({name}, {rest})"
 
 
+#: Operators that find a place, by the fold that finds what is there.
+EXTREME_AT = {"argmin": "minimum", "argmax": "maximum"}
+
+
+def reduces(op: Operator, of: ElementType, result: ElementType, axes: int) -> bool:
+    """Whether sweeps compute a reduction of so many axes: by a fold, or of one axis as a place, by that of values."""
+    if op.name in EXTREME_AT:
+        return axes == 1 and f"{EXTREME_AT[op.name]}_{of.name}" in _folds()
+    return axes > 0 and fold(op, result) is not None
+
+
 def identity(op: Operator, element: ElementType) -> str:
     """The C of the value that a fold starts from."""
     return _folds()[f"{op.name}_{element.name}"].split(", ", 2)[2].rpartition(", ")[0]
