@@ -101,20 +101,6 @@ cdef class Remembered:
     cdef object new(self, int k)
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found)
 
-cdef class Chain(Remembered):
-    cdef list regions, codes, problems
-    cdef list fixed                 # arrays of lengths, kept for the streams that read them
-    cdef int steps, slots
-    cdef int *first                 # steps: where its streams begin
-    cdef int *slot                  # per stream: the slot it looks at; -1 for a length
-    cdef npy_intp *starts           # per stream: bytes from the slot's first element
-    cdef npy_intp *places           # per slot: where it lies in the scratch
-    cdef npy_intp *low              # per operand: bytes from its first element to the lowest
-    cdef npy_intp *high             # ... and to one past the highest
-    cdef bint *written              # per operand
-    cdef npy_intp scratch           # bytes that temporaries take
-    cdef bint apart                 # nothing that is written overlaps what is read
-
 cdef class Entry(Remembered):
     cdef Recipe recipe
     cdef Code code

@@ -19,41 +19,28 @@ from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
 from . cimport overlap, pool
+from .arrays cimport (
+    PyArray_BYTES,
+    PyArray_CheckExact,
+    PyArray_DESCR,
+    PyArray_DIMS,
+    PyArray_FLAGS,
+    PyArray_ITEMSIZE,
+    PyArray_NDIM,
+    PyArray_New,
+    PyArray_Return,
+    PyArray_STRIDES,
+    PyArray_TYPE_OF,
+    PyList_GET_ITEM,
+    PyTuple_GET_ITEM,
+    PyTuple_GET_SIZE,
+)
 from .sweep cimport NO_MEMORY, Nest, sweep
 
 cnp.import_array()
 
-# NumPy's accessors on borrowed pointers, without a reference count for each.
-cdef extern from *:
-    """
-    #define ARRAYEXPR_NDIM(a) PyArray_NDIM((PyArrayObject *)(a))
-    #define ARRAYEXPR_DIMS(a) PyArray_DIMS((PyArrayObject *)(a))
-    #define ARRAYEXPR_STRIDES(a) PyArray_STRIDES((PyArrayObject *)(a))
-    #define ARRAYEXPR_BYTES(a) PyArray_BYTES((PyArrayObject *)(a))
-    #define ARRAYEXPR_FLAGS(a) PyArray_FLAGS((PyArrayObject *)(a))
-    #define ARRAYEXPR_DESCR(a) ((PyObject *)PyArray_DESCR((PyArrayObject *)(a)))
-    #define ARRAYEXPR_NEW(d, n, s, t) PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)(d), n, s, t, NULL, 0, NULL)
-    #define ARRAYEXPR_RETURN(a) PyArray_Return((PyArrayObject *)(a))
-    #define ARRAYEXPR_ITEMSIZE(a) PyArray_ITEMSIZE((PyArrayObject *)(a))
-    #define ARRAYEXPR_TYPE_OF(d) (((PyArray_Descr *)(d))->type_num)
-    """
-    bint PyArray_CheckExact(PyObject *)
-    int PyArray_NDIM "ARRAYEXPR_NDIM" (PyObject *) noexcept
-    npy_intp *PyArray_DIMS "ARRAYEXPR_DIMS" (PyObject *) noexcept
-    npy_intp *PyArray_STRIDES "ARRAYEXPR_STRIDES" (PyObject *) noexcept
-    char *PyArray_BYTES "ARRAYEXPR_BYTES" (PyObject *) noexcept
-    int PyArray_FLAGS "ARRAYEXPR_FLAGS" (PyObject *) noexcept
-    PyObject *PyArray_DESCR "ARRAYEXPR_DESCR" (PyObject *) noexcept
-    object PyArray_New "ARRAYEXPR_NEW" (PyObject *, int, const npy_intp *, const npy_intp *)
-    object PyArray_Return "ARRAYEXPR_RETURN" (PyObject *)
-    npy_intp PyArray_ITEMSIZE "ARRAYEXPR_ITEMSIZE" (PyObject *) noexcept
-    int PyArray_TYPE_OF "ARRAYEXPR_TYPE_OF" (PyObject *) noexcept
-
 cdef extern from "Python.h":
     Py_ssize_t PyVectorcall_NARGS(size_t)
-    Py_ssize_t PyTuple_GET_SIZE(PyObject *)
-    PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
-    PyObject *PyList_GET_ITEM(object, Py_ssize_t)
     bint PyFloat_CheckExact(object)
     double PyFloat_AS_DOUBLE(object)
     bint PyLong_CheckExact(object)
@@ -1186,173 +1173,6 @@ cdef class Entry(Remembered):
             Py_INCREF(result)
             return PyArray_Return(<PyObject *>result)
         return result
-
-
-cdef inline bint _meet(char *a, char *b, Chain chain, int j, int k) noexcept:
-    """Whether the bytes of two operands at these addresses may be the same ones."""
-    return a + chain.low[j] < b + chain.high[k] and b + chain.low[k] < a + chain.high[j]
-
-
-cdef class Chain(Remembered):
-    """A call of a program of several regions: what each ran on, as places in operands and temporaries.
-
-    `arrays` are those of the operands and results, then of temporaries; `steps` has for each region its streams, the
-    shape that they broadcast to, and per stream the place of its array among `arrays`, -1 where it is a length.
-    """
-
-    def __init__(self, Operands declared not None, list arrays not None, list steps not None, bint allocates):
-        cdef int m = declared.operands, n = 0, s, k, t, rank, inputs, j
-        cdef npy_intp step
-        cdef PyObject *array
-        cdef Region region
-        cdef Problem problem
-        self.allocates, self.apart = allocates, True
-        self.steps, self.slots = len(steps), len(arrays)
-        self.regions, self.codes, self.problems, self.fixed = [], [], [], []
-        for region, streams, _, _ in steps:
-            n += region.count
-        self.first = <int *>calloc(self.steps + 1, sizeof(int))
-        self.slot = <int *>calloc(n + 1, sizeof(int))
-        self.starts = <npy_intp *>calloc(n + 1, sizeof(npy_intp))
-        self.places = <npy_intp *>calloc(3 * self.slots + 1, sizeof(npy_intp))
-        self.written = <bint *>calloc(self.slots + 1, sizeof(bint))
-        if (self.first == NULL or self.slot == NULL or self.starts == NULL or self.places == NULL
-                or self.written == NULL):
-            raise MemoryError()
-        self.low, self.high = self.places + self.slots, self.places + 2 * self.slots
-        for k in range(self.slots):
-            array = <PyObject *>arrays[k]
-            rank = PyArray_NDIM(array)
-            self.high[k] = PyArray_ITEMSIZE(array)
-            for s in range(rank):
-                step = (PyArray_DIMS(array)[s] - 1) * PyArray_STRIDES(array)[s]
-                if step < 0:
-                    self.low[k] += step
-                else:
-                    self.high[k] += step
-            if k < m:
-                memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), rank * sizeof(npy_intp))
-                memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), rank * sizeof(npy_intp))
-            else:
-                # Of the program's own arrays none begins in another one's line.
-                self.places[k] = self.scratch - self.low[k]
-                self.scratch += (self.high[k] - self.low[k] + LINE - 1) // LINE * LINE
-        n = 0
-        for k in range(self.steps):
-            region, streams, shape, slots = steps[k]
-            problem = region.problem(streams, shape)
-            self.regions.append(region)
-            self.problems.append(problem)
-            self.codes.append(region.decide_problem(problem))
-            self.first[k] = n
-            for s in range(region.count):
-                array = <PyObject *>streams[s]
-                self.slot[n] = slots[s]
-                self.starts[n] = problem.offsets[s] + <npy_intp>PyArray_BYTES(array)
-                if self.slot[n] < 0:
-                    # A length: the same in every call of these layouts.
-                    self.fixed.append(streams[s])
-                else:
-                    self.starts[n] -= <npy_intp>PyArray_BYTES(<PyObject *>arrays[self.slot[n]])
-                    if s >= region.count - region.outputs:
-                        self.written[self.slot[n]] = True
-                n += 1
-            # What a step reads of what it writes may only be the very elements.
-            inputs = region.count - region.outputs
-            for t in range(n - region.outputs, n):
-                for s in range(inputs):
-                    j = self.first[k] + s
-                    if self.slot[j] == self.slot[t] and (self.starts[j] != self.starts[t] or memcmp(
-                            problem.strides + s * AXES, problem.strides + (t - self.first[k]) * AXES,
-                            AXES * sizeof(npy_intp))):
-                        self.apart = False
-        self.first[self.steps] = n
-        for k in range(declared.given, m):
-            for j in range(k):
-                if _meet(PyArray_BYTES(<PyObject *>arrays[j]), PyArray_BYTES(<PyObject *>arrays[k]), self, j, k):
-                    self.apart = False
-
-    def __dealloc__(self):
-        free(self.first)
-        free(self.slot)
-        free(self.starts)
-        free(self.places)
-        free(self.written)
-
-    def runs(self):
-        """Whether calls may run by this: each step has code and elements, and writes where nothing else is read."""
-        cdef Problem problem
-        cdef int k
-        for k in range(self.steps):
-            problem = <Problem>self.problems[k]
-            if self.codes[k] is None or problem.elements == 0 or problem.count > 16:
-                return False
-        for k in range(self.declared.given):
-            if self.written[k]:
-                return False
-        return self.apart and self.slots <= 32 and self.declared.operands <= 16
-
-    cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
-        cdef Operands declared = self.declared
-        cdef int m = declared.given, results = declared.operands - m, k, s, j
-        cdef Argument taken[16]
-        cdef char *base[32]
-        cdef char *data[16]
-        cdef char small[4096]
-        cdef char *scratch = NULL
-        cdef PyObject *array
-        cdef Region region
-        cdef list made = []
-        if given != m or (out == NULL) != self.allocates:
-            return None
-        if out != NULL and results > 1 and (
-                not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
-            return None
-        for k in range(m):
-            if not declared.take(args[k], k, &taken[k]) or (declared.ranks[k] and not self.fits(args[k], k)):
-                return None
-            base[k] = taken[k].data
-        for k in range(m, m + results):
-            if self.allocates:
-                made.append(self.new(k))
-                base[k] = PyArray_BYTES(PyList_GET_ITEM(made, k - m))
-                continue
-            array = PyTuple_GET_ITEM(out, k - m) if results > 1 else out
-            if not PyArray_CheckExact(array) or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE:
-                return None
-            if not declared.take(array, k, &taken[k]) or not self.fits(array, k):
-                return None
-            base[k] = taken[k].data
-            # What one step writes another may read: of what overlaps the slow path makes copies.
-            for j in range(k):
-                if _meet(base[j], base[k], self, j, k):
-                    return None
-        if self.scratch:
-            if self.scratch + LINE <= 4096:
-                scratch = &small[0]
-            else:
-                scratch = <char *>malloc(self.scratch + LINE)
-                if scratch == NULL:
-                    raise MemoryError()
-        try:
-            for k in range(m + results, self.slots):
-                base[k] = <char *>((<uintptr_t>scratch + LINE - 1) // LINE * LINE) + self.places[k]
-            found[0] = True
-            for k in range(self.steps):
-                region = <Region>self.regions[k]
-                for s in range(self.first[k], self.first[k + 1]):
-                    j = self.slot[s]
-                    data[s - self.first[k]] = (NULL if j < 0 else base[j]) + self.starts[s]
-                region.run(<Code>self.codes[k], <Problem>self.problems[k], data)
-        finally:
-            if scratch != &small[0]:
-                free(scratch)
-        if not self.allocates:
-            return <object>out
-        for k in range(results):
-            if declared.ranks[m + k] == 0:
-                made[k] = made[k][()]
-        return made[0] if results == 1 else tuple(made) if results else None
 
 
 cdef class Kernel:
