@@ -94,7 +94,7 @@ def make(program: Program, rank: int, tiled: int, emit: Callable[[Program], str]
 
 
 def later(program: Program, emit: Callable[[Program], str], mode: Mode) -> Code | None:
-    """The code of a scheduled program that something else does the work of until it is compiled; None where that is all."""
+    """The code of a scheduled program, which something else runs until it is compiled; None where it never will be."""
     if mode.engine == "block" or not compiler.compiler():
         return None
     made = Code(0, 0, program, emit, None, total_operations(program.statements))

@@ -16,6 +16,8 @@ from .host import HostStep
 from .windows import Number, WindowStep
 
 if TYPE_CHECKING:
+    from .looped import LoopCodes
+    from .memory import Slots as Bound
     from .plan import RegionStep, Step
 
 Slots = dict[str, Any]
@@ -79,7 +81,7 @@ class LoopStep:
         """The steps of it."""
         return (*self.before, *self.steps)
 
-    def run(self, slots: Slots, run: Run, streams: Streams) -> None:
+    def run(self, slots: Bound, run: Run, streams: Streams) -> None:
         """Run it."""
         run_loop(self, slots, run, streams)
 
@@ -147,7 +149,7 @@ Run = Callable[[Any, Any], object]
 Streams = Callable[["RegionStep", Slots], tuple[list[Any], tuple[int, ...]] | None]
 
 
-def run_loop(step: LoopStep, slots: Slots, run: Run, streams: Streams, values: range | None = None) -> None:
+def run_loop(step: LoopStep, slots: Bound, run: Run, streams: Streams, values: range | None = None) -> None:
     """Run a loop on the slots, its steps by `run`; over `values`, where they are not all of its range.
 
     The first iteration shows all shapes. For the others, regions whose arrays only move are prepared once.
@@ -204,13 +206,13 @@ class _Prepared:
     steps: list[Any]
     swap: tuple[Any, Any] | None
 
-    def run(self, step: LoopStep, slots: Any, count: int) -> None:
+    def run(self, step: LoopStep, slots: Bound, count: int) -> None:
         """Run so many iterations. Operands that changed places are made equal, as the copy would have."""
         from .iterate import Repeat
 
         repeat = Repeat(self.phases, step.codes.of(self.phases))
         repeat.iterate(count)
-        regions = [each for each in step.steps if hasattr(each, "region")]
+        regions: list[Any] = [each for each in step.steps if hasattr(each, "region")]
         body = regions if self.swap is None else regions[:-1]
         slots.recording.repeat(repeat, count, [(each, at) for at in self.slots for each in body])
         if self.swap is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..nodes import Apply, Cast, Constant, Disjoint, Extent, Node, Operand, postorder
+from ..nodes import Apply, Cast, Constant, Disjoint, Extent, Node, Operand
 
 if TYPE_CHECKING:
     from .chain import Chain
@@ -37,7 +37,9 @@ class Recording:
         self.whole = False
         self.ran.clear()
 
-    def region(self, step: RegionStep, streams: Sequence[Any], shape: tuple[int, ...], slots: Mapping[str, Any]) -> None:
+    def region(
+        self, step: RegionStep, streams: Sequence[Any], shape: tuple[int, ...], slots: Mapping[str, Any]
+    ) -> None:
         """A region was run on streams as they stand, outputs last."""
         if not self.whole:
             return
@@ -105,15 +107,16 @@ class Tests:
         self.indices: set[str] = set()
         conditions: list[Node] = []
         for step in plan.every_step():
-            if hasattr(step, "views") and hasattr(step, "base"):
-                self.windows[step.slot] = step.base
-                conditions += [n for view in step.views for n in view.args[1:]]
-            node = getattr(step, "node", None)
-            if hasattr(step, "bounds"):
-                self.indices.add(step.index)
-                conditions += [node.start, node.stop, node.step]
-            elif hasattr(step, "taken"):
-                conditions.append(node.condition)
+            # Of what kind they are is not asked: few programs import them.
+            each: Any = step
+            if hasattr(each, "views"):
+                self.windows[each.slot] = each.base
+                conditions += [n for view in each.views for n in view.args[1:]]
+            elif hasattr(each, "bounds"):
+                self.indices.add(each.index)
+                conditions += [each.node.start, each.node.stop, each.node.step]
+            elif hasattr(each, "taken"):
+                conditions.append(each.node.condition)
         self.apart: frozenset[str] = frozenset()
         self.fixed: frozenset[str] | None = frozenset()
         names: set[str] = set()
@@ -121,16 +124,16 @@ class Tests:
         stack = conditions
         seen: set[Node] = set()
         while stack:
-            each = stack.pop()
-            if each in seen or isinstance(each, Constant | Extent):
+            node = stack.pop()
+            if node in seen or isinstance(node, Constant | Extent):
                 continue
-            seen.add(each)
-            if isinstance(each, Disjoint):
-                apart |= {each.one.name, each.other.name}
-            elif isinstance(each, Operand) and not each.type.rank:
-                names.add(each.name)
-            elif isinstance(each, Apply | Cast):
-                stack.extend(each.args)
+            seen.add(node)
+            if isinstance(node, Disjoint):
+                apart |= {node.one.name, node.other.name}
+            elif isinstance(node, Operand) and not node.type.rank:
+                names.add(node.name)
+            elif isinstance(node, Apply | Cast):
+                stack.extend(node.args)
             else:
                 self.fixed = None
         names -= self.indices

@@ -304,9 +304,7 @@ class Runtime:
         """Have the kernel run what was recorded by itself in the next call like this one."""
         names = [operand.name for operand in (*self.program.operands, *self.program.results)]
         if recording.ran:
-            chain = recording.chain(
-                self.operands, slots, names, len(self.program.operands), self.watched, out is None
-            )
+            chain = recording.chain(self.operands, slots, names, len(self.program.operands), self.watched, out is None)
             if chain is not None:
                 kernel.remember(chain)
 
@@ -698,8 +696,7 @@ def _partly_overlaps(array: Any, out: Any) -> bool:
     if not np.may_share_memory(array, out):
         return False
     if (
-        array.shape == out.shape
-        and array.strides == out.strides
+        (array.size == out.size == 1 or (array.shape == out.shape and array.strides == out.strides))
         and array.itemsize == out.itemsize
         and array.__array_interface__["data"] == out.__array_interface__["data"]
     ):
