@@ -518,7 +518,7 @@ def _is_bool(c: Node, **_: Node) -> bool:
 
 _E: Final = "exp(-absolute(x))"
 
-# A rule takes some 9 us to read, and few of all are tried on one program: reading all of them took 1 of the 11 ms that a
+# A rule takes some 9 us to read, and few of all are tried on one program: reading all took 1 of the 11 ms that a
 # first result takes beyond NumPy's.
 _later: Final = partial(Rule, late=True)
 
@@ -601,7 +601,9 @@ _PATTERNS: Final = (
     _later("expm1", "exp(x) - 1", "expm1(x)", kinds="f", contract="fast"),
     _later("expm1_negative", "1 - exp(x)", "-expm1(x)", kinds="f", contract="fast"),
     _later("sigmoid", "1 / (1 + exp(-x))", f"where(x >= 0, 1, {_E}) / (1 + {_E})", kinds="f", contract="fast"),
-    _later("sigmoid_of_negative", "1 / (1 + exp(x))", f"where(x <= 0, 1, {_E}) / (1 + {_E})", kinds="f", contract="fast"),
+    _later(
+        "sigmoid_of_negative", "1 / (1 + exp(x))", f"where(x <= 0, 1, {_E}) / (1 + {_E})", kinds="f", contract="fast",
+    ),
     _later(
         "sigmoid_reciprocal", "reciprocal(1 + exp(-x))", f"where(x >= 0, 1, {_E}) / (1 + {_E})",
         kinds="f", contract="fast",
@@ -610,7 +612,9 @@ _PATTERNS: Final = (
         "sigmoid_of_negative_reciprocal", "reciprocal(1 + exp(x))", f"where(x <= 0, 1, {_E}) / (1 + {_E})",
         kinds="f", contract="fast",
     ),
-    _later("sigmoid_of_exp", "exp(x) / (1 + exp(x))", f"where(x >= 0, 1, {_E}) / (1 + {_E})", kinds="f", contract="fast"),
+    _later(
+        "sigmoid_of_exp", "exp(x) / (1 + exp(x))", f"where(x >= 0, 1, {_E}) / (1 + {_E})", kinds="f", contract="fast",
+    ),
     _later("hypot", "sqrt(x * x + y * y)", "hypot(x, y)", kinds="f", contract="fast"),
     _later("hypot_of_squares", "sqrt(square(x) + square(y))", "hypot(x, y)", kinds="f", contract="fast"),
     # One division in place of two.
