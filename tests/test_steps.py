@@ -296,3 +296,73 @@ def test_what_is_remembered_keeps_no_array_alive():
         del given
         gc.collect()
         assert not any(ref() is not None for ref in left)
+
+
+def sums(u, a):
+    for k in range(u.shape[0]):
+        s = np.sum(u[k] * a)
+        u[k] = u[k] / (s + 1.0) + np.max(a)
+
+
+def softmax(u, a):
+    for k in range(u.shape[0]):
+        e = np.exp(u[k] - np.max(u[k]))
+        u[k] = e / np.sum(e) * a
+
+
+def backwards(u, a):
+    for k in range(u.shape[0] - 2, -1, -1):
+        u[k, ::-1] = u[k + 1] * 0.5 + a * k
+        u[k] = u[k] - u[k + 1, :1]
+
+
+def columns(u, a):
+    for k in range(1, u.shape[1]):
+        u[:, k] = np.where(u[:, k - 1] > a[k], u[:, k - 1] * a[k], u[:, k] // 0.25)
+
+
+def planes(v, w, a, n):
+    for k in range(n):
+        w[1:-1, :, 1:-1] = 0.25 * (v[2:, :, 1:-1] + v[:-2, :, 1:-1] + v[1:-1, :, 2:] + v[1:-1, :, :-2]) + a[k]
+        v[...] = w
+
+
+def outer_part(v, a, n):
+    for k in range(n):
+        v[:, :, k] = np.sin(a[:4]) * v[:, :, 0] + np.cos(a[4:8])[:, None] + v[0, :, k]
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "more"),
+    [
+        (sums, [(9, 14), (14,)], ()),
+        (sums, [(9, 1400), (1400,)], ()),
+        (softmax, [(9, 14), (14,)], ()),
+        (softmax, [(7, 700), (700,)], ()),
+        (backwards, [(9, 14), (14,)], ()),
+        (columns, [(14, 9), (9,)], ()),
+        (planes, [(5, 4, 6), (5, 4, 6), (20,)], (17,)),
+        (planes, [(5, 4, 6), (5, 4, 6), (20,)], (18,)),
+        (outer_part, [(4, 4, 12), (8,)], (12,)),
+    ],
+)
+def test_loops_by_one_function_give_what_regions_give(function, shapes, more):
+    """All iterations in one function, those of compiled regions in turn, and the block engine: the same bits."""
+    rng = np.random.default_rng(3)
+    given = [rng.uniform(1, 2, shape) for shape in shapes]
+    expected = [x.copy() for x in given]
+    function(*expected, *more)
+    found = []
+    for engine in ("block", "c"):
+        kernel = arrayexpr.kernel(function, engine=engine)
+        for _ in range(2):
+            own = [x.copy() for x in given]
+            kernel(*own, *more)
+            found.append(own)
+        (compiled,) = kernel.traced.compiled.values()
+        codes = [code for step in compiled.plan.steps for code in getattr(step, "codes", None).made.values()]
+        assert engine == "block" or (codes and all(code.compiled for code in codes))
+    for own in found:
+        for x, first, right in zip(own, found[0], expected, strict=True):
+            np.testing.assert_array_equal(x, first)
+            np.testing.assert_allclose(x, right, rtol=1e-12)

@@ -27,8 +27,10 @@ from .arrays cimport (
     PyTuple_GET_ITEM,
     PyTuple_GET_SIZE,
 )
-from .dispatch cimport Argument, Code, Operands, Problem, Region, Remembered
+from .dispatch cimport Argument, Code, Operands, Problem, Region, Remembered, fits, take
 from .iterate cimport Moving, Repeat
+
+from ..assumption import share_memory
 
 cnp.import_array()
 
@@ -180,7 +182,7 @@ cdef class Chain(Remembered):
         return 0
 
     cdef int _test_overlap(self, Problem problem, list streams) except -1:
-        """A step is kept where what it reads of what it writes is the very elements: then its code is right for it."""
+        """A step is kept where it reads the very elements that it writes, or none of them: then its code is right for it."""
         cdef int n = problem.count, s, t
         cdef char *a
         cdef char *b
@@ -190,8 +192,10 @@ cdef class Chain(Remembered):
                 a = PyArray_BYTES(<PyObject *>streams[s]) + problem.offsets[s]
                 if a + problem.low[s] >= b + problem.high[t] or b + problem.low[t] >= a + problem.high[s]:
                     continue
-                if (a != b or s >= n - problem.outputs or streams[s].itemsize != streams[t].itemsize
-                        or memcmp(problem.strides + s * AXES, problem.strides + t * AXES, AXES * sizeof(npy_intp))):
+                if (a == b and s < n - problem.outputs and streams[s].itemsize == streams[t].itemsize
+                        and not memcmp(problem.strides + s * AXES, problem.strides + t * AXES, AXES * sizeof(npy_intp))):
+                    continue
+                if share_memory(streams[s], streams[t]):
                     self.usable = False
         return 0
 
@@ -222,7 +226,7 @@ cdef class Chain(Remembered):
                 not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
             return None
         for k in range(m):
-            if not declared.take(args[k], k, &taken[k]) or (declared.ranks[k] and not self.fits(args[k], k)):
+            if not take(declared, args[k], k, &taken[k]) or (declared.ranks[k] and not fits(self, args[k], k)):
                 return None
             if self.written[k] and not (
                     PyArray_CheckExact(args[k]) and PyArray_FLAGS(args[k]) & cnp.NPY_ARRAY_WRITEABLE):
@@ -237,7 +241,7 @@ cdef class Chain(Remembered):
                 array = PyTuple_GET_ITEM(out, k - m) if results > 1 else out
                 if not PyArray_CheckExact(array) or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE:
                     return None
-                if not declared.take(array, k, &taken[k]) or not self.fits(array, k):
+                if not take(declared, array, k, &taken[k]) or not fits(self, array, k):
                     return None
                 base[k] = taken[k].data
         for s in range(self.pairs):

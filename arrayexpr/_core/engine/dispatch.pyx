@@ -846,20 +846,10 @@ cdef class Operands:
         free(self.lowest)
         free(self.highest)
 
-    cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept:
-        """Whether an argument is what operand k wants as it stands; sets where its data are."""
-        cdef PyObject *descr
+    cdef bint take_number(self, PyObject *arg, int k, Argument *argument) noexcept:
+        """Whether a Python number is what operand k, a scalar, wants."""
         cdef int kind, overflow = 0
         cdef long long whole
-        if PyArray_CheckExact(arg):
-            argument.data = PyArray_BYTES(arg)
-            return (
-                PyArray_NDIM(arg) == self.ranks[k]
-                and PyArray_DESCR(arg) == <PyObject *>PyList_GET_ITEM(self.descrs, k)
-                and PyArray_FLAGS(arg) & cnp.NPY_ARRAY_ALIGNED
-            )
-        if self.ranks[k]:
-            return False
         argument.data = <char *>argument.number
         kind = PyArray_TYPE_OF(<PyObject *>PyList_GET_ITEM(self.descrs, k))
         if PyFloat_CheckExact(<object>arg):
@@ -906,7 +896,7 @@ cdef class Recipe(Operands):
         if given != m or n > 16 or m >= 16 or (out != NULL and self.operands == m) or self.operands > m + 1:
             return None
         for k in range(m):
-            if not self.take(args[k], k, &taken[k]):
+            if not take(self, args[k], k, &taken[k]):
                 return None
         # Broadcast what is read; a mismatch is left to `resolve`, which says whose.
         for s in range(n - 1):
@@ -932,7 +922,7 @@ cdef class Recipe(Operands):
             result = _allocate(arrays, n - 1, rank, dims, <object>PyList_GET_ITEM(self.descrs, m))
             out = <PyObject *>result
         elif out != NULL:
-            if not PyArray_CheckExact(out) or not self.take(out, m, &taken[m]):
+            if not PyArray_CheckExact(out) or not take(self, out, m, &taken[m]):
                 return None
             result = <object>out
         target = out if self.target == m else args[self.target]
@@ -991,17 +981,6 @@ cdef class Remembered:
 
     def __dealloc__(self):
         free(self.layouts)
-
-    cdef bint fits(self, PyObject *array, int k) noexcept:
-        """Whether an array that `take` took has the shape and strides of operand k."""
-        cdef npy_intp *layout = self.layouts + k * 2 * MAX_AXES
-        cdef npy_intp *dims = PyArray_DIMS(array)
-        cdef npy_intp *strides = PyArray_STRIDES(array)
-        cdef int i
-        for i in range(self.declared.ranks[k]):
-            if dims[i] != layout[i] or strides[i] != layout[MAX_AXES + i]:
-                return False
-        return True
 
     cdef object new(self, int k):
         """A new array for result k, which counts after the operands that are given."""
@@ -1084,14 +1063,14 @@ cdef class Entry(Remembered):
         if given != m or m >= 16 or recipe.region.count > 16 or (out == NULL) != (self.allocates or recipe.operands == m):
             return None
         for k in range(m):
-            if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
+            if not take(recipe, args[k], k, &taken[k]) or (recipe.ranks[k] and not fits(self, args[k], k)):
                 return None
         if self.allocates:
             result = self.new(m)
             out = <PyObject *>result
         else:
             if out != NULL:
-                if not PyArray_CheckExact(out) or not recipe.take(out, m, &taken[m]) or not self.fits(out, m):
+                if not PyArray_CheckExact(out) or not take(recipe, out, m, &taken[m]) or not fits(self, out, m):
                     return None
                 result = <object>out
             target = out if recipe.target == m else args[recipe.target]
@@ -1112,7 +1091,7 @@ cdef class Entry(Remembered):
         if out != NULL and (not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
             return None
         for k in range(m):
-            if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
+            if not take(recipe, args[k], k, &taken[k]) or (recipe.ranks[k] and not fits(self, args[k], k)):
                 return None
         cdef list made = []
         for k in range(m, m + results):
@@ -1123,7 +1102,7 @@ cdef class Entry(Remembered):
                 array = PyTuple_GET_ITEM(out, k - m)
                 if not PyArray_CheckExact(array) or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE:
                     return None
-                if not recipe.take(array, k, &taken[k]) or not self.fits(array, k):
+                if not take(recipe, array, k, &taken[k]) or not fits(self, array, k):
                     return None
             taken[k].data = PyArray_BYTES(array)
         for s in range(n):

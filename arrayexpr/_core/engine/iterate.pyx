@@ -14,6 +14,8 @@ from . cimport pool
 from .abi cimport AXES, SPARE, Array, kernel_function
 from .dispatch cimport Code, Problem, Region
 
+from ..assumption import share_memory
+
 cnp.import_array()
 
 cdef extern from *:
@@ -100,7 +102,10 @@ def moves(list first not None, list last not None, int outputs, npy_intp count):
         found.append(distance // count if count else 0)
     for k in range(n):
         for j in range(max(n - outputs, k + 1), n):
-            if not _apart(first[k], first[j], last[k], last[j]):
+            if _apart(first[k], first[j], last[k], last[j]):
+                continue
+            # Columns lie between one another's bytes; those that move alike stay as they lie.
+            if found[k] != found[j] or share_memory(first[k], first[j]):
                 return None
     return found
 
