@@ -1,5 +1,8 @@
 """Repeat calls of programs of several regions: what is remembered of the first call gives what that gave."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 
@@ -138,3 +141,228 @@ def test_read_only_out_is_refused():
     out.flags.writeable = False
     with pytest.raises(ValueError, match="read-only"):
         kernel(x, out=out)
+
+
+# -- Tests, windows and loops -------------------------------------------------------------------
+
+STENCIL = """
+def stencil(a: float64[:], r: float64[:], n: int64):
+    for i in range(1, n, 1):
+        r[i] = (a[i - 1] + a[i]) * 0.5
+"""
+
+DOT = """
+def dot(a: float64[:], b: float64[:], s: float64):
+    for i in range(0, a.shape[0], 1):
+        s[()] = s[()] + a[i] * b[i]
+"""
+
+
+def stencil(a, r, n):
+    for i in range(1, n):
+        r[i] = (a[i - 1] + a[i]) * 0.5
+
+
+def test_raised_loops_need_no_resolving(resolved):
+    kernel = arrayexpr.compile(arrayexpr.parse(STENCIL))
+    dot = arrayexpr.compile(arrayexpr.parse(DOT), contract="fast")
+    for seed in range(3):
+        a, r, b = arrays(3, (30,), seed)
+        expected, s = r.copy(), np.ones(())
+        stencil(a, expected, 30)
+        kernel(a, r, 30)
+        np.testing.assert_array_equal(r, expected)
+        dot(a, b, s)
+        np.testing.assert_allclose(s, 1 + a @ b, rtol=1e-12)
+    assert len(resolved) == 2
+
+
+def test_scalars_that_say_how_far_are_told_apart():
+    kernel = arrayexpr.compile(arrayexpr.parse(STENCIL))
+    for n in (30, 30, 12, 12, np.array(30), np.array(7), 30, 1):
+        a, r = arrays(2, (30,), int(n))
+        expected = r.copy()
+        stencil(a, expected, int(n))
+        kernel(a, r, n)
+        np.testing.assert_array_equal(r, expected)
+
+
+@pytest.mark.parametrize("first", [(0, 40), (0, 0), (0, 1), (1, 0), (0, 20)])
+def test_arrays_that_share_memory_are_told_apart(first):
+    """Whatever two arrays share at first, later ones that lie otherwise get what the loop gives."""
+    kernel = arrayexpr.compile(arrayexpr.parse(STENCIL))
+    for x, y in [first, first, (0, 40), (0, 0), (0, 1), (1, 0), (0, 20), (40, 0), first]:
+        memory = np.random.default_rng(x + y).uniform(1, 2, 80)
+        expected = memory.copy()
+        stencil(expected[x : x + 30], expected[y : y + 30], 30)
+        kernel(memory[x : x + 30], memory[y : y + 30], 30)
+        np.testing.assert_array_equal(memory, expected)
+
+
+def test_memory_between_two_arrays_of_columns(resolved):
+    """Arrays whose bytes lie between one another's share none: so it is remembered of those that lie as they do."""
+    kernel = arrayexpr.compile(arrayexpr.parse(STENCIL))
+    for seed in range(3):
+        (both,) = arrays(1, (30, 2), seed)
+        expected = both.copy()
+        stencil(expected[:, 0], expected[:, 1], 30)
+        kernel(both[:, 0], both[:, 1], 30)
+        np.testing.assert_array_equal(both, expected)
+
+
+def test_an_assigned_operand_is_refused_where_it_may_not_be_written():
+    kernel = arrayexpr.compile(arrayexpr.parse(STENCIL))
+    a, r = arrays(2, (30,), 0)
+    for _ in range(2):
+        kernel(a, r, 30)
+    r.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        kernel(a, r, 30)
+
+
+def test_what_programs_were_fused_under_is_asked_again(resolved):
+    def pair(a, b, r, q):
+        r[...] = a * b
+        q[...] = a + b * r
+
+    kernel = arrayexpr.kernel(pair)
+    for shift in (40, 40, 0, 10, 40, 0, 10):
+        memory = np.random.default_rng(shift).uniform(1, 2, 160)
+        expected = memory.copy()
+
+        def given(memory, shift=shift):
+            return memory[:30], memory[40:70], memory[80:110], memory[80 + shift : 110 + shift]
+
+        pair(*given(expected))
+        kernel(*given(memory))
+        np.testing.assert_array_equal(memory, expected)
+    before = len(resolved)
+    kernel(*given(memory))
+    kernel(*arrays(4, (30,), 1))
+    # Where results overlap in part the program as written is resolved as well, each time.
+    assert len(resolved) == before + 2
+
+
+def jacobi(u, v, n):
+    for _ in range(n):
+        v[1:-1, 1:-1] = 0.25 * (u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:])
+        u[...] = v
+
+
+def rows(u, a):
+    for k in range(1, u.shape[0]):
+        u[k] = u[k - 1] * a + k
+
+
+@pytest.mark.parametrize("engine", ["auto", "block", "c"])
+def test_loops_need_no_resolving(engine, resolved):
+    for function, count, more in ((jacobi, 2, [(3,), (20,), (21,), (1,)]), (rows, 1, [(arrays(1, (9,), 5)[0],)])):
+        kernel = arrayexpr.kernel(function, engine=engine)
+        before = len(resolved)
+        for seed in range(3):
+            for rest in more:
+                given = arrays(count, (12, 9), seed)
+                expected = [x.copy() for x in given]
+                function(*expected, *rest)
+                kernel(*given, *rest)
+                for x, y in zip(given, expected, strict=True):
+                    np.testing.assert_array_equal(x, y)
+        assert len(resolved) - before == len(more)
+
+
+def test_a_loop_around_regions_is_one_function():
+    kernel = arrayexpr.kernel(jacobi, wait=True)
+    for n in (50, 51):
+        u, v = arrays(2, (12, 9), n)
+        expected = u.copy(), v.copy()
+        jacobi(*expected, n)
+        kernel(u, v, n)
+        np.testing.assert_array_equal(u, expected[0])
+        np.testing.assert_array_equal(v, expected[1])
+    (compiled,) = kernel.traced.compiled.values()
+    (loop,) = compiled.plan.steps
+    (code,) = loop.codes.made.values()
+    assert code.compiled
+    assert str(code.program).count("in serial(") == 3
+
+
+def test_what_is_remembered_keeps_no_array_alive():
+    for function, more in ((jacobi, (9,)), (normal, ())):
+        kernel = arrayexpr.kernel(function)
+        given = arrays(len(more) + 1, (12, 9), 0)
+        kernel(*given, *more)
+        kernel(*given, *more)
+        left = [weakref.ref(x) for x in given]
+        del given
+        gc.collect()
+        assert not any(ref() is not None for ref in left)
+
+
+def sums(u, a):
+    for k in range(u.shape[0]):
+        s = np.sum(u[k] * a)
+        u[k] = u[k] / (s + 1.0) + np.max(a)
+
+
+def softmax(u, a):
+    for k in range(u.shape[0]):
+        e = np.exp(u[k] - np.max(u[k]))
+        u[k] = e / np.sum(e) * a
+
+
+def backwards(u, a):
+    for k in range(u.shape[0] - 2, -1, -1):
+        u[k, ::-1] = u[k + 1] * 0.5 + a * k
+        u[k] = u[k] - u[k + 1, :1]
+
+
+def columns(u, a):
+    for k in range(1, u.shape[1]):
+        u[:, k] = np.where(u[:, k - 1] > a[k], u[:, k - 1] * a[k], u[:, k] // 0.25)
+
+
+def planes(v, w, a, n):
+    for k in range(n):
+        w[1:-1, :, 1:-1] = 0.25 * (v[2:, :, 1:-1] + v[:-2, :, 1:-1] + v[1:-1, :, 2:] + v[1:-1, :, :-2]) + a[k]
+        v[...] = w
+
+
+def outer_part(v, a, n):
+    for k in range(n):
+        v[:, :, k] = np.sin(a[:4]) * v[:, :, 0] + np.cos(a[4:8])[:, None] + v[0, :, k]
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "more"),
+    [
+        (sums, [(9, 14), (14,)], ()),
+        (sums, [(9, 1400), (1400,)], ()),
+        (softmax, [(9, 14), (14,)], ()),
+        (softmax, [(7, 700), (700,)], ()),
+        (backwards, [(9, 14), (14,)], ()),
+        (columns, [(14, 9), (9,)], ()),
+        (planes, [(5, 4, 6), (5, 4, 6), (20,)], (17,)),
+        (planes, [(5, 4, 6), (5, 4, 6), (20,)], (18,)),
+        (outer_part, [(4, 4, 12), (8,)], (12,)),
+    ],
+)
+def test_loops_by_one_function_give_what_regions_give(function, shapes, more):
+    """All iterations in one function, those of compiled regions in turn, and the block engine: the same bits."""
+    rng = np.random.default_rng(3)
+    given = [rng.uniform(1, 2, shape) for shape in shapes]
+    expected = [x.copy() for x in given]
+    function(*expected, *more)
+    found = []
+    for engine in ("block", "c"):
+        kernel = arrayexpr.kernel(function, engine=engine)
+        for _ in range(2):
+            own = [x.copy() for x in given]
+            kernel(*own, *more)
+            found.append(own)
+        (compiled,) = kernel.traced.compiled.values()
+        codes = [code for step in compiled.plan.steps for code in getattr(step, "codes", None).made.values()]
+        assert engine == "block" or (codes and all(code.compiled for code in codes))
+    for own in found:
+        for x, first, right in zip(own, found[0], expected, strict=True):
+            np.testing.assert_array_equal(x, first)
+            np.testing.assert_allclose(x, right, rtol=1e-12)

@@ -93,15 +93,6 @@ class Recipe(Operands):
 class Remembered:
     def runs(self) -> bool: ...
 
-class Chain(Remembered):
-    def __init__(
-        self,
-        declared: Operands,
-        arrays: list[Any],
-        steps: list[tuple[Region, list[Any], tuple[int, ...], list[int]]],
-        allocates: bool,
-    ) -> None: ...
-
 class Entry(Remembered):
     @staticmethod
     def of(recipe: Recipe, arrays: list[Any], streams: list[Any], shape: tuple[int, ...], allocates: bool) -> Entry: ...

@@ -19,41 +19,28 @@ from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
 from . cimport overlap, pool
+from .arrays cimport (
+    PyArray_BYTES,
+    PyArray_CheckExact,
+    PyArray_DESCR,
+    PyArray_DIMS,
+    PyArray_FLAGS,
+    PyArray_ITEMSIZE,
+    PyArray_NDIM,
+    PyArray_New,
+    PyArray_Return,
+    PyArray_STRIDES,
+    PyArray_TYPE_OF,
+    PyList_GET_ITEM,
+    PyTuple_GET_ITEM,
+    PyTuple_GET_SIZE,
+)
 from .sweep cimport NO_MEMORY, Nest, sweep, sweep_parts
 
 cnp.import_array()
 
-# NumPy's accessors on borrowed pointers, without a reference count for each.
-cdef extern from *:
-    """
-    #define ARRAYEXPR_NDIM(a) PyArray_NDIM((PyArrayObject *)(a))
-    #define ARRAYEXPR_DIMS(a) PyArray_DIMS((PyArrayObject *)(a))
-    #define ARRAYEXPR_STRIDES(a) PyArray_STRIDES((PyArrayObject *)(a))
-    #define ARRAYEXPR_BYTES(a) PyArray_BYTES((PyArrayObject *)(a))
-    #define ARRAYEXPR_FLAGS(a) PyArray_FLAGS((PyArrayObject *)(a))
-    #define ARRAYEXPR_DESCR(a) ((PyObject *)PyArray_DESCR((PyArrayObject *)(a)))
-    #define ARRAYEXPR_NEW(d, n, s, t) PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)(d), n, s, t, NULL, 0, NULL)
-    #define ARRAYEXPR_RETURN(a) PyArray_Return((PyArrayObject *)(a))
-    #define ARRAYEXPR_ITEMSIZE(a) PyArray_ITEMSIZE((PyArrayObject *)(a))
-    #define ARRAYEXPR_TYPE_OF(d) (((PyArray_Descr *)(d))->type_num)
-    """
-    bint PyArray_CheckExact(PyObject *)
-    int PyArray_NDIM "ARRAYEXPR_NDIM" (PyObject *) noexcept
-    npy_intp *PyArray_DIMS "ARRAYEXPR_DIMS" (PyObject *) noexcept
-    npy_intp *PyArray_STRIDES "ARRAYEXPR_STRIDES" (PyObject *) noexcept
-    char *PyArray_BYTES "ARRAYEXPR_BYTES" (PyObject *) noexcept
-    int PyArray_FLAGS "ARRAYEXPR_FLAGS" (PyObject *) noexcept
-    PyObject *PyArray_DESCR "ARRAYEXPR_DESCR" (PyObject *) noexcept
-    object PyArray_New "ARRAYEXPR_NEW" (PyObject *, int, const npy_intp *, const npy_intp *)
-    object PyArray_Return "ARRAYEXPR_RETURN" (PyObject *)
-    npy_intp PyArray_ITEMSIZE "ARRAYEXPR_ITEMSIZE" (PyObject *) noexcept
-    int PyArray_TYPE_OF "ARRAYEXPR_TYPE_OF" (PyObject *) noexcept
-
 cdef extern from "Python.h":
     Py_ssize_t PyVectorcall_NARGS(size_t)
-    Py_ssize_t PyTuple_GET_SIZE(PyObject *)
-    PyObject *PyTuple_GET_ITEM(PyObject *, Py_ssize_t)
-    PyObject *PyList_GET_ITEM(object, Py_ssize_t)
     bint PyFloat_CheckExact(object)
     double PyFloat_AS_DOUBLE(object)
     bint PyLong_CheckExact(object)
@@ -878,20 +865,10 @@ cdef class Operands:
         free(self.lowest)
         free(self.highest)
 
-    cdef bint take(self, PyObject *arg, int k, Argument *argument) noexcept:
-        """Whether an argument is what operand k wants as it stands; sets where its data are."""
-        cdef PyObject *descr
+    cdef bint take_number(self, PyObject *arg, int k, Argument *argument) noexcept:
+        """Whether a Python number is what operand k, a scalar, wants."""
         cdef int kind, overflow = 0
         cdef long long whole
-        if PyArray_CheckExact(arg):
-            argument.data = PyArray_BYTES(arg)
-            return (
-                PyArray_NDIM(arg) == self.ranks[k]
-                and PyArray_DESCR(arg) == <PyObject *>PyList_GET_ITEM(self.descrs, k)
-                and PyArray_FLAGS(arg) & cnp.NPY_ARRAY_ALIGNED
-            )
-        if self.ranks[k]:
-            return False
         argument.data = <char *>argument.number
         kind = PyArray_TYPE_OF(<PyObject *>PyList_GET_ITEM(self.descrs, k))
         if PyFloat_CheckExact(<object>arg):
@@ -938,7 +915,7 @@ cdef class Recipe(Operands):
         if given != m or n > 16 or m >= 16 or (out != NULL and self.operands == m) or self.operands > m + 1:
             return None
         for k in range(m):
-            if not self.take(args[k], k, &taken[k]):
+            if not take(self, args[k], k, &taken[k]):
                 return None
         # Broadcast what is read; a mismatch is left to `resolve`, which says whose.
         for s in range(n - 1):
@@ -964,7 +941,7 @@ cdef class Recipe(Operands):
             result = _allocate(arrays, n - 1, rank, dims, <object>PyList_GET_ITEM(self.descrs, m))
             out = <PyObject *>result
         elif out != NULL:
-            if not PyArray_CheckExact(out) or not self.take(out, m, &taken[m]):
+            if not PyArray_CheckExact(out) or not take(self, out, m, &taken[m]):
                 return None
             result = <object>out
         target = out if self.target == m else args[self.target]
@@ -1024,17 +1001,6 @@ cdef class Remembered:
 
     def __dealloc__(self):
         free(self.layouts)
-
-    cdef bint fits(self, PyObject *array, int k) noexcept:
-        """Whether an array that `take` took has the shape and strides of operand k."""
-        cdef npy_intp *layout = self.layouts + k * 2 * MAX_AXES
-        cdef npy_intp *dims = PyArray_DIMS(array)
-        cdef npy_intp *strides = PyArray_STRIDES(array)
-        cdef int i
-        for i in range(self.declared.ranks[k]):
-            if dims[i] != layout[i] or strides[i] != layout[MAX_AXES + i]:
-                return False
-        return True
 
     cdef object new(self, int k):
         """A new array for result k, which counts after the operands that are given."""
@@ -1117,14 +1083,14 @@ cdef class Entry(Remembered):
         if given != m or m >= 16 or recipe.region.count > 16 or (out == NULL) != (self.allocates or recipe.operands == m):
             return None
         for k in range(m):
-            if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
+            if not take(recipe, args[k], k, &taken[k]) or (recipe.ranks[k] and not fits(self, args[k], k)):
                 return None
         if self.allocates:
             result = self.new(m)
             out = <PyObject *>result
         else:
             if out != NULL:
-                if not PyArray_CheckExact(out) or not recipe.take(out, m, &taken[m]) or not self.fits(out, m):
+                if not PyArray_CheckExact(out) or not take(recipe, out, m, &taken[m]) or not fits(self, out, m):
                     return None
                 result = <object>out
             target = out if recipe.target == m else args[recipe.target]
@@ -1145,7 +1111,7 @@ cdef class Entry(Remembered):
         if out != NULL and (not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
             return None
         for k in range(m):
-            if not recipe.take(args[k], k, &taken[k]) or (recipe.ranks[k] and not self.fits(args[k], k)):
+            if not take(recipe, args[k], k, &taken[k]) or (recipe.ranks[k] and not fits(self, args[k], k)):
                 return None
         cdef list made = []
         for k in range(m, m + results):
@@ -1156,7 +1122,7 @@ cdef class Entry(Remembered):
                 array = PyTuple_GET_ITEM(out, k - m)
                 if not PyArray_CheckExact(array) or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE:
                     return None
-                if not recipe.take(array, k, &taken[k]) or not self.fits(array, k):
+                if not take(recipe, array, k, &taken[k]) or not fits(self, array, k):
                     return None
             taken[k].data = PyArray_BYTES(array)
         for s in range(n):
@@ -1206,173 +1172,6 @@ cdef class Entry(Remembered):
             Py_INCREF(result)
             return PyArray_Return(<PyObject *>result)
         return result
-
-
-cdef inline bint _meet(char *a, char *b, Chain chain, int j, int k) noexcept:
-    """Whether the bytes of two operands at these addresses may be the same ones."""
-    return a + chain.low[j] < b + chain.high[k] and b + chain.low[k] < a + chain.high[j]
-
-
-cdef class Chain(Remembered):
-    """A call of a program of several regions: what each ran on, as places in operands and temporaries.
-
-    `arrays` are those of the operands and results, then of temporaries; `steps` has for each region its streams, the
-    shape that they broadcast to, and per stream the place of its array among `arrays`, -1 where it is a length.
-    """
-
-    def __init__(self, Operands declared not None, list arrays not None, list steps not None, bint allocates):
-        cdef int m = declared.operands, n = 0, s, k, t, rank, inputs, j
-        cdef npy_intp step
-        cdef PyObject *array
-        cdef Region region
-        cdef Problem problem
-        self.allocates, self.apart = allocates, True
-        self.steps, self.slots = len(steps), len(arrays)
-        self.regions, self.codes, self.problems, self.fixed = [], [], [], []
-        for region, streams, _, _ in steps:
-            n += region.count
-        self.first = <int *>calloc(self.steps + 1, sizeof(int))
-        self.slot = <int *>calloc(n + 1, sizeof(int))
-        self.starts = <npy_intp *>calloc(n + 1, sizeof(npy_intp))
-        self.places = <npy_intp *>calloc(3 * self.slots + 1, sizeof(npy_intp))
-        self.written = <bint *>calloc(self.slots + 1, sizeof(bint))
-        if (self.first == NULL or self.slot == NULL or self.starts == NULL or self.places == NULL
-                or self.written == NULL):
-            raise MemoryError()
-        self.low, self.high = self.places + self.slots, self.places + 2 * self.slots
-        for k in range(self.slots):
-            array = <PyObject *>arrays[k]
-            rank = PyArray_NDIM(array)
-            self.high[k] = PyArray_ITEMSIZE(array)
-            for s in range(rank):
-                step = (PyArray_DIMS(array)[s] - 1) * PyArray_STRIDES(array)[s]
-                if step < 0:
-                    self.low[k] += step
-                else:
-                    self.high[k] += step
-            if k < m:
-                memcpy(self.layouts + k * 2 * MAX_AXES, PyArray_DIMS(array), rank * sizeof(npy_intp))
-                memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), rank * sizeof(npy_intp))
-            else:
-                # Of the program's own arrays none begins in another one's line.
-                self.places[k] = self.scratch - self.low[k]
-                self.scratch += (self.high[k] - self.low[k] + LINE - 1) // LINE * LINE
-        n = 0
-        for k in range(self.steps):
-            region, streams, shape, slots = steps[k]
-            problem = region.problem(streams, shape)
-            self.regions.append(region)
-            self.problems.append(problem)
-            self.codes.append(region.decide_problem(problem))
-            self.first[k] = n
-            for s in range(region.count):
-                array = <PyObject *>streams[s]
-                self.slot[n] = slots[s]
-                self.starts[n] = problem.offsets[s] + <npy_intp>PyArray_BYTES(array)
-                if self.slot[n] < 0:
-                    # A length: the same in every call of these layouts.
-                    self.fixed.append(streams[s])
-                else:
-                    self.starts[n] -= <npy_intp>PyArray_BYTES(<PyObject *>arrays[self.slot[n]])
-                    if s >= region.count - region.outputs:
-                        self.written[self.slot[n]] = True
-                n += 1
-            # What a step reads of what it writes may only be the very elements.
-            inputs = region.count - region.outputs
-            for t in range(n - region.outputs, n):
-                for s in range(inputs):
-                    j = self.first[k] + s
-                    if self.slot[j] == self.slot[t] and (self.starts[j] != self.starts[t] or memcmp(
-                            problem.strides + s * AXES, problem.strides + (t - self.first[k]) * AXES,
-                            AXES * sizeof(npy_intp))):
-                        self.apart = False
-        self.first[self.steps] = n
-        for k in range(declared.given, m):
-            for j in range(k):
-                if _meet(PyArray_BYTES(<PyObject *>arrays[j]), PyArray_BYTES(<PyObject *>arrays[k]), self, j, k):
-                    self.apart = False
-
-    def __dealloc__(self):
-        free(self.first)
-        free(self.slot)
-        free(self.starts)
-        free(self.places)
-        free(self.written)
-
-    def runs(self):
-        """Whether calls may run by this: each step has code and elements, and writes where nothing else is read."""
-        cdef Problem problem
-        cdef int k
-        for k in range(self.steps):
-            problem = <Problem>self.problems[k]
-            if self.codes[k] is None or problem.elements == 0 or problem.count > 16:
-                return False
-        for k in range(self.declared.given):
-            if self.written[k]:
-                return False
-        return self.apart and self.slots <= 32 and self.declared.operands <= 16
-
-    cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
-        cdef Operands declared = self.declared
-        cdef int m = declared.given, results = declared.operands - m, k, s, j
-        cdef Argument taken[16]
-        cdef char *base[32]
-        cdef char *data[16]
-        cdef char small[4096]
-        cdef char *scratch = NULL
-        cdef PyObject *array
-        cdef Region region
-        cdef list made = []
-        if given != m or (out == NULL) != self.allocates:
-            return None
-        if out != NULL and results > 1 and (
-                not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
-            return None
-        for k in range(m):
-            if not declared.take(args[k], k, &taken[k]) or (declared.ranks[k] and not self.fits(args[k], k)):
-                return None
-            base[k] = taken[k].data
-        for k in range(m, m + results):
-            if self.allocates:
-                made.append(self.new(k))
-                base[k] = PyArray_BYTES(PyList_GET_ITEM(made, k - m))
-                continue
-            array = PyTuple_GET_ITEM(out, k - m) if results > 1 else out
-            if not PyArray_CheckExact(array) or not PyArray_FLAGS(array) & cnp.NPY_ARRAY_WRITEABLE:
-                return None
-            if not declared.take(array, k, &taken[k]) or not self.fits(array, k):
-                return None
-            base[k] = taken[k].data
-            # What one step writes another may read: of what overlaps the slow path makes copies.
-            for j in range(k):
-                if _meet(base[j], base[k], self, j, k):
-                    return None
-        if self.scratch:
-            if self.scratch + LINE <= 4096:
-                scratch = &small[0]
-            else:
-                scratch = <char *>malloc(self.scratch + LINE)
-                if scratch == NULL:
-                    raise MemoryError()
-        try:
-            for k in range(m + results, self.slots):
-                base[k] = <char *>((<uintptr_t>scratch + LINE - 1) // LINE * LINE) + self.places[k]
-            found[0] = True
-            for k in range(self.steps):
-                region = <Region>self.regions[k]
-                for s in range(self.first[k], self.first[k + 1]):
-                    j = self.slot[s]
-                    data[s - self.first[k]] = (NULL if j < 0 else base[j]) + self.starts[s]
-                region.run(<Code>self.codes[k], <Problem>self.problems[k], data)
-        finally:
-            if scratch != &small[0]:
-                free(scratch)
-        if not self.allocates:
-            return <object>out
-        for k in range(results):
-            if declared.ranks[m + k] == 0:
-                made[k] = made[k][()]
-        return made[0] if results == 1 else tuple(made) if results else None
 
 
 cdef class Kernel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator as python
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..errors import ShapeMismatch
 from ..interpret import are_disjoint
@@ -40,6 +40,7 @@ class GuardStep:
     then: Branch
     plan: Callable[[], Branch]
     other: Branch | None = None
+    records: ClassVar[bool] = True
 
     def taken(self, slots: Slots) -> Branch:
         """The branch that the slots choose."""
@@ -55,9 +56,13 @@ class GuardStep:
             self.other = self.plan()
         return self.other
 
-    def run(self, slots: dict[str, Any], run_step: Callable[[Step, Any], object], _streams: Any) -> None:
+    def run(self, slots: Any, run_step: Callable[[Step, Any], object], _streams: Any) -> None:
         """Run the steps of the branch that the slots choose."""
+        known = self.other is not None
         branch = self.taken(slots)
+        if branch is self.other and not known:
+            slots.recording.stop()
+            slots.recording.planned = True
         for step in branch.steps:
             run_step(step, slots)
         for name in branch.own:

@@ -93,6 +93,21 @@ def make(program: Program, rank: int, tiled: int, emit: Callable[[Program], str]
     return None
 
 
+def later(program: Program, emit: Callable[[Program], str], mode: Mode) -> Code | None:
+    """The code of a scheduled program, which something else runs until it is compiled; None where it never will be."""
+    if mode.engine == "block" or not compiler.compiler():
+        return None
+    made = Code(0, 0, program, emit, None, total_operations(program.statements))
+    handover = Handover(made, emit)
+    if handover.find():
+        return made
+    if mode.wait or mode.engine == "c":
+        handover.compile()
+        return made if made.compiled else None
+    made.request = handover
+    return made
+
+
 class Handover:
     """The compiled code of one specialisation, from the asking to the adopting. A call asks for it."""
 

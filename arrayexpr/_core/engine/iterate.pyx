@@ -7,11 +7,14 @@ call of each region's code, and an addition for each of their arrays.
 
 cimport numpy as cnp
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
 from numpy cimport npy_intp
 
 from . cimport pool
-from .abi cimport Array, kernel_function
+from .abi cimport AXES, SPARE, Array, kernel_function
 from .dispatch cimport Code, Problem, Region
+
+from ..assumption import share_memory
 
 cnp.import_array()
 
@@ -33,6 +36,15 @@ cdef extern from *:
 
 cdef extern from "Python.h":
     int PyErr_CheckSignals() except -1
+
+cdef extern from *:
+    npy_intp NPY_MAX_INTP
+
+# What takes so long that a call of its own costs nothing, and may be worth more than one thread.
+cdef double LONG_NS = 20000
+cdef npy_intp LONG_ELEMENTS = 32768
+# Below so many elements in all the GIL is kept.
+cdef npy_intp KEEP_GIL = 2048
 
 
 cdef bint _same_walk(object a, object b):
@@ -90,7 +102,10 @@ def moves(list first not None, list last not None, int outputs, npy_intp count):
         found.append(distance // count if count else 0)
     for k in range(n):
         for j in range(max(n - outputs, k + 1), n):
-            if not _apart(first[k], first[j], last[k], last[j]):
+            if _apart(first[k], first[j], last[k], last[j]):
+                continue
+            # Columns lie between one another's bytes; those that move alike stay as they lie.
+            if found[k] != found[j] or share_memory(first[k], first[j]):
                 return None
     return found
 
@@ -101,14 +116,6 @@ cdef class Moving:
     The arrays neither change shape or strides, nor does an input partly overlap an output, wherever they move to.
     `usable` is False where no code runs the region.
     """
-
-    cdef Region region
-    cdef Problem problem
-    cdef Code code
-    cdef char **data
-    cdef npy_intp *moves
-    cdef object arrays           # keeps the memory alive
-    cdef readonly bint usable
 
     def __cinit__(self, Region region not None, list arrays not None, tuple shape not None, list starts, list moves):
         cdef int s, n = region.count
@@ -130,33 +137,152 @@ cdef class Moving:
         free(self.data)
         free(self.moves)
 
-    cdef int step(self) except -1:
+    def run(self):
+        """Run once, and move on."""
         cdef int s
         self.region.run(self.code, self.problem, self.data)
         for s in range(self.region.count):
             self.data[s] += self.moves[s]
+
+    def looped(self):
+        """What a loop around it needs to know: the code, and which of the arrays move.
+
+        None where an iteration is no single call of it in one thread, or has so much to do that calls cost nothing.
+        """
+        if self.problem.rank > self.code.rank or self.code.tiled or self.problem.direction:
+            return None
+        if self.problem.elements * self.region.work > LONG_NS or self.problem.elements > LONG_ELEMENTS:
+            return None
+        return self.code, tuple([self.moves[s] != 0 for s in range(self.region.count)])
+
+
+cdef class Repeat:
+    """Regions in turn, again and again: `phases` of `Moving` ones, one phase an iteration.
+
+    `code` is that of `looped`, or None: all iterations of all phases by one call, once it is compiled. It takes the
+    arrays of the regions in order, with an axis before the others for those that move, and the loop's bounds.
+    """
+
+    def __cinit__(self, list phases not None, Code code):
+        cdef int k = 0, s, i, first
+        cdef Moving moving
+        cdef npy_intp *place
+        self.phases, self.code = len(phases), code
+        self.regions = [moving for phase in phases for moving in phase]
+        self.steps = len(self.regions)
+        self.first = <int *>calloc(self.steps + 1, sizeof(int))
+        if self.first == NULL:
+            raise MemoryError()
+        for moving in self.regions:
+            self.first[k + 1] = self.first[k] + moving.region.count
+            self.elements += moving.problem.elements
+            k += 1
+        self.streams = self.first[self.steps]
+        self.starts = <char **>calloc(self.streams + 1, sizeof(char *))
+        self.moves = <npy_intp *>calloc(self.streams + 1, sizeof(npy_intp))
+        # Of each array the shape and the strides, with room for the axis before.
+        self.layouts = <npy_intp *>calloc(2 * (SPARE + 1) * self.streams + 1, sizeof(npy_intp))
+        if self.starts == NULL or self.moves == NULL or self.layouts == NULL:
+            raise MemoryError()
+        k = 0
+        for moving in self.regions:
+            first = AXES - moving.code.rank
+            for s in range(moving.region.count):
+                self.starts[k] = moving.data[s]
+                self.moves[k] = moving.moves[s]
+                place = self.layouts + 2 * (SPARE + 1) * k
+                place[0], place[SPARE + 1] = NPY_MAX_INTP, moving.moves[s]
+                for i in range(moving.code.rank):
+                    place[1 + i] = moving.problem.shape[first + i]
+                    place[SPARE + 2 + i] = moving.problem.strides[s * AXES + first + i]
+                k += 1
+
+    def __dealloc__(self):
+        free(self.first)
+        free(self.starts)
+        free(self.moves)
+        free(self.layouts)
+
+    def iterate(self, npy_intp count):
+        """Run so many iterations from where the arrays are."""
+        self.run(self.starts, count)
+
+    cdef int run(self, char **starts, npy_intp count) except -1:
+        """Run so many iterations on arrays that begin at these places."""
+        cdef npy_intp done = 0, rounds = count // self.phases, some
+        cdef int k, s
+        cdef Moving moving
+        cdef kernel_function function
+        cdef char **data = <char **>pool.push(self.streams * sizeof(char *))
+        if data == NULL:
+            raise MemoryError()
+        memcpy(data, starts, self.streams * sizeof(char *))
+        try:
+            if self.code is not None and self.code.request is not None:
+                self.code.work(rounds * self.elements)
+            while done < count:
+                function = get_function(self.code.function) if self.code is not None else NULL
+                if function != NULL and done % self.phases == 0 and rounds > done // self.phases:
+                    # An interrupt is looked for now and then.
+                    some = min(rounds - done // self.phases, 1 + LONG_ELEMENTS * 1000 // self.elements)
+                    self._compiled(function, data, some)
+                    for s in range(self.streams):
+                        data[s] += some * self.moves[s]
+                    done += some * self.phases
+                else:
+                    for k in range(done % self.phases * (self.steps // self.phases),
+                                   (done % self.phases + 1) * (self.steps // self.phases)):
+                        moving = <Moving>self.regions[k]
+                        moving.region.run(moving.code, moving.problem, data + self.first[k])
+                        for s in range(self.first[k], self.first[k + 1]):
+                            data[s] += self.moves[s]
+                    done += 1
+                PyErr_CheckSignals()
+        finally:
+            pool.pop(data)
         return 0
 
-    def run(self):
-        """Run once, and move on."""
-        self.step()
-
-
-def iterate(list phases not None, npy_intp count, cnp.ndarray index not None, npy_intp step):
-    """Run phases of `Moving` regions in turn, `count` of them all together; the index, an int64, goes on by `step`."""
-    cdef npy_intp k, place = 0
-    cdef npy_intp *at = <npy_intp *>cnp.PyArray_DATA(index)
-    cdef int m
-    cdef list phase
-    for k in range(count):
-        phase = <list>phases[place]
-        for m in range(len(phase)):
-            (<Moving>phase[m]).step()
-        at[0] += step
-        place += 1
-        if place == len(phases):
-            place = 0
-        PyErr_CheckSignals()
+    cdef int _compiled(self, kernel_function function, char **data, npy_intp rounds) except -1:
+        cdef npy_intp bounds[2]
+        cdef npy_intp size
+        cdef npy_intp *place
+        cdef void *scratch = NULL
+        cdef int s, k = 0, status
+        cdef Array *given = <Array *>pool.push((self.streams + 2) * sizeof(Array))
+        if given == NULL:
+            raise MemoryError()
+        try:
+            for s in range(self.streams):
+                place = self.layouts + 2 * (SPARE + 1) * s
+                # An array that stays has no axis for the loop.
+                given[s].data, given[s].shape, given[s].strides = data[s], place, place + SPARE + 1
+                if not self.moves[s]:
+                    given[s].shape += 1
+                    given[s].strides += 1
+            bounds[0], bounds[1] = 0, rounds
+            for k in range(2):
+                given[self.streams + k].data = &bounds[k]
+                given[self.streams + k].shape = given[self.streams + k].strides = NULL
+            size = self.code.scratch(given) if self.code.scratch != NULL else 0
+            if size:
+                scratch = pool.push(size)
+                if scratch == NULL:
+                    raise MemoryError()
+            if rounds * self.elements < KEEP_GIL:
+                status = function(given, scratch, 1)
+            else:
+                with nogil:
+                    status = function(given, scratch, 1)
+            if scratch != NULL:
+                pool.pop(scratch)
+            if status:
+                for moving in self.regions:
+                    if (<Moving>moving).region.raises:
+                        (<Moving>moving).region._fail(status)
+                raise ValueError(f"kernel failed with code {status}")
+        finally:
+            pool.pop(given)
+        return 0
 
 
 def call(Code code not None, list arrays not None, npy_intp elements):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from .host import HostStep
 from .windows import Number, WindowStep
 
 if TYPE_CHECKING:
+    from .looped import LoopCodes
+    from .memory import Slots as Bound
     from .plan import RegionStep, Step
 
 Slots = dict[str, Any]
@@ -43,6 +45,8 @@ class LoopStep:
     renewed: frozenset[str]
     swap: tuple[str, str] | None
     names: frozenset[str]
+    codes: LoopCodes
+    records: ClassVar[bool] = True
 
     @staticmethod
     def of(
@@ -52,6 +56,7 @@ class LoopStep:
         steps: Sequence[Step],
         own: Collection[str],
         kept: Collection[str],
+        codes: LoopCodes,
     ) -> LoopStep:
         """The step for a loop with the steps of its body; of its own slots some are kept from before it on."""
         free = any(_is_part(n) for n in postorder(node.body)) or any(isinstance(s, HostStep) for s in steps)
@@ -68,6 +73,7 @@ class LoopStep:
             frozenset(set(own) - set(kept) if free else ()),
             swap,
             frozenset(n.name for n in postorder(node.body) if isinstance(n, Operand)),
+            codes,
         )
 
     @property
@@ -75,7 +81,7 @@ class LoopStep:
         """The steps of it."""
         return (*self.before, *self.steps)
 
-    def run(self, slots: Slots, run: Run, streams: Streams) -> None:
+    def run(self, slots: Bound, run: Run, streams: Streams) -> None:
         """Run it."""
         run_loop(self, slots, run, streams)
 
@@ -143,7 +149,7 @@ Run = Callable[[Any, Any], object]
 Streams = Callable[["RegionStep", Slots], tuple[list[Any], tuple[int, ...]] | None]
 
 
-def run_loop(step: LoopStep, slots: Slots, run: Run, streams: Streams, values: range | None = None) -> None:
+def run_loop(step: LoopStep, slots: Bound, run: Run, streams: Streams, values: range | None = None) -> None:
     """Run a loop on the slots, its steps by `run`; over `values`, where they are not all of its range.
 
     The first iteration shows all shapes. For the others, regions whose arrays only move are prepared once.
@@ -162,12 +168,11 @@ def run_loop(step: LoopStep, slots: Slots, run: Run, streams: Streams, values: r
         if not step.renewed and len(values) > _FEW:
             prepared = _prepared(step, slots, values, streams)
         if prepared is not None and prepared.complete:
-            from .iterate import iterate
-
-            iterate(prepared.phases, len(values) - 1, index, values.step)
-            prepared.finish(len(values) - 1)
+            prepared.run(step, slots, len(values) - 1)
         else:
             rest = step.steps if prepared is None else prepared.steps
+            if prepared is not None:
+                slots.recording.stop()
             for k in values[1:]:
                 index[...] = k
                 _iteration(step, rest, slots, run)
@@ -196,17 +201,25 @@ class _Prepared:
 
     complete: bool
     phases: list[list[Any]]
+    #: Per phase its slots.
+    slots: list[Slots]
     steps: list[Any]
     swap: tuple[Any, Any] | None
 
-    def finish(self, count: int) -> None:
-        """After so many iterations: operands that changed places are made equal, as the copy would have."""
+    def run(self, step: LoopStep, slots: Bound, count: int) -> None:
+        """Run so many iterations. Operands that changed places are made equal, as the copy would have."""
+        from .iterate import Repeat
+
+        repeat = Repeat(self.phases, step.codes.of(self.phases))
+        repeat.iterate(count)
+        regions: list[Any] = [each for each in step.steps if hasattr(each, "region")]
+        body = regions if self.swap is None else regions[:-1]
+        slots.recording.repeat(repeat, count, [(each, at) for at in self.slots for each in body])
         if self.swap is not None:
-            old, new = self.swap
-            if count % 2:
-                np.copyto(old, new)
-            else:
-                np.copyto(new, old)
+            old, new = self.swap if count % 2 else self.swap[::-1]
+            np.copyto(old, new)
+            at = dict(zip(step.swap or (), (old, new), strict=True))
+            slots.recording.region(regions[-1], [new, old], old.shape, at)
 
 
 def _prepared(step: LoopStep, slots: Slots, values: range, streams: Streams) -> _Prepared | None:
@@ -215,6 +228,7 @@ def _prepared(step: LoopStep, slots: Slots, values: range, streams: Streams) -> 
     swap = _swap_arrays(step, slots)
     body = step.steps if swap is None else step.steps[:-1]
     phases: list[list[Any]] = []
+    found: list[Slots] = []
     for place in range(1 if swap is None else 2):
         phase = []
         at = dict(slots)
@@ -228,9 +242,10 @@ def _prepared(step: LoopStep, slots: Slots, values: range, streams: Streams) -> 
             made = moving.region(each, at, place, 1 if swap is None else 2, streams)
             phase.append(made)
         phases.append(phase)
+        found.append(at)
     regions = [each for each in body if not isinstance(each, WindowStep)]
     if all(made is not None for phase in phases for made in phase):
-        return _Prepared(True, phases, [], swap)
+        return _Prepared(True, phases, found, [], swap)
     if swap is not None:
         # Steps of other kinds find their arrays by name: the copy stays.
         return _prepared(_without_swap(step), slots, values, streams)
@@ -248,7 +263,7 @@ def _prepared(step: LoopStep, slots: Slots, values: range, streams: Streams) -> 
         else:
             made = made_of[id(each)]
             steps.append(each if made is None else made.run)
-    return _Prepared(False, [], steps, None)
+    return _Prepared(False, [], [], steps, None)
 
 
 def _without_swap(step: LoopStep) -> LoopStep:
@@ -285,6 +300,7 @@ class _Windows:
     def __init__(self, step: LoopStep, slots: Slots, values: range):
         self.index = step.index
         self.values = values
+        self._indices: Any = None
         self.steps = {each.slot: each for each in step.steps if isinstance(each, WindowStep)}
         # Slots that have another array in each iteration.
         self.unstable = {each.slot for each in step.steps if hasattr(each, "slot") and each.slot not in self.steps}
@@ -296,6 +312,12 @@ class _Windows:
             for operand in (*each.program.results, *each.program.locals)
         )
         self.assigned = assigned
+
+    def _index(self, place: int) -> Any:
+        """The value that the index has in an iteration, in an array of all of them."""
+        if self._indices is None:
+            self._indices = np.asarray(self.values, np.int64)
+        return self._indices[place, ...]
 
     def region(self, step: Any, slots: Slots, place: int, phases: int, streams: Streams) -> Any:
         """A region prepared for every `phases`-th iteration from iteration 1 + place on; None where it cannot be."""
@@ -309,8 +331,10 @@ class _Windows:
             return None
         moving = used & self.steps.keys()
         first, last = slots, slots
-        if moving:
+        if moving or self.index in used:
             first, last = dict(slots), dict(slots)
+            if self.index in used:
+                first[self.index], last[self.index] = (self._index(place) for place in (1, -1))
             for name in moving:
                 window = self.steps[name]
                 if window.base in self.unstable or not window.is_even(self.index, self.assigned, slots, self.values):
@@ -318,7 +342,7 @@ class _Windows:
                 first[name] = window.array(slots | {self.index: np.asarray(self.values[1], np.int64)})
                 last[name] = window.array(slots | {self.index: np.asarray(self.values[-1], np.int64)})
         here = streams(step, first)
-        there = streams(step, last) if moving else here
+        there = streams(step, last) if first is not last else here
         if here is None or there is None or here[1] != there[1]:
             return None
         found = moves(here[0], there[0], len(step.targets), len(self.values) - 2)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from .dispatch import walks_itself
+
+if TYPE_CHECKING:
+    from .recording import Recording
 
 #: Bytes of temporaries that a kernel keeps from one call to the next.
 _SPARE_BYTES: Final = 128 << 20
@@ -60,9 +63,17 @@ class Slots(dict[str, Any]):
     """
 
     def __init__(
-        self, results: Collection[str], dead: Collection[str] = (), *, pooled: bool = True, spare: Sequence[Any] = ()
+        self,
+        recording: Recording,
+        results: Collection[str],
+        dead: Collection[str] = (),
+        *,
+        pooled: bool = True,
+        spare: Sequence[Any] = (),
     ):
         super().__init__()
+        #: What has run on them.
+        self.recording = recording
         self.results = results
         self.dead = set(dead)
         #: What the step that runs is the last to read.

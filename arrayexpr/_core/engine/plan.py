@@ -41,7 +41,7 @@ from ..record import record, replace
 from ..regions import regions
 from ..types import INT64
 from .dispatch import Code, Region
-from .handover import Mode, make
+from .handover import Mode, later, make
 from .reading import Cut, Reading, Source, has_fold, innermost, placed, reductions, source_of, source_or_none
 from .specialise import NS, builder
 
@@ -143,7 +143,11 @@ class Plan:
         """Every specialisation made so far."""
         regions = (each for step in self.every_step() if isinstance(step, RegionStep) for each in step.regions)
         codes = [code for region in regions for code in region.codes.values() if code is not None]
-        codes += [step.code for step in self.every_step() if hasattr(step, "code")]
+        for step in self.every_step():
+            if hasattr(step, "code"):
+                codes.append(step.code)
+            elif hasattr(step, "codes"):
+                codes += [code for code in step.codes.made.values() if code is not None]
         return list(dict.fromkeys(codes))
 
 
@@ -388,6 +392,7 @@ class _Cutter:
     def _loop(self, node: For) -> None:
         """The step for a loop around statements of arrays."""
         from .invariants import invariant_values
+        from .looped import LoopCodes
         from .loopstep import LoopStep
         from .serial import serial_step
 
@@ -415,7 +420,7 @@ class _Cutter:
             self.steps = outside
         own = self.known - known - {result.name for result in self.plan.program.results}
         self.known = known
-        step = LoopStep.of(node, bounds, before, inside, own, kept)
+        step = LoopStep.of(node, bounds, before, inside, own, kept, LoopCodes(self._loop_code))
         self.steps.append(serial_step(node, step, self._serial_code) or step)
 
     def _guard(self, node: Guard) -> None:
@@ -448,6 +453,9 @@ class _Cutter:
 
     def _serial_code(self, program: Program) -> Code | None:
         return make(program.replace(target=self.target), 0, 0, self.emit, self.mode)
+
+    def _loop_code(self, program: Program) -> Code | None:
+        return later(program.replace(target=self.target), self.emit, self.mode)
 
     def _number(self, node: Node) -> Number:
         """A scalar of the host's integers, as a function of the slots."""

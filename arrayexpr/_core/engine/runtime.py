@@ -27,10 +27,11 @@ from ..nodes import (
     postorder,
 )
 from ..program import Program, assigned_operand
-from .dispatch import Chain, Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
+from .dispatch import Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
 from .memory import Slots, Spare
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_product
 from .reading import Source
+from .recording import Recording, Tests
 
 if TYPE_CHECKING:
     from .plan import Step
@@ -40,8 +41,6 @@ if TYPE_CHECKING:
 _SHORT, _TURNED_FROM = 16, 1 << 14
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
-#: The streams of a region, outputs last, and the shape that they broadcast to.
-_Ran = tuple[list[Any], tuple[int, ...]]
 
 
 class Runtime:
@@ -50,7 +49,7 @@ class Runtime:
     Where arrays share memory, or have other shapes than the plan takes for granted, it runs one made for such.
     """
 
-    def __init__(self, plan: Plan, dead: Sequence[str] = ()):
+    def __init__(self, plan: Plan, dead: Sequence[str] = (), watched: frozenset[str] = frozenset()):
         self.plan = plan
         self.program = plan.program
         self.dead = tuple(dead)
@@ -68,14 +67,19 @@ class Runtime:
         #: What functions of the host may write.
         self.touched = _touched(plan)
         self.limits = _limits(self.program)
+        #: Operands that are looked at for memory they share, here or where this runtime was chosen.
+        self.watched = watched | self.assigned | self.touched
+        if self.program.assumption is not None:
+            self.watched |= frozenset(self.program.assumption.apart)
+        self.tests: Tests | None = None
         self.otherwise: Callable[[], Runtime] | None = None
         if plan.otherwise is not None:
             unfused = plan.otherwise
-            self.otherwise = functools.cache(lambda: Runtime(unfused(), self.dead))
+            self.otherwise = functools.cache(lambda: Runtime(unfused(), self.dead, self.watched))
         self.careful: Callable[[], Runtime] | None = None
         if plan.careful is not None:
             unmoved = plan.careful
-            self.careful = functools.cache(lambda: Runtime(unmoved(), self.dead))
+            self.careful = functools.cache(lambda: Runtime(unmoved(), self.dead, self.watched))
         self.recipe = self._recipe()
         self.operands = self._operands()
         # Slots that are written before the last step: a later one may read what that overwrites.
@@ -105,7 +109,8 @@ class Runtime:
         outs = self._outputs(out)
         if self.otherwise is not None and not self._holds(given):
             return self.otherwise().run(kernel, args, out)
-        slots = Slots(self.results, self.dead, pooled=self.plain, spare=self.spare.take())
+        recording = self._recording()
+        slots = Slots(recording, self.results, self.dead, pooled=self.plain, spare=self.spare.take())
         restore: list[tuple[Any, Any]] = []
         for operand, array in zip(program.operands, given, strict=True):
             slots[operand.name] = self._bound(operand, array, restore)
@@ -119,22 +124,20 @@ class Runtime:
         direct = not restore and all(
             slots[o.name] is a or isinstance(a, float | int) for o, a in zip(program.operands, args, strict=True)
         )
-        ran: list[_Ran] = []
         for step, ends in zip(self.plan.steps, self.ends, strict=True):
             slots.ending = ends if isinstance(step, RegionStep) and len(step.targets) == 1 else ()
-            streams = run_step(step, slots)
-            if streams is not None and direct:
-                ran.append(streams)
-                if isinstance(step, RegionStep) and step is self.plan.single:
-                    self._remember(kernel, step, args, out, slots)
+            run_step(step, slots)
             slots.release(ends)
         self.scratch = slots.took
-        # What goes by names looks at each call's arrays first.
-        remembers = len(ran) == len(self.plan.steps) > 1 and not self.plan.moved and not self._asks()
-        if self.plain and self.spare.keep(slots):
-            remembers = False
-        if remembers and (len(outs) > 1 or not isinstance(out, tuple)):
-            self._remember_steps(kernel, ran, out, {**slots.released, **slots})
+        if recording.planned:
+            self.tests = None
+        spared = self.plain and self.spare.keep(slots)
+        if direct and recording.whole:
+            if self.recipe is not None and len(recording.ran) == 1:
+                self._remember(kernel, out, slots)
+            # What takes over dead operands looks at each call's arrays first.
+            elif not (spared or self.dead or self.recipe is not None) and (len(outs) > 1 or not isinstance(out, tuple)):
+                self._remember_steps(kernel, recording, out, slots)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -278,10 +281,10 @@ class Runtime:
                     # Of no elements: some reductions refuse that, and none costs anything.
                     known[step.slot] = _run_array(step, known)
 
-    def _remember(self, kernel: Kernel, step: RegionStep, args: Sequence[Any], out: Any, slots: dict[str, Any]) -> None:
+    def _remember(self, kernel: Kernel, out: Any, slots: dict[str, Any]) -> None:
         """Have the kernel answer the next call like this one by itself."""
-        if self.recipe is None:
-            return
+        step = self.plan.single
+        assert self.recipe is not None and step is not None
         declared = (*self.program.operands, *self.program.results)
         sources = (*step.sources, *step.targets)
         streams = [source.array(slots) for source in sources]
@@ -297,44 +300,54 @@ class Runtime:
         ):
             kernel.add(self.recipe)
 
-    def _remember_steps(self, kernel: Kernel, ran: Sequence[_Ran], out: Any, slots: dict[str, Any]) -> None:
-        """Have the kernel run these steps by itself in the next call like this one."""
-        names = list(dict.fromkeys([*(o.name for o in (*self.program.operands, *self.program.results)), *slots]))
-        places = {name: place for place, name in enumerate(names)}
-        steps = []
-        for step, (streams, shape) in zip(self.plan.steps, ran, strict=True):
-            assert isinstance(step, RegionStep)
-            sources = (*step.sources, *step.targets)
-            slot = [-1 if source.length is not None else places[source.slot] for source in sources]
-            steps.append((step.region, streams, shape, slot))
-        kernel.remember(Chain(self.operands, [slots[name] for name in names], steps, out is None))
+    def _remember_steps(self, kernel: Kernel, recording: Recording, out: Any, slots: dict[str, Any]) -> None:
+        """Have the kernel run what was recorded by itself in the next call like this one."""
+        names = [operand.name for operand in (*self.program.operands, *self.program.results)]
+        if recording.ran:
+            chain = recording.chain(self.operands, slots, names, len(self.program.operands), self.watched, out is None)
+            if chain is not None:
+                kernel.remember(chain)
+
+    def _recording(self) -> Recording:
+        if self.tests is None:
+            names = frozenset(operand.name for operand in self.program.operands)
+            self.tests = Tests(self.plan, names, frozenset(self.assigned | self.touched))
+        return Recording(self.tests)
 
 
-def run_step(step: Step, slots: Slots) -> _Ran | None:
-    """Run one step on the slots. Returns what a region ran on, where it ran as it stands: see `_run_region`."""
+def run_step(step: Step, slots: Slots) -> None:
+    """Run one step on the slots."""
     match step:
         case RegionStep() if step.moves and step.targets[0].slot not in slots:
             slots[step.targets[0].slot] = slots[step.moves]
         case RegionStep():
             if not (len(step.targets) > 1 or step.full) or _together(step, slots):
-                return _run_region(step, slots)
-            _run_alone(step, slots)
+                _run_region(step, slots)
+            else:
+                _run_alone(step, slots)
         case ArrayStep():
+            slots.recording.stop()
             slots[step.slot] = _run_array(step, slots)
         case InterpretStep():
+            slots.recording.stop()
             declared = {o.name: slots[o.name] for o in step.program.declared if o.name in slots}
             slots.update(_interpreted(step.program, declared))
         case _:
             # Windows, the host's functions and loops know how.
+            if not getattr(step, "records", False):
+                slots.recording.stop()
             step.run(slots, run_step, _plain_streams)
-    return None
 
 
 def _run_alone(step: RegionStep, slots: Slots) -> None:
     """Run the statements of a region one by one."""
     ending, slots.ending = slots.ending, ()
     before = slots.keys() | {target.slot for target in step.targets}
-    for each in step.alone():
+    steps = step.alone()
+    if not all(isinstance(each, RegionStep) for each in steps):
+        # Windows of these steps alone are not known to be such.
+        slots.recording.stop()
+    for each in steps:
         run_step(each, slots)
     # Another iteration may have temporaries of other shapes.
     for name in slots.keys() - before:
@@ -565,8 +578,8 @@ def _target_shape(step: RegionStep, assign: Assign, kept: bool, shape: tuple[int
     return _kept_shape(step, shape) if kept else shape
 
 
-def _run_region(step: RegionStep, slots: Slots) -> _Ran | None:
-    """Run one region. Returns what it ran on where it ran as it stands: by its code, and with no array copied."""
+def _run_region(step: RegionStep, slots: Slots) -> None:
+    """Run one region; recorded where it ran as it stands: by its code, and with no array copied."""
     streams = [source.array(slots) for source in step.sources]
     shape = _fitting(step, streams, slots)
     outs: list[Any] = []
@@ -600,12 +613,14 @@ def _run_region(step: RegionStep, slots: Slots) -> _Ran | None:
         streams[k] = array
         copied = True
     ran = step.region.execute([*streams, *outs], _partly_overlaps, shape)
+    if ran != 1 or copied:
+        slots.recording.stop()
     if not ran:
         _interpret(step, slots)
-        return None
+        return
     for out, value in spread:
         np.copyto(out, value)
-    return None if copied or ran != 1 else ([*streams, *outs], shape)
+    slots.recording.region(step, [*streams, *outs], shape, slots)
 
 
 def _plain_streams(step: RegionStep, slots: dict[str, Any]) -> tuple[list[Any], tuple[int, ...]] | None:
@@ -681,8 +696,7 @@ def _partly_overlaps(array: Any, out: Any) -> bool:
     if not np.may_share_memory(array, out):
         return False
     if (
-        array.shape == out.shape
-        and array.strides == out.strides
+        (array.size == out.size == 1 or (array.shape == out.shape and array.strides == out.strides))
         and array.itemsize == out.itemsize
         and array.__array_interface__["data"] == out.__array_interface__["data"]
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,9 @@ from ..windows import is_full
 from .dispatch import Code
 from .loopstep import LoopStep, Run, run_loop
 
+if TYPE_CHECKING:
+    from .memory import Slots as Bound
+
 Slots = dict[str, Any]
 
 #: Outer iterations that the block engine runs at a time: compiled code takes over between two such calls.
@@ -65,7 +68,7 @@ class SerialStep:
         """The steps that it may run instead."""
         return (self.loop,)
 
-    def run(self, slots: Slots, run: Run, streams: Any) -> None:
+    def run(self, slots: Bound, run: Run, streams: Any) -> None:
         """Run it."""
         run_serial(self, slots, run, streams)
 
@@ -276,7 +279,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 # -- Running ------------------------------------------------------------------------------------
 
 
-def run_serial(step: SerialStep, slots: Slots, run: Run, streams: Any) -> None:
+def run_serial(step: SerialStep, slots: Bound, run: Run, streams: Any) -> None:
     """Run a loop over elements on the slots."""
     from .iterate import call
 

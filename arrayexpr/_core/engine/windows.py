@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ class WindowStep:
     base: str
     views: tuple[View, ...]
     numbers: tuple[tuple[Number, ...], ...]
+    records: ClassVar[bool] = True
 
     @staticmethod
     def of(slot: str, node: Node) -> WindowStep:

@@ -1,0 +1,15 @@
+from typing import Any
+
+from .dispatch import Operands, Region, Remembered
+from .iterate import Repeat
+
+class Chain(Remembered):
+    def __init__(
+        self,
+        declared: Operands,
+        arrays: list[Any],
+        steps: list[tuple[Region, list[Any], tuple[int, ...], list[Any]] | tuple[Repeat, int, list[Any]]],
+        allocates: bool,
+        watched: list[tuple[int, int]],
+        fixed: list[int],
+    ) -> None: ...

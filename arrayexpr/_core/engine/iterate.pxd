@@ -1,0 +1,26 @@
+from numpy cimport npy_intp
+
+from .abi cimport kernel_function
+from .dispatch cimport Code, Problem, Region
+
+cdef class Moving:
+    cdef Region region
+    cdef Problem problem
+    cdef Code code
+    cdef char **data
+    cdef npy_intp *moves
+    cdef object arrays              # keeps the memory alive
+    cdef readonly bint usable
+
+cdef class Repeat:
+    cdef readonly list regions      # of all phases
+    cdef readonly int streams       # of all regions
+    cdef Code code
+    cdef int phases, steps
+    cdef int *first                 # steps: where its streams begin
+    cdef char **starts
+    cdef npy_intp *moves            # bytes each time that its region has run
+    cdef npy_intp *layouts
+    cdef npy_intp elements          # of all regions
+    cdef int run(self, char **starts, npy_intp count) except -1
+    cdef int _compiled(self, kernel_function function, char **data, npy_intp rounds) except -1
