@@ -588,7 +588,11 @@ class _Cutter:
         for s in statements:
             at = tuple(range(rank)) if s.target.type.rank == rank else reading.kept
             targets.append(source_of(placed(s.target, at, rank)))
-        outputs = [Operand(t.slot, s.target.type.element) for t, s in zip(targets, statements, strict=True)]
+        outputs: list[Operand] = []
+        for t, s in zip(targets, statements, strict=True):
+            # Of one slot there may be several parts.
+            twice = any(output.name == t.slot for output in outputs)
+            outputs.append(Operand(_fresh(t.slot, names) if twice else t.slot, s.target.type.element))
         spread = [s for s, v in zip(inputs, varies, strict=True) if any(v)]
         applied = [n for n in postorder(values) if isinstance(n, Apply)]
         region = Region(

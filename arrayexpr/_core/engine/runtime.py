@@ -518,11 +518,11 @@ def _together(step: RegionStep, slots: dict[str, Any]) -> bool:
     """Whether a region may compute its statements at once: over one shape, and none changes what another one reads."""
     if not _one_shape(step, slots):
         return False
-    targets = [(target.slot, target.array(slots)) for target in step.targets if target.slot in slots]
-    sources = [(source.slot, source.array(slots)) for source in step.sources if source.length is None]
-    for k, (slot, out) in enumerate(targets):
-        # The same slot is the same view, which is read before.
-        if any(slot != other and share_memory(out, array) for other, array in (*targets[k + 1 :], *sources)):
+    targets = [(target, target.array(slots)) for target in step.targets if target.slot in slots]
+    sources = [(source, source.array(slots)) for source in step.sources if source.length is None]
+    for k, (target, out) in enumerate(targets):
+        # The same view of the same slot is read before.
+        if any(target != other and share_memory(out, array) for other, array in (*targets[k + 1 :], *sources)):
             return False
     return True
 
