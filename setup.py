@@ -27,6 +27,8 @@ MODULES = [
     "_core/passes/inline.py",
     "_core/passes/sink_views.py",
     "_core/passes/elements.py",
+    "_core/passes/joint.py",
+    "_core/passes/guards.py",
     "_core/passes/lower.py",
     "_core/passes/sweep.py",
     "_core/passes/requirements.py",

@@ -63,9 +63,6 @@ def optimize(
     for statement in program.statements if layouts else ():
         if isinstance(statement, Assign):
             _check_shapes(statement, layouts)
-    if program.assumption is not None and program.assumption.alike:
-        # A schedule tests no shapes.
-        program = program.assumption.otherwise
     program = program.replace(target=target or targets.detect(), layouts=layouts)
     return run(program, contract=contract)
 

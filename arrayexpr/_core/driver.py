@@ -33,6 +33,7 @@ from .verify import verify
 ARRAY_PASSES: Final = ("raise_loops", "inline", "sink_views", "fuse", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
+    "guards",
     "products",
     "scratch",
     "sweep",
@@ -116,9 +117,9 @@ def run(
     """
     chosen = tuple(passes() if names is None else names)
     functions = [named(name) for name in chosen]
-    if "raise_loops" in chosen and "lower" in chosen:
-        # A schedule holds no tests around assignments of arrays.
-        options.setdefault("tests", False)
+    if "fuse" in chosen and "guards" in chosen:
+        # What it takes for granted is tested.
+        options.setdefault("guarded", True)
     taken = frozenset[str]().union(*(takes for _, takes in functions))
     for option in options:
         # `contract` is everyone's: a list of passes that all are exact takes it too.
