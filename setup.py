@@ -25,6 +25,7 @@ MODULES = [
     "_core/passes/scratch.py",
     "_core/passes/share.py",
     "_core/passes/inline.py",
+    "_core/passes/contractions.py",
     "_core/passes/sink_views.py",
     "_core/passes/elements.py",
     "_core/passes/joint.py",

@@ -40,7 +40,7 @@ from arrayexpr._core.nodes import (
     postorder,
 )
 from arrayexpr._core.ops import Operator, operators
-from arrayexpr._core.passes.joint import conjuncts
+from arrayexpr._core.passes.joint import conjuncts, scalars_of
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import FALLING, UNIT
@@ -227,7 +227,7 @@ def _conditions(program: Program, writer: Writer) -> dict[Node, tuple[str, str]]
 
 def _at_call(condition: Node, program: Program) -> bool:
     """Whether a condition can be told before anything is done: it is of lengths, memory, and scalars that stay."""
-    scalars = {n for n in postorder((condition,)) if isinstance(n, Operand) and not n.type.rank}
+    scalars = scalars_of(condition)
     return of_lengths(condition) and not any(
         isinstance(s, Store) and s.operand in scalars for s in enclosed(program.statements)
     )

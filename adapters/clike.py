@@ -38,6 +38,7 @@ from arrayexpr._core.nodes import (
     postorder,
 )
 from arrayexpr._core.ops import Operator
+from arrayexpr._core.passes.joint import scalars_of
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.passes.products import is_product
 from arrayexpr._core.program import Program
@@ -958,10 +959,9 @@ def _conjuncts(condition: Node) -> set[Node]:
 
 def of_lengths(condition: Node) -> bool:
     """Whether a test is of lengths, strides, memory and scalars that count alone."""
-    return all(
-        isinstance(node, Extent | Stride | Constant | Apply | Disjoint)
-        or (isinstance(node, Operand) and (node.type.rank > 0 or node.type.element is INT64))
-        for node in postorder((condition,))
+    nodes = postorder((condition,))
+    return all(scalar.type.element is INT64 for scalar in scalars_of(condition)) and all(
+        isinstance(node, Extent | Stride | Constant | Apply | Disjoint | Operand) for node in nodes
     )
 
 

@@ -30,7 +30,7 @@ from .rewrite import Log
 from .verify import verify
 
 #: The passes on arrays as a whole, in order.
-ARRAY_PASSES: Final = ("raise_loops", "inline", "sink_views", "fuse", "simplify", "share")
+ARRAY_PASSES: Final = ("raise_loops", "inline", "contractions", "sink_views", "fuse", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
     "guards",
@@ -120,6 +120,8 @@ def run(
     if "fuse" in chosen and "guards" in chosen:
         # What it takes for granted is tested.
         options.setdefault("guarded", True)
+    if "raise_loops" in chosen and "lower" in chosen:
+        options.setdefault("lowered", True)
     taken = frozenset[str]().union(*(takes for _, takes in functions))
     for option in options:
         # `contract` is everyone's: a list of passes that all are exact takes it too.

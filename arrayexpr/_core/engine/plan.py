@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from .host import HostStep
     from .loopstep import LoopStep
     from .serial import SerialStep
-    from .windows import Number, WindowStep
+    from .windowstep import Number, WindowStep
 
 #: What the steps know to run.
 _KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Call, Function, Extent, Opaque)
@@ -192,7 +192,7 @@ def _reuse_products(plan: Plan) -> None:
         # Loops, branches and functions of the host read by names.
         return
     last = {source.slot: place for place, step in enumerate(plan.steps) for source in _sources(step)}
-    made = {step.slot for step in plan.steps if isinstance(step, ArrayStep) and is_product(step.node)}
+    made = {step.slot for step in plan.steps if isinstance(step, ArrayStep) and is_contraction(step.node)}
     for place, step in enumerate(plan.steps):
         if isinstance(step, RegionStep) and not step.region.reduced and len(step.targets) == 1 and not step.moves:
             whole = [s.slot for s in step.sources if s.slot in made and not s.views and s.length is None]
@@ -205,7 +205,7 @@ def _sources(step: Step) -> tuple[Source, ...]:
     return step.sources if isinstance(step, RegionStep | ArrayStep) else ()
 
 
-def is_product(node: Node) -> bool:
+def is_contraction(node: Node) -> bool:
     """Whether a node is a matrix product, or a sum of such over axes before the matrices' own."""
     if isinstance(node, Reduce) and node.op.name == "add" and not node.keepdims and isinstance(node.arg, Contract):
         return bool(max(node.axes, default=0) < node.arg.type.rank - 2 and node.arg.type.rank > 2)
@@ -367,7 +367,7 @@ class _Cutter:
         while stack:
             node = stack.pop()
             if isinstance(node, View) and len(node.args) > 1 and source_or_none(node) is not None:
-                from .windows import WindowStep
+                from .windowstep import WindowStep
 
                 new[node] = window = self._temporary(node.type)
                 self.steps.append(WindowStep.of(window.name, node))
@@ -443,7 +443,7 @@ class _Cutter:
 
     def _number(self, node: Node) -> Number:
         """A scalar of the host's integers, as a function of the slots."""
-        from .windows import number
+        from .windowstep import number
 
         if all(isinstance(n, Constant | Operand | Extent | Apply | Cast | View) for n in postorder((node,))):
             return number(node)
@@ -476,7 +476,7 @@ class _Cutter:
                 # What temporaries hold was what made them one.
                 self._in_turn(groups)
                 return
-        products = [n for n in postorder([s.value for s in statements]) if isinstance(n, Reduce) and is_product(n)]
+        products = [n for n in postorder([s.value for s in statements]) if isinstance(n, Reduce) and is_contraction(n)]
         if products:
             new = self._temporaries(products)
             values = substitute([s.value for s in statements], new.get)
@@ -518,7 +518,7 @@ class _Cutter:
                     # Of no axes: the operand itself, as what the operator gives.
                     element = node.type.element
                     new[node] = arg if arg.type.element is element else Cast(arg, element)
-                case Reduce(_, Contract(left, right)) if is_product(node):
+                case Reduce(_, Contract(left, right)) if is_contraction(node):
                     new[node] = self._array_step(node, [self._materialised(left), self._materialised(right)])
                 case Reduce(_, arg) if not has_fold(node):
                     new[node] = self._array_step(node, [self._materialised(arg)])

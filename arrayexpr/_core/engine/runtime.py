@@ -29,7 +29,7 @@ from ..nodes import (
 from ..program import Program, assigned_operand
 from .dispatch import Chain, Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
 from .memory import Slots, Spare
-from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_product
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_contraction
 from .reading import Source
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class Runtime:
         if assumption is None:
             return bool(self.dead)
         given = {operand.name for operand in self.program.operands}
-        return bool(self.dead or assumption.alike or given.intersection(assumption.apart))
+        return bool(self.dead or assumption.alike or assumption.lengths or given.intersection(assumption.apart))
 
     def _holds(self, given: Sequence[Any]) -> bool:
         """Whether arrays are as they were taken to be where the program was fused."""
@@ -264,7 +264,7 @@ class Runtime:
                     known.setdefault(target.slot, _stand_in(_target_shape(step, assign, kept, shape)))
             elif isinstance(step, ArrayStep):
                 arrays = [source.array(known) for source in step.sources]
-                if is_product(step.node):
+                if is_contraction(step.node):
                     product = _product_shape(step, arrays)
                     axes = step.node.axes if isinstance(step.node, Reduce) else ()
                     known[step.slot] = _stand_in(tuple(n for k, n in enumerate(product) if k not in axes))
@@ -729,7 +729,7 @@ def _no_product(step: ArrayStep, arrays: Sequence[Any]) -> ShapeMismatch:
 def _run_array(step: ArrayStep, slots: dict[str, Any]) -> Any:
     arrays = [source.array(slots) for source in step.sources]
     node = step.node
-    if is_product(node):
+    if is_contraction(node):
         try:
             return np.asarray(_product(node, *arrays))
         except ValueError:

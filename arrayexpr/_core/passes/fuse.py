@@ -76,7 +76,8 @@ def fuse(program: Program, *, guarded: bool = False) -> Program:
     assumption = before
     if apart or alike:
         otherwise = original if before is None else before.otherwise
-        assumption = Assumption(tuple(sorted(apart)), alike, otherwise)
+        lengths = () if before is None else before.lengths
+        assumption = Assumption(tuple(sorted(apart)), alike, otherwise, lengths)
     fused = program.rewritten(made, {k: v for k, v in new.items() if k is not v})
     return fused.replace(locals=tuple(o for o in (*program.locals, *fresh) if o.name in left), assumption=assumption)
 

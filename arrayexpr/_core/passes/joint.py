@@ -5,14 +5,14 @@
 ...     "def f(a: float64[:], *, r: float64[:], s: float64[:]):\\n    r[...] = a + 1.0\\n    s[...] = a * 2.0\\n"
 ... )
 >>> conditions(program.statements, places(program))
-[s.shape[0] == r.shape[0], disjoint(r, s), disjoint(a, r), disjoint(a, s)]
+[s.shape[0] == r.shape[0], disjoint(r, s), disjoint(a, s), disjoint(a, r)]
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ..nodes import Apply, Assign, Constant, Disjoint, Extent, Node, Operand, Reduce, postorder
+from ..nodes import Apply, Assign, Cast, Constant, Disjoint, Extent, Node, Operand, Reduce, postorder
 from ..ops import operator
 from ..program import Program
 from ..record import record
@@ -76,6 +76,12 @@ def apart(x: Node, y: Node, place: Mapping[str, int]) -> list[Node]:
     if x.name not in place or y.name not in place:
         return []
     return [Disjoint(x, y) if place[x.name] < place[y.name] else Disjoint(y, x)]
+
+
+def scalars_of(condition: Node) -> set[Operand]:
+    """The scalars whose values a condition reads."""
+    nodes = postorder((condition,))
+    return {arg for node in nodes if isinstance(node, Apply | Cast) for arg in node.args if isinstance(arg, Operand)}
 
 
 def conjuncts(condition: Node) -> list[Node]:
