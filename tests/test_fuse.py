@@ -276,6 +276,29 @@ def test_operands_that_overlap_run_as_written(engine: str, shift: int) -> None:
     assert_equal(meant(program, arrays()), ran(program, arrays(), engine=engine), program)
 
 
+@pytest.mark.parametrize("engine", ["block", "c"])
+def test_what_a_temporary_holds_is_old_once_shared_memory_is_assigned(engine: str) -> None:
+    """`a + d` is computed for its part, and again after `c`, which shares memory with `a`, has been assigned."""
+    program = parse("""
+def f(a: int64[:, :], b: int64[:, :], c: int64[:, :], d: int64[:], *, r: int64[:]):
+    t = local(int64[:, :])
+    _0 = d[:, None]
+    _1 = a + _0
+    t[...] = a * b
+    t[:-1, :] = -_1[1:, :] - d[:-1][:, None]
+    c[...] = maximum(b, reduce(maximum, _0, (1,), keepdims=True) * reduce(add, b, (1,), keepdims=True))
+    t[...] = reduce(add, maximum(-a, b + _0), (1,), keepdims=True)
+    b[...] = _1
+    r[...] = d + reduce(add, t + b, (1,))
+""")
+
+    def arrays() -> dict[str, Any]:
+        memory = np.arange(80).reshape(4, 20)
+        return {"a": memory[:, :8:2], "b": np.ones((4, 4), np.int64), "c": memory[:, 1:5], "d": np.arange(4)}
+
+    assert_equal(meant(program, arrays()), ran(program, arrays(), engine=engine), program)
+
+
 def test_one_kernel_takes_both() -> None:
     program = parse(MOTION)
     kernel = arrayexpr.compile(program)

@@ -267,13 +267,24 @@ class _Cutter:
 
     def forget(self, statements: Sequence[Assign]) -> None:
         """Statements were run: what was computed from what they assign is no longer what it was."""
-        written = {assigned_operand(s.target).name for s in statements}
-        given = {operand.name for operand in self.given}
-        if written & given:
-            # Others of the caller's arrays may share its memory.
-            written |= given
+        written = self._written(statements)
         for node in [node for node in self.held if not written.isdisjoint(reads(node))]:
             del self.held[node]
+
+    def _written(self, statements: Sequence[Assign]) -> set[str]:
+        """The names of what statements assign, and of what may lie in the same memory."""
+        written = {assigned_operand(s.target).name for s in statements}
+        given = {operand.name for operand in self.given}
+        return written | given if written & given else written
+
+    def _with_held(self, statements: Sequence[Assign]) -> list[Assign]:
+        """Statements over the temporaries that hold what they compute, each as far as those before it leave that."""
+        found = []
+        for k, statement in enumerate(statements):
+            written = self._written(statements[:k])
+            held = {node: made for node, made in self.held.items() if written.isdisjoint(reads(node))}
+            found.append(Assign(statement.target, substitute((statement.value,), held.get)[0]))
+        return found
 
     def statement(self, statement: Node) -> None:
         """The steps for a statement that has an effect, or is more than an assignment."""
@@ -470,8 +481,7 @@ class _Cutter:
         """The steps for statements that share their sweeps, or for one."""
         self.known.update(assigned_operand(s.target).name for s in statements)
         if self.held:
-            values = substitute([s.value for s in statements], self.held.get)
-            statements = [Assign(s.target, value) for s, value in zip(statements, values, strict=True)]
+            statements = self._with_held(statements)
             groups = _regions(statements)
             if len(groups) > 1:
                 # What temporaries hold was what made them one.
