@@ -521,9 +521,10 @@ def _together(step: RegionStep, slots: dict[str, Any]) -> bool:
     targets = [(target, target.array(slots)) for target in step.targets if target.slot in slots]
     sources = [(source, source.array(slots)) for source in step.sources if source.length is None]
     for k, (target, out) in enumerate(targets):
-        # The same view of the same slot is read before.
-        if any(target != other and share_memory(out, array) for other, array in (*targets[k + 1 :], *sources)):
-            return False
+        for other, array in (*targets[k + 1 :], *sources):
+            # The same view of the same slot is read before.
+            if (target.slot != other.slot or target.views != other.views) and share_memory(out, array):
+                return False
     return True
 
 
