@@ -17,34 +17,39 @@ to 64; it may be NULL where that is 0. Returns 0, or one of the ARRAYEXPR_ codes
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
     Apply,
     Assign,
     Constant,
+    Disjoint,
     Extent,
     For,
     Guard,
     Index,
     Load,
+    Loop,
     Node,
     Operand,
+    Pack,
     Scratch,
     Store,
     Stride,
     postorder,
 )
 from arrayexpr._core.ops import Operator, operators
+from arrayexpr._core.passes.joint import conjuncts, scalars_of
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import FALLING, UNIT
 
-from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer
+from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer, of_lengths
 
 C = Dialect(
     name="c",
+    disjoint="!arrayexpr_{}(&arrays[{}], {}, {}, &arrays[{}], {}, {})",
     aligned="__attribute__((aligned(64)))",
     # Without it loops over calls that are not expanded are no vector loops.
     vector_form='__attribute__((const, simd("notinbranch")))',
@@ -169,10 +174,14 @@ def emit(program: Program, *, checked: bool = True) -> str:
     if name in _TAKEN or name.startswith(("_", "arrayexpr_")):
         raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
+    named = _conditions(program, writer)
+    for condition, (variable, _) in named.items():
+        writer.know(condition, variable)
     lines = list(writer.body(program.statements))
     writer.leave()
-    prologue = _prologue(program, writer, checked)
-    used = "\n".join([*prologue, *lines, *writer.helpers])
+    prologue = _prologue(program, writer, checked, named)
+    scratch = _scratch_function(program, writer)
+    used = "\n".join([*prologue, *lines, *scratch, *writer.helpers])
     text = [_HEAD]
     text.extend(_COMPLEX[t] for t in _COMPLEX if f"arrayexpr_{t}" in used)
     if "arrayexpr_overlap(" in used:
@@ -182,7 +191,7 @@ def emit(program: Program, *, checked: bool = True) -> str:
     text.extend(writer.helpers)
     text.append("")
     text.append(_describe(program, "arrayexpr_v_" in used))
-    text.extend(_scratch_function(program, writer))
+    text.extend(scratch)
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
     if not _uses("\n".join(lines), "scratch"):
         text.append("    (void)scratch;")
@@ -205,9 +214,31 @@ def _describe(program: Program, vector_math: bool) -> str:
     return "\n".join([f"/* {program.name}", *rows, *(notes if vector_math else []), "*/"])
 
 
-def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
-    """Name the pointer, lengths and byte strides that the body uses of each operand."""
-    body = "\n".join(writer.lines)
+def _conditions(program: Program, writer: Writer) -> dict[Node, tuple[str, str]]:
+    """The tests of memory that guards make, and of lengths beside it: the variable that holds each, and its text."""
+    found: dict[Node, tuple[str, str]] = {}
+    for guard in enclosed(program.statements):
+        if isinstance(guard, Guard) and guard.condition not in found and _at_call(guard.condition, program):
+            if any(isinstance(node, Disjoint) for node in postorder((guard.condition,))):
+                variable = writer.names.of("value", "apart" if not found else f"apart_{len(found) + 1}")
+                found[guard.condition] = variable, writer.integer(guard.condition)
+    return found
+
+
+def _at_call(condition: Node, program: Program) -> bool:
+    """Whether a condition can be told before anything is done: it is of lengths, memory, and scalars that stay."""
+    scalars = scalars_of(condition)
+    return of_lengths(condition) and not any(
+        isinstance(s, Store) and s.operand in scalars for s in enclosed(program.statements)
+    )
+
+
+def _prologue(program: Program, writer: Writer, checked: bool, conditions: Mapping[Node, tuple[str, str]]) -> list[str]:
+    """Name the pointer, lengths and byte strides that the body uses of each operand, and make the tests of guards."""
+    tests = [f"    const int {variable} = {text};" for variable, text in conditions.values()]
+    for condition, (variable, _) in conditions.items():
+        writer.know(condition, variable)
+    body = "\n".join([*writer.lines, *tests])
     stored = {s.operand for s in enclosed(program.statements) if isinstance(s, Store)}
     stored |= {assigned_operand(s.target) for s in program.statements if isinstance(s, Assign)}
     checks = _checks(program, writer, stored) if checked else []
@@ -215,7 +246,7 @@ def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
     lines = []
     for k, operand in enumerate(program.declared):
         name = writer.names.of("operand", operand.name)
-        if _uses(body, name):
+        if _uses(body + tested, name):
             const = "" if operand in stored else "const "
             lines.append(f"    {const}char *{name} = ({const}char *)arrays[{k}].data;")
         for axis in range(operand.type.rank):
@@ -226,7 +257,7 @@ def _prologue(program: Program, writer: Writer, checked: bool) -> list[str]:
                 if checked:
                     stride = f"arrays[{k}].shape[{axis}] == 1 ? 0 : {stride}"
                 lines.append(f"    const ptrdiff_t {name}_{axis} = {stride};")
-    return lines + checks
+    return lines + tests + checks
 
 
 def _uses(text: str, name: str) -> bool:
@@ -246,17 +277,18 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
             if length > 1:
                 test += f" || arrays[{k}].strides[{axis}] != {stride}"
             lines.append(f"    if ({test}) return ARRAYEXPR_SHAPE;")
-    if program.requires:
-        conditions = dict.fromkeys(_denied(condition, writer, stored) for condition in program.requires)
-    else:
-        conditions = dict.fromkeys(_too_short(program, writer, place, stored))
+    conditions = dict.fromkeys(_denied(condition, writer, stored) for condition in program.requires)
+    # Loops as they are written have no conditions of theirs, nor has a program that says none.
+    plain = [s for s in program.statements if not (program.requires and type(s) is Loop)]
+    conditions.update(dict.fromkeys(_too_short(program, plain, writer, place, stored, "")))
     lines.extend(f"    if ({condition}) return ARRAYEXPR_SHAPE;" for condition in conditions)
     apart = program.assumption.apart if program.assumption is not None else ()
+    tested = set(_in_one_piece(program.statements, frozenset(), place))
     for out in program.declared:
-        if out not in stored:
+        if out not in tested:
             continue
         for other in program.declared:
-            if other is out or (other in stored and place[other] < place[out]):
+            if other is out or (other in tested and place[other] < place[out]):
                 continue
             a, b = place[out], place[other]
             # Where statements were fused, not even the same view will do.
@@ -268,9 +300,41 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
     return lines
 
 
+def _in_one_piece(
+    statements: Sequence[Node], apart: frozenset[Node], place: Mapping[Operand, int]
+) -> Iterator[Operand]:
+    """What is assigned by nests of assignments that partly overlapping memory would change.
+
+    Loops as they were written run in their order, and what guards know to be apart is.
+    """
+    for statement in statements:
+        if isinstance(statement, Guard):
+            holds = {n for n in conjuncts(statement.condition) if isinstance(n, Disjoint)}
+            yield from _in_one_piece(statement.then, apart | holds, place)
+            yield from _in_one_piece(statement.otherwise, apart, place)
+        elif type(statement) is Loop:
+            nodes = postorder((statement,))
+            touched = {n.operand for n in nodes if isinstance(n, Load | Store)} & place.keys()
+            touched |= {n.source for n in nodes if isinstance(n, Pack)}
+            for out in {n.operand for n in nodes if isinstance(n, Store)} & place.keys():
+                if touched == {out} or not all(_are_apart(out, other, apart) for other in touched - {out}):
+                    yield out
+        elif isinstance(statement, Assign):
+            yield assigned_operand(statement.target)
+
+
+def _are_apart(one: Operand, other: Operand, facts: Collection[Node]) -> bool:
+    return any(Disjoint(*pair, same) in facts for pair in ((one, other), (other, one)) for same in (False, True))
+
+
 def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
     """The C that holds where one of `Program.requires` does not."""
     assert isinstance(condition, Apply)
+    if condition.op.name == "where":
+        test, then, otherwise = condition.args
+        needed, sign = (otherwise, "!") if isinstance(then, Constant) else (then, "")
+        text = writer.integer(test, 11)
+        return f"{sign}{text} && {_bracketed(_denied(needed, writer, stored))}"
     if condition.op.name == "logical_or":
         alone, same = condition.args
         length = alone.args[0]
@@ -281,6 +345,10 @@ def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
     return f"{x} {'!=' if condition.op.name == 'equal' else '>='} {y}"
 
 
+def _bracketed(text: str) -> str:
+    return f"({text})" if "||" in text or "&&" in text else text
+
+
 def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
     """Whether one element may stand for a whole axis.
 
@@ -289,19 +357,30 @@ def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
     return operand not in stored and operand.type.layout[axis] not in (UNIT, FALLING)
 
 
-def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stored: set[Operand]) -> Iterator[str]:
-    """Where a whole loop walks an axis: that this is shorter, for a program of loops that says no more."""
-    statements = list(program.statements)
-    while statements:
-        statement = statements.pop(0)
+def _too_short(
+    program: Program,
+    statements: Iterable[Node],
+    writer: Writer,
+    place: dict[Operand, int],
+    stored: set[Operand],
+    path: str,
+) -> Iterator[str]:
+    """Where a whole loop walks an axis: that this is shorter. `path` is the C of the conditions around the loops."""
+    for statement in statements:
         if isinstance(statement, Guard):
             # What is done under a condition on elements may be what keeps to the bounds.
-            if all(isinstance(n, Stride | Constant | Apply | Operand) for n in postorder((statement.condition,))):
-                statements[:0] = [*statement.then, *statement.otherwise]
+            if _at_call(statement.condition, program):
+                test = writer.integer(statement.condition, 11)
+                inside = (path, path)
+                if not any(isinstance(n, Stride) for n in postorder((statement.condition,))):
+                    inside = f"{path}{test} && ", f"{path}!{test} && "
+                for branch, around in zip((statement.then, statement.otherwise), inside, strict=True):
+                    loops = [s for s in branch if not (program.requires and type(s) is Loop)]
+                    yield from _too_short(program, loops, writer, place, stored, around)
             continue
         if not isinstance(statement, For):
             continue
-        statements[:0] = statement.body
+        yield from _too_short(program, statement.body, writer, place, stored, path)
         guarded = {n for s in statement.body if isinstance(s, Guard) for n in postorder((s,))}
         for node in postorder(statement.body):
             if not isinstance(node, Load | Store) or node.operand not in place or node in guarded:
@@ -318,35 +397,51 @@ def _too_short(program: Program, writer: Writer, place: dict[Operand, int], stor
                     continue
                 length = writer.integer(extent)
                 alone = f"{length} != 1 && " if _stretches(node.operand, axis, stored) else ""
-                yield f"{alone}{length} < {writer.integer(wanted, 9)}"
+                yield f"{path}{alone}{length} < {writer.integer(wanted, 9)}"
 
 
 def _scratch_function(program: Program, writer: Writer) -> list[str]:
-    """NAME_scratch: the bytes of scratch that a call needs."""
-    sizes = []
-    declared: set[str] = set()
+    """NAME_scratch: the bytes of scratch that a call needs, of the branches that it takes."""
     wanted = [s for s in enclosed(program.statements) if isinstance(s, Scratch) and s.operand not in writer.automatic]
-    if wanted:
-        # One that has given no names to bounds, which are the kernel's own.
-        writer = Writer(program, C, reserved=(program.name, f"{program.name}_scratch"))
-        for statement in wanted:
+    head = f"ptrdiff_t {program.name}_scratch(const arrayexpr_array *arrays) {{"
+    if not wanted:
+        return [head, "    (void)arrays;", "    return 0;", "}"]
+    # One that has given no names to bounds, which are the kernel's own.
+    sizes = Writer(program, C, reserved=(program.name, f"{program.name}_scratch"))
+    total = _scratch_of(program, program.statements, sizes, writer.automatic)
+    place = {operand: k for k, operand in enumerate(program.declared)}
+    declared = [
+        f"    const ptrdiff_t {name} = arrays[{k}].shape[{axis}];"
+        for operand, k in place.items()
+        for axis in range(operand.type.rank)
+        if _uses(total, name := f"{sizes.names.of('operand', operand.name)}_n{axis}")
+    ]
+    declared += [
+        f"    const char *{name} = (const char *)arrays[{k}].data;"
+        for operand, k in place.items()
+        if not operand.type.rank and _uses(total, name := sizes.names.of("operand", operand.name))
+    ]
+    unused = [] if "arrays" in total or declared else ["    (void)arrays;"]
+    return [head, *unused, *declared, f"    return {total};", "}"]
+
+
+def _scratch_of(program: Program, statements: Sequence[Node], writer: Writer, automatic: Collection[Operand]) -> str:
+    """The bytes of scratch that statements take, those of one branch of a guard where its test is of lengths."""
+    sizes = []
+    for statement in statements:
+        if isinstance(statement, Scratch) and statement.operand not in automatic:
             extents = [writer.integer(e, 10) for e in statement.extents]
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")
-            declared.update(_extent_lines(program, writer, statement))
-    body = (
-        ["    (void)arrays;", "    return 0;"] if not sizes else [*sorted(declared), f"    return {' + '.join(sizes)};"]
-    )
-    if sizes and not any("arrays" in line for line in body):
-        body.insert(0, "    (void)arrays;")
-    return [f"ptrdiff_t {program.name}_scratch(const arrayexpr_array *arrays) {{", *body, "}"]
-
-
-def _extent_lines(program: Program, writer: Writer, statement: Scratch) -> list[str]:
-    place = {operand: k for k, operand in enumerate(program.declared)}
-    return [
-        f"    const ptrdiff_t {writer.names.of('operand', n.operand.name)}_n{n.axis} = "
-        f"arrays[{place[n.operand]}].shape[{n.axis}];"
-        for n in postorder(statement.extents)
-        if isinstance(n, Extent)
-    ]
+        elif isinstance(statement, For):
+            sizes.append(_scratch_of(program, statement.body, writer, automatic))
+        elif isinstance(statement, Guard):
+            branches = statement.then, statement.otherwise
+            then, otherwise = (_scratch_of(program, branch, writer, automatic) for branch in branches)
+            strides = any(isinstance(n, Stride) for n in postorder((statement.condition,)))
+            if _at_call(statement.condition, program) and not strides:
+                if (then, otherwise) != ("0", "0"):
+                    sizes.append(f"({writer.integer(statement.condition, 2)} ? {then} : {otherwise})")
+            else:
+                sizes += [then, otherwise]
+    return " + ".join(size for size in sizes if size != "0") or "0"

@@ -21,6 +21,7 @@ from arrayexpr._core.nodes import (
     Call,
     Cast,
     Constant,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -37,6 +38,7 @@ from arrayexpr._core.nodes import (
     postorder,
 )
 from arrayexpr._core.ops import Operator
+from arrayexpr._core.passes.joint import scalars_of
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.passes.products import is_product
 from arrayexpr._core.program import Program
@@ -62,6 +64,8 @@ class Dialect:
     literal_int64: str = "INT64_C({})"
     literal_uint64: str = "UINT64_C({})"
     barrier: str = ";"
+    #: the test that two arrays share no memory, by their places, ranks and sizes of elements
+    disjoint: str = ""
     #: what aligns an array to a vector
     aligned: str = ""
     #: what has a function of one element called on vectors
@@ -79,6 +83,7 @@ _PLAIN_INFIX = {"+": _SUM, "-": _SUM, "*": _PRODUCT, "/": _PRODUCT}
 #: Tests of lengths and strides: no operand of theirs has an effect, and what is not needed is not tested.
 _CONDITIONS = {
     **{"equal": ("==", _COMPARE), "not_equal": ("!=", _COMPARE), "less": ("<", _COMPARE), "greater": (">", _COMPARE)},
+    **{"less_equal": ("<=", _COMPARE), "greater_equal": (">=", _COMPARE)},
     **{"logical_and": ("&&", _BOTH), "logical_or": ("||", _EITHER)},
 }
 
@@ -423,10 +428,13 @@ class Writer:
         scope = self._scopes[-1]
         nodes = postorder(loop.body)
         stored = {n.operand for n in nodes if isinstance(n, Store)}
+        own = {s.operand for s in loop.body if isinstance(s, Scratch)}
         for node in nodes:
             if not isinstance(node, Load | Store) or _place_of(node) in scope.rows or node in scope.loaded:
                 continue
             operand = node.operand
+            if operand in own:
+                continue
             moving = tuple(k for k, s in enumerate(node.subscripts) if loop.index in postorder((s,)))
             still = [(k, s) for k, s in enumerate(node.subscripts) if k not in moving]
             fixed = all(self.stride(operand, k) == "0" for k in moving)
@@ -449,7 +457,7 @@ class Writer:
         self._scoped_block(guard.then)
         self._facts.pop()
         match guard.otherwise:
-            case (Guard() as other,) if _of_lengths(other.condition):
+            case (Guard() as other,) if of_lengths(other.condition):
                 # Such a test needs no lines before it.
                 self._guard(other, "} else ")
                 return
@@ -461,7 +469,7 @@ class Writer:
         self.line("}")
 
     def _condition(self, condition: Node) -> str:
-        return self.integer(condition) if _of_lengths(condition) else self.expression(condition)
+        return self.integer(condition) if of_lengths(condition) else self.expression(condition)
 
     def _declare_scratch(self, statement: Scratch) -> None:
         """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
@@ -591,13 +599,28 @@ class Writer:
                     text[node] = (f"{self.names.of('operand', operand.name)}_n{axis}", _ATOM)
                 case Stride(operand, axis):
                     text[node] = (f"{self.names.of('operand', operand.name)}_{axis}", _ATOM)
+                case Operand() if node.type.element is INT64 and not node.type.rank:
+                    text[node] = self._load(Load(node, ()))
                 case Operand():
                     continue
+                case Disjoint() if self.dialect.disjoint:
+                    text[node] = (self.disjoint(node), _UNARY)
                 case Apply(op, args) if all(a in text for a in args):
                     text[node] = self._integer_apply(op, [text[a] for a in args])
                 case _:
                     text[node] = (f"({self.dialect.index}){self._wrap(self._values((node,))[0])}", _UNARY)
         return _parenthesise(text[expression], level)
+
+    def disjoint(self, node: Disjoint) -> str:
+        """The test that two operands share no memory."""
+        place = {operand: k for k, operand in enumerate(self.program.declared)}
+        one, other = node.one, node.other
+        sizes = (x for o in (one, other) for x in (place[o], o.type.rank, o.type.element.itemsize))
+        return self.dialect.disjoint.format("overlap" if node.same else "share", *sizes)
+
+    def know(self, expression: Node, name: str) -> None:
+        """Take the value of an expression from a variable from here on."""
+        self._scopes[-1].bounds[expression] = name
 
     def _integer_apply(self, op: Operator, args: list[tuple[str, int]]) -> tuple[str, int]:
         if op.symbol in _PLAIN_INFIX and len(args) == 2:
@@ -610,6 +633,8 @@ class Writer:
             # Of && within || compilers warn.
             least = [own if level == own else _COMPARE for _, level in args] if own < _COMPARE else [_SUM, _SUM]
             return f" {sign} ".join(map(_parenthesise, args, least)), own
+        if op.name == "logical_not":
+            return f"!{x}", _UNARY
         if op.name == "where":
             condition, x, y = (_parenthesise(a, _COMPARE) for a in args)
             return f"{condition} ? {x} : {y}", _CHOICE
@@ -932,11 +957,11 @@ def _conjuncts(condition: Node) -> set[Node]:
     return {condition}
 
 
-def _of_lengths(condition: Node) -> bool:
-    """Whether a test is of lengths and strides alone."""
-    return all(
-        isinstance(node, Extent | Stride | Constant | Apply) or (isinstance(node, Operand) and node.type.rank > 0)
-        for node in postorder((condition,))
+def of_lengths(condition: Node) -> bool:
+    """Whether a test is of lengths, strides, memory and scalars that count alone."""
+    nodes = postorder((condition,))
+    return all(scalar.type.element is INT64 for scalar in scalars_of(condition)) and all(
+        isinstance(node, Extent | Stride | Constant | Apply | Disjoint | Operand) for node in nodes
     )
 
 

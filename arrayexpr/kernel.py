@@ -22,7 +22,7 @@ from ._core.errors import ArrayExprError, ShapeMismatch, TypeMismatch
 from ._core.infer import broadcast
 from ._core.infer import shape as shape_of
 from ._core.layout import Layout
-from ._core.nodes import Assign
+from ._core.nodes import Assign, Loop
 from ._core.program import Program
 from ._core.record import record, replace
 from .build import spec_of, trace
@@ -63,9 +63,6 @@ def optimize(
     for statement in program.statements if layouts else ():
         if isinstance(statement, Assign):
             _check_shapes(statement, layouts)
-    if program.assumption is not None and program.assumption.alike:
-        # A schedule tests no shapes.
-        program = program.assumption.otherwise
     program = program.replace(target=target or targets.detect(), layouts=layouts)
     return run(program, contract=contract)
 
@@ -83,11 +80,13 @@ def emit(program: Program, language: str = "c") -> str:
     """
     if language not in LANGUAGES:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
+    from ._core.passes.nests import enclosed
     from ._core.passes.products import is_product
 
     # A schedule keeps the products of matrices as they are.
-    assigns = [s for s in program.statements if isinstance(s, Assign)]
-    if len(assigns) == len(program.statements) or not all(map(is_product, assigns)):
+    statements = list(enclosed(program.statements))
+    assigned = any(isinstance(s, Assign) and not is_product(s) for s in statements)
+    if assigned or not any(isinstance(s, Loop) for s in statements):
         program = optimize(program, target=program.target)
     text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
     return text
@@ -367,7 +366,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     from ._core.engine.host import HostStep
     from ._core.engine.loopstep import LoopStep
     from ._core.engine.serial import SerialStep
-    from ._core.engine.windows import WindowStep
+    from ._core.engine.windowstep import WindowStep
 
     before = {id(code) for code in compiled.plan.codes()}
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
@@ -383,6 +382,8 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
         if assumption.alike:
             pairs = "; ".join(f"{a!r} and {b!r}" for a, b in assumption.alike)
             lines.append(f"Run as written where shapes differ: {pairs}.")
+        if assumption.lengths:
+            lines.append(f"Run as written unless {' and '.join(map(repr, assumption.lengths))}.")
     for number, step in enumerate(compiled.plan.every_step(), 1):
         found: dict[Code, Region | None] = {}
         match step:

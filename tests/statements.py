@@ -8,15 +8,33 @@ from typing import Any
 
 import numpy as np
 
-from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand, Reduce, SideEffect, Slice, View
+from arrayexpr._core.affine import integer, plus
+from arrayexpr._core.nodes import (
+    Apply,
+    Assign,
+    Constant,
+    For,
+    Index,
+    Node,
+    Operand,
+    Reduce,
+    SideEffect,
+    Slice,
+    View,
+    postorder,
+)
 from arrayexpr._core.ops import operator
-from arrayexpr._core.program import Program
+from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import INT64
 
 BINARY = [operator(name) for name in ("add", "subtract", "multiply", "maximum")]
 UNARY = [operator(name) for name in ("negative", "square")]
 FOLDS = [operator(name) for name in ("add", "maximum", "minimum")]
 ROW, MATRIX = INT64.array(1), INT64.array(2)
+#: Parts that all have one length: all rows but one, or two rows, of which some have none in common.
+EDGES = (Slice(1, None), Slice(None, -1))
+PAIRS = (Slice(0, 2), Slice(2, 4), Slice(1, 3), Slice(0, 3, 2), Slice(1, 4, 2), Slice(-2, None))
+Parts = tuple[Slice, ...] | None
 
 
 @dataclass
@@ -58,23 +76,18 @@ class Case:
             found[operand.name] = window
         return found
 
+    def storage(self) -> dict[str, Any]:
+        """Storage for the results, which schedules want."""
+        shapes = {1: (self.rows,), 2: (self.rows, self.columns)}
+        return {result.name: np.zeros(shapes[result.type.rank], np.int64) for result in self.program.results}
+
     def _assigned(self, operand: Operand) -> bool:
-        return any(operand in _bases(s) for s in self.program.statements)
+        found = postorder(self.program.statements)
+        return any(isinstance(node, Assign) and assigned_operand(node.target) is operand for node in found)
 
 
-def _bases(statement: Node) -> list[Node]:
-    while isinstance(statement, SideEffect):
-        statement = statement.inner
-    if not isinstance(statement, Assign):
-        return []
-    target = statement.target
-    while isinstance(target, View):
-        target = target.arg
-    return [target]
-
-
-def case(choice: random.Random, *, length: int = 30, effects: bool = False) -> Case:
-    """A case of up to so many statements."""
+def case(choice: random.Random, *, length: int = 30, effects: bool = False, loops: bool = False) -> Case:
+    """A case of up to so many statements, those inside loops counted."""
     matrices = [Operand(f"a{k}", MATRIX) for k in range(choice.randint(2, 5))]
     rows = [Operand(f"b{k}", ROW) for k in range(choice.randint(1, 2))]
     scalar = Operand("c", INT64)
@@ -84,25 +97,29 @@ def case(choice: random.Random, *, length: int = 30, effects: bool = False) -> C
     known: list[Operand] = [*matrices, *rows]
     # Results and locals are of the shape of the first thing that is assigned to them: as wide as a0.
     pending = [*results, *locals_]
-    statements: list[Node] = []
+    indices: list[Index] = []
 
-    def leaf(rank: int, part: bool) -> Node:
+    def parts() -> Parts:
+        draw = choice.random()
+        if indices and draw < 0.4:
+            # Two rows that move with a loop.
+            start = choice.choice([indices[-1], plus(indices[-1], integer(1))])
+            return (Slice(start, plus(start, integer(2))), *PAIRS)
+        return EDGES if draw < 0.7 else PAIRS
+
+    def window(operand: Operand, part: Parts) -> Node:
+        if part is None:
+            return operand
+        return View(operand, (choice.choice(part), *[Slice()] * (operand.type.rank - 1)))
+
+    def leaf(rank: int, part: Parts) -> Node:
         if choice.random() < 0.1:
             return Constant(choice.randint(-3, 3), INT64) if choice.random() < 0.5 else scalar
         operand = choice.choice([o for o in known if 0 < o.type.rank <= max(rank, 1)])
-        node: Node = operand
-        if operand.type.rank == 2:
-            if part:
-                node = View(operand, choice.choice([(Slice(1, None), Slice()), (Slice(None, -1), Slice())]))
-        elif rank == 2:
-            if part:
-                node = View(operand, choice.choice([(Slice(1, None),), (Slice(None, -1),)]))
-            node = View(node, (Slice(), None))
-        elif part:
-            node = View(operand, choice.choice([(Slice(1, None),), (Slice(None, -1),)]))
-        return node
+        node = window(operand, part)
+        return View(node, (Slice(), None)) if operand.type.rank < rank else node
 
-    def value(rank: int, part: bool, depth: int) -> Node:
+    def value(rank: int, part: Parts, depth: int) -> Node:
         draw = choice.random()
         if depth == 0 or draw < 0.15:
             return leaf(rank, part)
@@ -116,45 +133,56 @@ def case(choice: random.Random, *, length: int = 30, effects: bool = False) -> C
             inner = value(2, part, depth - 1)
             if inner.type.rank == 2:
                 return Reduce(choice.choice(FOLDS), inner, (1,), True)
-        if draw < 0.53 and rank == 2 and not part and pending is not None:
+        if draw < 0.53 and rank == 2 and part is None:
             return View(View(value_of(2, depth - 1), None, (1, 0)), None, (1, 0))
-        if draw < 0.62 and part and rank == 2:
-            return View(value_of(2, depth - 1), choice.choice([(Slice(1, None), Slice()), (Slice(None, -1), Slice())]))
+        fixed = part and tuple(item for item in part if not isinstance(item.start, Node))
+        if draw < 0.62 and fixed and rank == 2:
+            return View(value_of(2, depth - 1), (choice.choice(fixed), Slice()))
         args = (value(rank, part, depth - 1), value(rank, part, depth - 1))
         return Apply(choice.choice(BINARY), args)
 
     def value_of(rank: int, depth: int) -> Node:
         # Broadcast to the shape of the first operand, which is whole.
         whole: Node = matrices[0] if rank == 2 else rows[0]
-        return Apply(BINARY[0], (whole, value(rank, False, depth)))
+        return Apply(BINARY[0], (whole, value(rank, None, depth)))
 
-    for _ in range(choice.randint(2, length)):
+    def statement() -> Node:
         draw = choice.random()
         if effects and draw < 0.1:
             target = choice.choice([o for o in known if o.type.rank == 2])
-            statement: Node = Assign(target, Apply(BINARY[0], (target, Constant(1, INT64))))
+            inner = Assign(target, Apply(BINARY[0], (target, Constant(1, INT64))))
             sets = choice.choice([None, (target.name,)])
-            statement = SideEffect(statement, sets, sets)
-        elif pending and draw < 0.4:
+            return SideEffect(inner, sets, sets)
+        if pending and draw < 0.4 and not indices:
             target = pending.pop(choice.randrange(len(pending)))
-            statement = Assign(target, value_of(target.type.rank, 2))
+            made = Assign(target, value_of(target.type.rank, 2))
             known.append(target)
-        else:
-            target = choice.choice(known)
-            part = choice.random() < 0.25
-            goal: Node = target
-            if part:
-                goal = View(
-                    target, (choice.choice([Slice(1, None), Slice(None, -1)]), *[Slice()] * (target.type.rank - 1))
-                )
-            whole = choice.random() < 0.5 and not part
-            made = value_of(target.type.rank, 2) if whole else value(target.type.rank, part, 3)
-            statement = Assign(goal, made)
-        statements.append(statement)
+            return made
+        target = choice.choice(known)
+        part = parts() if choice.random() < 0.3 else None
+        whole = choice.random() < 0.5 and part is None
+        made = value_of(target.type.rank, 2) if whole else value(target.type.rank, part, 3)
+        return Assign(window(target, part), made)
+
+    def loop() -> Node:
+        index = Index(f"k{len(indices)}")
+        indices.append(index)
+        count = choice.randint(1, 4)
+        body = [loop() if len(indices) < 2 and choice.random() < 0.1 else statement() for _ in range(count)]
+        indices.pop()
+        bounds = choice.choice([(0, 2, 1), (1, -1, -1), (0, 1, 1), (1, 1, 1), (0, 3, 2)])
+        return For(index, *(Constant(bound, INT64) for bound in bounds), tuple(body))
+
+    statements: list[Node] = []
+    left = choice.randint(2, length)
+    while left > 0:
+        made = loop() if loops and choice.random() < 0.15 else statement()
+        left -= sum(isinstance(node, Assign) for node in postorder((made,)))
+        statements.append(made)
     for target in results:
         if target in pending:
             statements.append(Assign(target, value_of(target.type.rank, 1)))
     used = [o for o in locals_ if o not in pending]
     program = Program("f", given, statements, results, locals=used, hosts={"note": lambda *args: 0})
-    rows_, columns = choice.choice([(4, 5), (4, 4), (3, 8), (5, 3)])
+    rows_, columns = choice.choice([(4, 5), (4, 4), (6, 8), (5, 3)])
     return Case(program, choice.randrange(1 << 30), rows_, columns, choice.random() < 0.5)

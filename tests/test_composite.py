@@ -85,6 +85,38 @@ def test_what_is_made_of_them_is_their_sum_too() -> None:
     assert calls_of(scheduled) == 1000
 
 
+def with_library(calls: int, size: int) -> Program:
+    """Calls, each on the one before, of a body with functions of the vector library between much else."""
+    x, y = Operand("x", FLOAT64), Operand("y", FLOAT64)
+    value = Apply(operator("tanh"), (body(size, x, y),))
+    value = Apply(operator("exp"), (Apply(SUBTRACT, (value, x)),))
+    function = Function("g", (x, y), Apply(operator("tanh"), (body(size, value, y),)))
+    a, b, r = (Operand(name, FLOAT64.array(1)) for name in "abr")
+    result: Node = a
+    for _ in range(calls):
+        result = Call(function, (result, b))
+    return Program("kernel", (a, b), (Assign(r, result),), (r,))
+
+
+def test_bodies_are_divided_where_functions_of_the_vector_library_stand(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = with_library(300, 300)
+    before = nodes.visited()
+    divided = run(program, ARRAY_PASSES)
+    assert nodes.visited() - before < 100 * 300
+    # Of each call the three functions, what lies between, and a difference.
+    assert len(divided.nodes()) < 8 * 300 + 4 * 300
+    assert calls_of(divided) == 2 * 300
+    small = with_library(3, 12)
+    a, b = np.random.default_rng(0).random((2, 1000))
+    expected = [arrayexpr.compile(small, engine=engine)(a, b) for engine in ("block", "c")]
+    monkeypatch.setattr(inline_module, "GROWTH", 0)
+    assert calls_of(run(small, ARRAY_PASSES)) == 2 * 3
+    for engine in ("block", "c"):
+        expected.append(arrayexpr.compile(small, engine=engine)(a, b))
+    for other in expected[1:]:
+        np.testing.assert_array_equal(expected[0], other)
+
+
 def test_functions_that_double_one_another_are_linear() -> None:
     x = Operand("x", FLOAT64)
     function = Function("g0", (x,), body(10, x, x))

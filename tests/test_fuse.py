@@ -17,7 +17,7 @@ from arrayexpr._core.driver import ARRAY_PASSES, run
 from arrayexpr._core.engine.plan import RegionStep
 from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.interpret import interpret
-from arrayexpr._core.nodes import Apply, Assign, Operand
+from arrayexpr._core.nodes import Apply, Assign, Operand, Slice, View
 from arrayexpr._core.ops import operator
 from arrayexpr._core.parser import parse
 from arrayexpr._core.passes import fuse as fusing
@@ -81,7 +81,7 @@ counted = {"programs": 0, "gone": 0, "together": 0, "as written": 0, "guarded": 
 
 
 def check(drawn: Case, *engines: str) -> None:
-    """A program means the same fused as written, in the interpreter and in engines."""
+    """A program means the same fused as written, after every pass, in the interpreter and in engines."""
     program = drawn.program
     verify(program)
     try:
@@ -100,6 +100,11 @@ def check(drawn: Case, *engines: str) -> None:
             counted["gone"] += len(program.statements) - len(fused.statements)
             counted["together"] += sum(len(group) - 1 for group in regions(fused.statements))
             counted["guarded"] += fused.assumption is not None and bool(fused.assumption.alike)
+    after = program
+    for name in ARRAY_PASSES:
+        before, after = after, run(after, (name,), **({"guarded": True} if name == "fuse" else {}))
+        if after is not before:
+            assert_equal(expected, meant(after, drawn.arrays()), after)
     for engine in engines:
         assert_equal(expected, ran(program, drawn.arrays(), engine=engine), program)
 
@@ -112,20 +117,20 @@ def test_random_programs(seed: int) -> None:
 
 @settings(max_examples=60)
 @given(st.integers(0, 1 << 30))
-def test_random_programs_with_effects(seed: int) -> None:
-    check(case(random.Random(seed), length=12, effects=True))
+def test_random_programs_with_loops_and_effects(seed: int) -> None:
+    check(case(random.Random(seed), length=16, effects=seed % 3 == 0, loops=True), "block")
 
 
 @settings(max_examples=5)
 @given(st.integers(0, 1 << 30))
 def test_random_programs_compiled(seed: int) -> None:
-    check(case(random.Random(seed), length=4), "c")
+    check(case(random.Random(seed), length=4, loops=seed % 2 == 0), "c")
 
 
 def test_random_programs_are_fused() -> None:
     """The tests above are of something: most programs change, some of them on shapes that have to be asked for."""
     counted.update(dict.fromkeys(counted, 0))
-    for seed in range(40):
+    for seed in range(60):
         check(case(random.Random(seed), length=12))
     assert counted["gone"] > 20
     assert counted["together"] > 20
@@ -137,7 +142,14 @@ def test_random_programs_are_fused() -> None:
 @pytest.mark.parametrize("part", range(30))
 def test_many_random_programs(part: int) -> None:
     for seed in range(100_000 + 100 * part, 100_000 + 100 * (part + 1)):
-        check(case(random.Random(seed), effects=seed % 4 == 0), "block")
+        check(case(random.Random(seed), effects=seed % 4 == 0, loops=seed % 2 == 0), "block")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(10))
+def test_many_random_programs_compiled(part: int) -> None:
+    for seed in range(200_000 + 10 * part, 200_000 + 10 * (part + 1)):
+        check(case(random.Random(seed), effects=seed % 4 == 0, loops=seed % 2 == 0), "c")
 
 
 # -- What becomes of programs -----------------------------------------------------------------------
@@ -196,6 +208,58 @@ def test_origins_follow_their_statements() -> None:
     assert fused.origin(fused.statements[0]) == ("line 4",)
 
 
+# -- Parts of one operand ---------------------------------------------------------------------------
+
+PARTS = {
+    "components": ("r[:, 0] = x * y\n    r[:, 1] = x - y", [2]),
+    "even and odd": ("x[::2] = x[::2] * y[::2]\n    x[1::2] = y[1::2] - y[::2]", [2]),
+    "what the other one assigns": ("x[::2] = y[::2] * 2.0\n    y[::2] = x[::2] + x[1::2]", [2]),
+    "red and black": ("x[1:-1:2] = x[:-2:2] + x[2::2]\n    x[2::2] = x[1:-1:2] * 2.0", [1, 1]),
+    "one row twice": ("r[0:1, :] = r[1:2, :] + 1.0\n    r[0:1, :] = r[1:2, :] * r[0:1, :]", [1]),
+    "passing": ("x[:3] = y[:3] + 1.0\n    x[6:8] = y[6:8]\n    y[8:] = x[:2]\n    x[3:6] = x[:3] * y[:3]", [2, 1, 1]),
+    "parts in common": ("x[:4] = y[:4] + 1.0\n    x[3:7] = y[:4] - 1.0", [1, 1]),
+}
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+@pytest.mark.parametrize("name", PARTS)
+def test_parts_that_have_nothing_in_common_are_told_apart(name: str, engine: str) -> None:
+    text, together = PARTS[name]
+    program = parse(f"def f(x: float64[:], y: float64[:], r: float64[:, :]):\n    {text}\n")
+    given = [np.arange(10.0) + 1, np.arange(10.0) ** 2, np.arange(20.0).reshape(10, 2)]
+    got, expected = ({n: a.copy() for n, a in zip("xyr", given, strict=True)} for _ in range(2))
+    interpret(program, expected)
+    kernel = arrayexpr.compile(program, engine=engine)
+    assert sorted(steps(kernel)) == sorted(together)
+    kernel(*got.values())
+    assert_equal(expected, got, program)
+
+
+def test_few_pairs_of_parts_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many parts there are, the work is linear."""
+    from arrayexpr._core import dependence
+
+    asked = 0
+    may_touch = dependence.may_touch
+
+    def counting(*args: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return may_touch(*args)
+
+    monkeypatch.setattr(dependence, "may_touch", counting)
+    vector, add = FLOAT64.array(1), operator("add")
+    a, choice = Operand("a", vector), random.Random(0)
+
+    def part() -> View:
+        start = choice.randrange(10_000)
+        return View(a, (Slice(start, start + 5),))
+
+    program = Program("f", [a], [Assign(part(), Apply(add, (part(), part()))) for _ in range(5_000)], [])
+    verify(fuse(program))
+    assert 0 < asked < 5_000
+
+
 # -- Memory that is shared --------------------------------------------------------------------------
 
 
@@ -209,6 +273,29 @@ def test_operands_that_overlap_run_as_written(engine: str, shift: int) -> None:
         return {"x": memory[:9], "v": memory[shift : 9 + shift], "a": memory[12:21], "e": memory[14:23]}
 
     assert fuse(program) is not program
+    assert_equal(meant(program, arrays()), ran(program, arrays(), engine=engine), program)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+def test_what_a_temporary_holds_is_old_once_shared_memory_is_assigned(engine: str) -> None:
+    """`a + d` is computed for its part, and again after `c`, which shares memory with `a`, has been assigned."""
+    program = parse("""
+def f(a: int64[:, :], b: int64[:, :], c: int64[:, :], d: int64[:], *, r: int64[:]):
+    t = local(int64[:, :])
+    _0 = d[:, None]
+    _1 = a + _0
+    t[...] = a * b
+    t[:-1, :] = -_1[1:, :] - d[:-1][:, None]
+    c[...] = maximum(b, reduce(maximum, _0, (1,), keepdims=True) * reduce(add, b, (1,), keepdims=True))
+    t[...] = reduce(add, maximum(-a, b + _0), (1,), keepdims=True)
+    b[...] = _1
+    r[...] = d + reduce(add, t + b, (1,))
+""")
+
+    def arrays() -> dict[str, Any]:
+        memory = np.arange(80).reshape(4, 20)
+        return {"a": memory[:, :8:2], "b": np.ones((4, 4), np.int64), "c": memory[:, 1:5], "d": np.arange(4)}
+
     assert_equal(meant(program, arrays()), ran(program, arrays(), engine=engine), program)
 
 

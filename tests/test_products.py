@@ -15,6 +15,7 @@ from arrayexpr._core.engine.plan import ArrayStep, RegionStep
 from arrayexpr._core.interpret import interpret
 from arrayexpr._core.nodes import Contract
 from arrayexpr._core.parser import parse
+from arrayexpr._core.passes.contractions import contractions
 from arrayexpr._core.passes.products import is_product, products
 from arrayexpr.tracing import trace
 
@@ -281,3 +282,79 @@ def test_scheduled_programs_mean_the_same() -> None:
             assert np.array_equal(got[key], value), name
     plain = parse(TEXTS["plain"])
     assert products(plain).statements == plain.statements
+
+
+# -- Sums of products that are written as such ------------------------------------------------------
+
+SUMS = {
+    "plain": lambda a, b, w, c: np.sum(a[:, :, None] * b[None, :, :], axis=1),
+    "turned": lambda a, b, w, c: np.sum(a[:, None, :] * b.T[None, :, :], axis=2),
+    "kept": lambda a, b, w, c: np.sum(b[None] * a[:, :, None], axis=1, keepdims=True),
+    "weighted": lambda a, b, w, c: np.sum(a[:, :, None] * (w[:, None] * b)[None] * 2.0, axis=1) + c,
+    "outside": lambda a, b, w, c: np.sum(c[:, None, :] * a[:, :, None] * b, axis=1),
+    "computed": lambda a, b, w, c: np.sum((a + 1.0)[:, :, None] * np.sqrt(np.abs(b))[None], axis=1),
+    "columns": lambda a, b, w, c: np.sum(b[:, None, :, None] * a.T[:, :, None, None] * c.T[None, None], axis=0),
+}
+
+
+@pytest.mark.parametrize("name", SUMS)
+def test_sums_over_rows_and_columns_are_products_under_fast(name: str) -> None:
+    function = SUMS[name]
+    rng = np.random.default_rng(0)
+    kernel, exact = arrayexpr.kernel(contract="fast")(function), arrayexpr.kernel(function)
+    for rows, summed, columns in ((150, 200, 180), (6, 4, 5)):
+        a, b = rng.normal(size=(rows, summed)), rng.normal(size=(summed, columns))
+        w, c = rng.normal(size=summed), rng.normal(size=(rows, columns))
+        if name == "columns" and rows > 6:
+            continue
+        np.testing.assert_allclose(kernel(a, b, w, c), function(a, b, w, c), rtol=1e-9, atol=1e-11)
+        np.testing.assert_allclose(exact(a, b, w, c), function(a, b, w, c), rtol=1e-9, atol=1e-11)
+    # An axis that broadcasts is summed as it is written.
+    a = rng.normal(size=(6, 1))
+    np.testing.assert_allclose(kernel(a, b, w, c), function(a, b, w, c), rtol=1e-9, atol=1e-11)
+    for each, products_wanted in ((kernel, True), (exact, False)):
+        (compiled,) = each.traced.compiled.values()
+        assert any(isinstance(node, Contract) for node in compiled.program.nodes()) == products_wanted
+
+
+@pytest.mark.parametrize("text", ["a * w", "a * a", "a * b.T", "exp(a * w)"])
+def test_sums_that_memory_bounds_stay_sums(text: str) -> None:
+    program = parse(
+        "def f(a: float64[:, :], b: float64[:, :], w: float64[:], *, r: float64[:]):\n"
+        f"    r[...] = reduce(add, {text.replace('.T', '.transpose(1, 0)')}, (1,))\n"
+    )
+    assert contractions(program, contract="fast") is program
+
+
+def test_integers_and_exact_sums_stay_sums() -> None:
+    text = (
+        "def f(a: T[:, :], b: T[:, :], *, r: T[:, :]):\n    r[...] = reduce(add, a[:, :, None] * b[None, :, :], (1,))\n"
+    )
+    for element, contract, product in (
+        ("float64", "exact", False),
+        ("int64", "fast", False),
+        ("float32", "fast", True),
+    ):
+        program = parse(text.replace("T[", f"{element}["))
+        made = contractions(program, contract=contract)
+        assert (made is not program) == product
+        if product:
+            assert made.assumption is not None and made.assumption.otherwise is program
+            for n, holds in ((10, False), (200, True)):
+                a = np.zeros((n, n), np.float32)
+                assert made.assumption.holds({"a": a, "b": a}) == holds
+            assert not made.assumption.holds({"a": np.zeros((2000, 1), np.float32), "b": np.zeros((2000, 2000))})
+
+
+def test_a_product_of_given_lengths_is_emitted_both_ways(tmp_path: Path) -> None:
+    text = "def f(a: float64[:, :], b: float64[:, :], *, r: float64[:, :]):\n"
+    program = parse(text + "    r[...] = reduce(add, a[:, :, None] * b[None, :, :], (1,)) + 1.0\n")
+    binary = build(run(program, contract="fast"), tmp_path, flags=["-w", *STRICT[5:]])
+    rng = np.random.default_rng(0)
+    for rows, summed, columns in ((5, 6, 7), (170, 170, 170), (0, 3, 4), (3, 0, 4)):
+        a, b = rng.integers(-9, 9, (rows, summed)) * 1.0, rng.integers(-9, 9, (summed, columns)) * 1.0
+        arrays = {"a": a, "b": b, "r": np.zeros((rows, columns))}
+        assert call(binary, program, arrays)[0] == OK
+        np.testing.assert_array_equal(arrays["r"], a @ b + 1.0)
+    arrays = {"a": np.ones((5, 2)), "b": np.ones((3, 4)), "r": np.zeros((5, 4))}
+    assert call(binary, program, arrays)[0] == SHAPE

@@ -349,18 +349,23 @@ def f(a: float64[:], r: float64[:]):
     assert raise_loops(program).remarks == ("loop i stays: a subscript lies outside of its axis",)
 
 
-def test_without_tests_nothing_that_needs_one_is_raised() -> None:
+def test_what_has_no_loops_ahead_of_time_stays() -> None:
     program = parse("""
-def f(a: float64[:], r: float64[:]):
-    for i in range(0, a.shape[0], 1):
-        a[i] = a[i] * 2.0
-    for i in range(0, a.shape[0], 1):
+def f(a: float64[:], n: int64, m: int64, r: float64[:]):
+    for i in range(0, n, 1):
+        r[i] = a[i]
+    m[()] = n - 1
+    for i in range(0, m, 1):
         r[i] = a[i]
 """)
-    raised = raise_loops(program, tests=False)
-    assert [type(statement) for statement in raised.statements] == [Assign, For]
-    assert raised.remarks == ("loop i stays: it is one of arrays only if r.shape[0] == a.shape[0]",)
-    # As a schedule: all of it is loops.
+    raised = raise_loops(program, lowered=True)
+    assert [type(statement) for statement in raised.statements] == [Guard, Store, For]
+    (guard, *_) = raised.statements
+    assert isinstance(guard, Guard)
+    # Of all elements, or else the loop.
+    assert [type(statement) for statement in (*guard.then, *guard.otherwise)] == [Assign, For]
+    assert raised.remarks[0] == "loop i stays: r[:n] = a[:n] has no loops ahead of time"
+    assert len(raise_loops(program).remarks) == 0
     assert "a_n0" in emit(program)
 
 

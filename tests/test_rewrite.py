@@ -325,7 +325,7 @@ def test_node_map():
 def test_driver_names_the_pass_and_refuses_what_it_does_not_know(monkeypatch):
     program = parse("def f(x: int64, *, r: int64):\n    r[...] = x * 1\n")
     with pytest.raises(
-        ArrayExprError, match="no pass is named 'frobnicate': there are raise_loops, inline, sink_views"
+        ArrayExprError, match="no pass is named 'frobnicate': there are raise_loops, inline, contractions"
     ):
         run(program, ["frobnicate"])
     with pytest.raises(ArrayExprError, match="none of the passes share takes the option 'colour'"):

@@ -1,4 +1,4 @@
-"""What a program was fused under: that arrays share no memory, and that values have one shape."""
+"""What a program was changed under: that arrays share no memory, that values have one shape, that some are large."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from .infer import shape
 from .layout import Layout
-from .nodes import Node, Operand, postorder
+from .nodes import Apply, Constant, Extent, Node, Operand, postorder
 from .record import record
 
 if TYPE_CHECKING:
@@ -23,12 +23,14 @@ OVERLAP_WORK = 10_000
 class Assumption:
     """That no operand of `apart` shares memory with another one, and both of each pair of `alike` have one shape.
 
-    Where that does not hold, `otherwise` is what the program means.
+    `lengths` are conditions on the lengths of the caller's arrays, such as that a product is large. Where that does not
+    hold, `otherwise` is what the program means.
     """
 
     apart: tuple[str, ...]
     alike: tuple[tuple[Node, Node], ...]
     otherwise: Program
+    lengths: tuple[Node, ...] = ()
 
     def holds(self, arrays: Mapping[str, Any], but: Collection[str] = ()) -> bool:
         """Whether it is so of arrays by name; those not given are made for the program. `but`: what is so anyway."""
@@ -47,7 +49,18 @@ class Assumption:
             found = shape(one, layouts)
             if found is None or found != shape(other, layouts):
                 return False
-        return True
+        return all(_value(condition, named) for condition in self.lengths)
+
+
+def _value(expression: Node, arrays: Mapping[str, Any]) -> Any:
+    """The value of an expression over lengths."""
+    match expression:
+        case Constant(value):
+            return value
+        case Extent(operand, axis):
+            return arrays[operand.name].shape[axis]
+    assert isinstance(expression, Apply), expression
+    return expression.op.numpy(*(_value(arg, arrays) for arg in expression.args))
 
 
 def share_memory(one: Any, other: Any) -> bool:

@@ -30,9 +30,10 @@ from .rewrite import Log
 from .verify import verify
 
 #: The passes on arrays as a whole, in order.
-ARRAY_PASSES: Final = ("raise_loops", "inline", "sink_views", "fuse", "simplify", "share")
+ARRAY_PASSES: Final = ("raise_loops", "inline", "contractions", "sink_views", "fuse", "simplify", "share")
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
+    "guards",
     "products",
     "scratch",
     "sweep",
@@ -116,9 +117,11 @@ def run(
     """
     chosen = tuple(passes() if names is None else names)
     functions = [named(name) for name in chosen]
+    if "fuse" in chosen and "guards" in chosen:
+        # What it takes for granted is tested.
+        options.setdefault("guarded", True)
     if "raise_loops" in chosen and "lower" in chosen:
-        # A schedule holds no tests around assignments of arrays.
-        options.setdefault("tests", False)
+        options.setdefault("lowered", True)
     taken = frozenset[str]().union(*(takes for _, takes in functions))
     for option in options:
         # `contract` is everyone's: a list of passes that all are exact takes it too.

@@ -41,9 +41,45 @@ STREAMS: Final = 16
 #: Operations of a region at the most. A compiler's time grows faster than the text, and what is stored and loaded
 #: between two regions of this size is a hundredth of what they compute.
 OPERATIONS: Final = 400.0
+#: Pairs of views that are looked at for a program at the most: each takes 20 to 200 microseconds.
+_ASKED: Final = 2000
 
 #: An operand, or slices of one, and the axes of the region's shape that its own are.
 Access = tuple[Node, tuple[int, ...]]
+
+
+class Meeting:
+    """Whether two views of one operand have elements in common, as far as can be told; each pair is looked at once.
+
+    >>> from arrayexpr._core.parser import parse
+    >>> program = parse("def f(a: float64[:], b: float64[:], *, r: float64[:]):\\n    r[...] = a[::2] + a[1::2]\\n")
+    >>> Meeting()(*program.statements[0].value.args)
+    False
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[Node, Node], bool] = {}
+
+    def __call__(self, x: Node, y: Node) -> bool:
+        if x is y or isinstance(x, Operand) or isinstance(y, Operand):
+            return True
+        if (x, y) not in self._found:
+            self._found[x, y] = self._found[y, x] = self._meet(x, y)
+        return self._found[x, y]
+
+    def _meet(self, x: Node, y: Node) -> bool:
+        if isinstance(x, View) and isinstance(y, View) and x.arg is y.arg and x.order is y.order is None:
+            # Rows, columns and components by their numbers: what needs no system of equations, nor its import.
+            for one, other in zip(x.subscripts, y.subscripts, strict=False):
+                if one is None or other is None:
+                    break
+                if isinstance(one, int) and isinstance(other, int) and one != other and (one < 0) == (other < 0):
+                    return False
+        if len(self._found) > 2 * _ASKED:
+            return True
+        from .dependence import may_touch
+
+        return may_touch(x, y).answer != "never"
 
 
 @record
@@ -80,7 +116,7 @@ def base(node: Node) -> Operand:
     return node
 
 
-def part_of(statement: Node) -> Part | None:
+def part_of(statement: Node, meet: Meeting) -> Part | None:
     """A statement as a region computes it; None where none computes it as it stands."""
     if not isinstance(statement, Assign) or effects(statement) != PURE:
         return None
@@ -124,7 +160,7 @@ def part_of(statement: Node) -> Part | None:
     for each in postorder([subscript for view in moving for subscript in view.args[1:]]):
         if isinstance(each, Operand):
             reads[each, ()] = None
-    turns = any(base(node).name == name and (node, place) != writes for node, place in reads)
+    turns = any(base(node).name == name and (node, place) != writes and meet(node, target) for node, place in reads)
     return Part(statement, rank, reduced, reads, lengths, name, writes, work, turns, bool(moving))
 
 
@@ -185,20 +221,23 @@ def _is_chain(node: Node) -> bool:
 class Group:
     """The statements of one region so far."""
 
-    def __init__(self, rank: int, reduced: tuple[int, ...]):
+    def __init__(self, rank: int, reduced: tuple[int, ...], meet: Meeting):
         self.rank = rank
         self.reduced = reduced
+        self.meet = meet
         #: Accesses by the operand that they are of, and all there are.
         self.reads: dict[str, dict[Access, None]] = {}
         self.sources: dict[Access, None] = {}
-        self.writes: dict[str, Access] = {}
+        #: What is assigned by the operand that it is of, with its axes.
+        self.writes: dict[str, dict[Node, tuple[int, ...]]] = {}
+        self.outputs = 0
         self.work = 0.0
         self.alone = False
 
     @staticmethod
-    def of(part: Part) -> Group:
+    def of(part: Part, meet: Meeting) -> Group:
         """The group of one statement."""
-        group = Group(part.rank, part.reduced)
+        group = Group(part.rank, part.reduced, meet)
         group.add(part)
         return group
 
@@ -230,7 +269,7 @@ class Group:
     def wide(self, reads: Iterable[Access], work: float, outputs: int | None = None) -> bool:
         """Whether the statements and another one are more than a region should do; `outputs` of them are stored."""
         fresh = sum(access not in self.sources for access in reads)
-        count = len(self.writes) if outputs is None else outputs
+        count = self.outputs if outputs is None else outputs
         return len(self.sources) + fresh + count + 1 > STREAMS or self.work + work > OPERATIONS
 
     def takes(self, part: Part) -> bool:
@@ -240,12 +279,14 @@ class Group:
         if part.whole and not _one_sweep(part):
             # It is computed in turns.
             return False
-        if part.name in self.writes or any(base(node).name in self.writes for node, _ in part.reads):
-            return False
+        for node in (part.writes[0], *(node for node, _ in part.reads)):
+            if any(self.meet(node, written) for written in self.writes.get(base(node).name, ())):
+                return False
         if any(length.operand.name in self.writes for length in part.lengths):
             return False
         # What others read may be assigned in place, once they have.
-        return all(access == part.writes for access in self.reads.get(part.name, ()))
+        before = self.reads.get(part.name, ())
+        return all(access == part.writes or not self.meet(access[0], part.writes[0]) for access in before)
 
     def add(self, part: Part) -> None:
         """Make a statement one of the region's."""
@@ -253,7 +294,10 @@ class Group:
         for access in part.reads:
             self.sources[access] = None
             self.reads.setdefault(base(access[0]).name, {})[access] = None
-        self.writes[part.name] = part.writes
+        target, at = part.writes
+        mine = self.writes.setdefault(part.name, {})
+        self.outputs += target not in mine
+        mine[target] = at
         self.work += part.work
         self.alone = self.alone or part.turns or (part.whole and not _one_sweep(part))
 
@@ -267,12 +311,13 @@ def regions(statements: Sequence[Node]) -> list[list[Node]]:
     """Neighbouring statements by the region that computes them; what none computes stands alone."""
     groups: list[list[Node]] = []
     last: Group | None = None
+    meet = Meeting()
     for statement in statements:
-        part = part_of(statement)
+        part = part_of(statement, meet)
         if part is not None and last is not None and last.takes(part):
             groups[-1].append(statement)
             last.add(part)
             continue
         groups.append([statement])
-        last = None if part is None else Group.of(part)
+        last = None if part is None else Group.of(part, meet)
     return groups

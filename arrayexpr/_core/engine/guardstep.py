@@ -11,7 +11,7 @@ from ..errors import ShapeMismatch
 from ..interpret import are_disjoint
 from ..nodes import Apply, Disjoint, Guard, Node
 from ..printer import show
-from .windows import Slots, number
+from .windowstep import Slots, number
 
 if TYPE_CHECKING:
     from .plan import Step

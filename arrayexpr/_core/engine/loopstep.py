@@ -13,7 +13,7 @@ from ..nodes import Assign, For, Node, Operand, Slice, View, postorder
 from ..printer import show
 from ..program import assigned_operand
 from .host import HostStep
-from .windows import Number, WindowStep
+from .windowstep import Number, WindowStep
 
 if TYPE_CHECKING:
     from .looped import LoopCodes

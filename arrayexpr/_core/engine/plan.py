@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from .host import HostStep
     from .loopstep import LoopStep
     from .serial import SerialStep
-    from .windows import Number, WindowStep
+    from .windowstep import Number, WindowStep
 
 #: What the steps know to run.
 _KNOWN = (Constant, Operand, View, Apply, Cast, Reduce, Contract, Call, Function, Extent, Opaque)
@@ -204,7 +204,7 @@ def _reuse_products(plan: Plan) -> None:
         # Loops, branches and functions of the host read by names.
         return
     last = {source.slot: place for place, step in enumerate(plan.steps) for source in _sources(step)}
-    made = {step.slot for step in plan.steps if isinstance(step, ArrayStep) and is_product(step.node)}
+    made = {step.slot for step in plan.steps if isinstance(step, ArrayStep) and is_contraction(step.node)}
     for place, step in enumerate(plan.steps):
         if isinstance(step, RegionStep) and not step.region.reduced and len(step.targets) == 1 and not step.moves:
             whole = [s.slot for s in step.sources if s.slot in made and not s.views and s.length is None]
@@ -217,7 +217,7 @@ def _sources(step: Step) -> tuple[Source, ...]:
     return step.sources if isinstance(step, RegionStep | ArrayStep) else ()
 
 
-def is_product(node: Node) -> bool:
+def is_contraction(node: Node) -> bool:
     """Whether a node is a matrix product, or a sum of such over axes before the matrices' own."""
     if isinstance(node, Reduce) and node.op.name == "add" and not node.keepdims and isinstance(node.arg, Contract):
         return bool(max(node.axes, default=0) < node.arg.type.rank - 2 and node.arg.type.rank > 2)
@@ -278,13 +278,24 @@ class _Cutter:
 
     def forget(self, statements: Sequence[Assign]) -> None:
         """Statements were run: what was computed from what they assign is no longer what it was."""
-        written = {assigned_operand(s.target).name for s in statements}
-        given = {operand.name for operand in self.given}
-        if written & given:
-            # Others of the caller's arrays may share its memory.
-            written |= given
+        written = self._written(statements)
         for node in [node for node in self.held if not written.isdisjoint(reads(node))]:
             del self.held[node]
+
+    def _written(self, statements: Sequence[Assign]) -> set[str]:
+        """The names of what statements assign, and of what may lie in the same memory."""
+        written = {assigned_operand(s.target).name for s in statements}
+        given = {operand.name for operand in self.given}
+        return written | given if written & given else written
+
+    def _with_held(self, statements: Sequence[Assign]) -> list[Assign]:
+        """Statements over the temporaries that hold what they compute, each as far as those before it leave that."""
+        found = []
+        for k, statement in enumerate(statements):
+            written = self._written(statements[:k])
+            held = {node: made for node, made in self.held.items() if written.isdisjoint(reads(node))}
+            found.append(Assign(statement.target, substitute((statement.value,), held.get)[0]))
+        return found
 
     def statement(self, statement: Node) -> None:
         """The steps for a statement that has an effect, or is more than an assignment."""
@@ -379,7 +390,7 @@ class _Cutter:
         while stack:
             node = stack.pop()
             if isinstance(node, View) and len(node.args) > 1 and source_or_none(node) is not None:
-                from .windows import WindowStep
+                from .windowstep import WindowStep
 
                 new[node] = window = self._temporary(node.type)
                 self.steps.append(WindowStep.of(window.name, node))
@@ -459,7 +470,7 @@ class _Cutter:
 
     def _number(self, node: Node) -> Number:
         """A scalar of the host's integers, as a function of the slots."""
-        from .windows import number
+        from .windowstep import number
 
         if all(isinstance(n, Constant | Operand | Extent | Apply | Cast | View) for n in postorder((node,))):
             return number(node)
@@ -485,14 +496,13 @@ class _Cutter:
         """The steps for statements that share their sweeps, or for one."""
         self.known.update(assigned_operand(s.target).name for s in statements)
         if self.held:
-            values = substitute([s.value for s in statements], self.held.get)
-            statements = [Assign(s.target, value) for s, value in zip(statements, values, strict=True)]
+            statements = self._with_held(statements)
             groups = _regions(statements)
             if len(groups) > 1:
                 # What temporaries hold was what made them one.
                 self._in_turn(groups)
                 return
-        products = [n for n in postorder([s.value for s in statements]) if isinstance(n, Reduce) and is_product(n)]
+        products = [n for n in postorder([s.value for s in statements]) if isinstance(n, Reduce) and is_contraction(n)]
         if products:
             new = self._temporaries(products)
             values = substitute([s.value for s in statements], new.get)
@@ -539,7 +549,7 @@ class _Cutter:
                     # Of no axes: the operand itself, as what the operator gives.
                     element = node.type.element
                     new[node] = arg if arg.type.element is element else Cast(arg, element)
-                case Reduce(_, Contract(left, right)) if is_product(node):
+                case Reduce(_, Contract(left, right)) if is_contraction(node):
                     new[node] = self._array_step(node, [self._materialised(left), self._materialised(right)])
                 case Reduce(_, arg) if not has_fold(node):
                     new[node] = self._array_step(node, [self._materialised(arg)])
@@ -611,7 +621,11 @@ class _Cutter:
         for s in statements:
             at = tuple(range(rank)) if s.target.type.rank == rank else reading.kept
             targets.append(source_of(placed(s.target, at, rank)))
-        outputs = [Operand(t.slot, s.target.type.element) for t, s in zip(targets, statements, strict=True)]
+        outputs: list[Operand] = []
+        for t, s in zip(targets, statements, strict=True):
+            # Of one slot there may be several parts.
+            twice = any(output.name == t.slot for output in outputs)
+            outputs.append(Operand(_fresh(t.slot, names) if twice else t.slot, s.target.type.element))
         outline = [*varies, *((True, not k) for k in kept)]
         divide = None
         if reduced and all(kept) and all(reductions(r.arg) == [] for r in postorder(values) if isinstance(r, Reduce)):

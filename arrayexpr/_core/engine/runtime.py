@@ -29,7 +29,7 @@ from ..nodes import (
 from ..program import Program, assigned_operand
 from .dispatch import Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
 from .memory import Slots, Spare
-from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_product
+from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_contraction
 from .reading import Source
 from .recording import Recording, Tests
 
@@ -161,7 +161,7 @@ class Runtime:
         if assumption is None:
             return bool(self.dead)
         given = {operand.name for operand in self.program.operands}
-        return bool(self.dead or assumption.alike or given.intersection(assumption.apart))
+        return bool(self.dead or assumption.alike or assumption.lengths or given.intersection(assumption.apart))
 
     def _holds(self, given: Sequence[Any]) -> bool:
         """Whether arrays are as they were taken to be where the program was fused."""
@@ -267,7 +267,7 @@ class Runtime:
                     known.setdefault(target.slot, _stand_in(_target_shape(step, assign, kept, shape)))
             elif isinstance(step, ArrayStep):
                 arrays = [source.array(known) for source in step.sources]
-                if is_product(step.node):
+                if is_contraction(step.node):
                     product = _product_shape(step, arrays)
                     axes = step.node.axes if isinstance(step.node, Reduce) else ()
                     known[step.slot] = _stand_in(tuple(n for k, n in enumerate(product) if k not in axes))
@@ -531,12 +531,13 @@ def _together(step: RegionStep, slots: dict[str, Any]) -> bool:
     """Whether a region may compute its statements at once: over one shape, and none changes what another one reads."""
     if not _one_shape(step, slots):
         return False
-    targets = [(target.slot, target.array(slots)) for target in step.targets if target.slot in slots]
-    sources = [(source.slot, source.array(slots)) for source in step.sources if source.length is None]
-    for k, (slot, out) in enumerate(targets):
-        # The same slot is the same view, which is read before.
-        if any(slot != other and share_memory(out, array) for other, array in (*targets[k + 1 :], *sources)):
-            return False
+    targets = [(target, target.array(slots)) for target in step.targets if target.slot in slots]
+    sources = [(source, source.array(slots)) for source in step.sources if source.length is None]
+    for k, (target, out) in enumerate(targets):
+        for other, array in (*targets[k + 1 :], *sources):
+            # The same view of the same slot is read before.
+            if (target.slot != other.slot or target.views != other.views) and share_memory(out, array):
+                return False
     return True
 
 
@@ -743,7 +744,7 @@ def _no_product(step: ArrayStep, arrays: Sequence[Any]) -> ShapeMismatch:
 def _run_array(step: ArrayStep, slots: dict[str, Any]) -> Any:
     arrays = [source.array(slots) for source in step.sources]
     node = step.node
-    if is_product(node):
+    if is_contraction(node):
         try:
             return np.asarray(_product(node, *arrays))
         except ValueError:

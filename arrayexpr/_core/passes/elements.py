@@ -13,8 +13,10 @@ from ..nodes import (
     Call,
     Cast,
     Constant,
+    Contract,
     Extent,
     Function,
+    Guard,
     Load,
     Node,
     Operand,
@@ -26,12 +28,31 @@ from ..nodes import (
     transform,
 )
 from ..ops import operator
+from ..primitives import fold
 from ..types import BROADCAST
 
 _EQUAL, _WHERE = operator("equal"), operator("where")
 
 #: What is computed element by element.
 ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent, Call, Function)
+
+
+def has_loops(statement: Node) -> bool:
+    """Whether `sweep` and `lower` have loops for a statement, or for those inside it."""
+    if isinstance(statement, Guard):
+        return all(map(has_loops, (*statement.then, *statement.otherwise)))
+    if not isinstance(statement, Assign):
+        return not any(isinstance(node, Assign) for node in postorder((statement,)))
+    for node in postorder((statement,)):
+        if isinstance(node, View):
+            if len(node.args) > 1 or (node.order is None and not isinstance(base_of(node), Operand)):
+                return False
+        elif isinstance(node, Reduce):
+            if not node.axes or fold(node.op, node.type.element) is None:
+                return False
+        elif node is not statement and not isinstance(node, (*ELEMENTWISE, Contract)):
+            return False
+    return True
 
 
 def base_of(node: Node) -> Node:

@@ -24,13 +24,15 @@ from ..nodes import (
     substitute,
 )
 from ..program import Program
-from ..regions import Access, Group, Part, base, beneath, part_of
+from ..regions import Access, Group, Meeting, Part, base, beneath, part_of
 from .nests import untaken
 
 #: Of a value that is computed again for each reader, the operations and the arrays read at the most.
 _AGAIN, _ARRAYS = 100.0, 6
 #: Clusters that a statement is tried in at the most.
 _TRIED = 4
+#: Parts of an operand that are told apart at the most.
+_PARTS = 8
 _LAST: Final = float("inf")
 
 
@@ -74,7 +76,8 @@ def fuse(program: Program, *, guarded: bool = False) -> Program:
     assumption = before
     if apart or alike:
         otherwise = original if before is None else before.otherwise
-        assumption = Assumption(tuple(sorted(apart)), alike, otherwise)
+        lengths = () if before is None else before.lengths
+        assumption = Assumption(tuple(sorted(apart)), alike, otherwise, lengths)
     fused = program.rewritten(made, {k: v for k, v in new.items() if k is not v})
     return fused.replace(locals=tuple(o for o in (*program.locals, *fresh) if o.name in left), assumption=assumption)
 
@@ -208,9 +211,10 @@ class _Cluster:
     def __init__(self, *entries: _Entry) -> None:
         self.group: Group | None = None
         self.entries = list(entries)
-        #: By name, the statement that assigns it, and the last place of one that reads what was there before.
-        self.writers: dict[str, _Entry] = {}
-        self.readers: dict[str, float] = {}
+        #: By name, the statements that assign parts of it, by part; of each access, the last place of one that reads
+        #: what was there before.
+        self.writers: dict[str, dict[Node, _Entry]] = {}
+        self.readers: dict[Access, float] = {}
         self.last = 0.0
         #: How many of its values are stored.
         self.outputs = 0
@@ -242,6 +246,36 @@ class _Way:
         return places if self.into is None else tuple(self.into[k] for k in places)
 
 
+class _History:
+    """By name, the last place that touches it, and that of each of its parts that were touched lately."""
+
+    def __init__(self, meet: Meeting):
+        self.meet = meet
+        self.last: dict[str, int] = {}
+        #: None is all of it.
+        self.parts: dict[str, dict[Node | None, int]] = {}
+
+    def touch(self, node: Node, place: int) -> None:
+        name = base(node).name
+        self.last[name] = max(place, self.last.get(name, -1))
+        parts = self.parts.setdefault(name, {})
+        parts[node] = max(place, parts.get(node, -1))
+        if len(parts) > _PARTS:
+            self.whole(name, self.last[name])
+
+    def whole(self, name: str, place: int) -> None:
+        self.last[name] = max(place, self.last.get(name, -1))
+        self.parts[name] = {None: self.last[name]}
+
+    def after(self, node: Node, place: int) -> bool:
+        """Whether something in common with a part was touched after a place."""
+        name = base(node).name
+        if self.last.get(name, -1) <= place:
+            return False
+        parts = self.parts[name].items()
+        return any(where > place and (part is None or self.meet(node, part)) for part, where in parts)
+
+
 class _Fusion:
     """Places statements one after the other; of each operand it knows where it is read and assigned last."""
 
@@ -251,16 +285,18 @@ class _Fusion:
         self.private = {operand.name for operand in (*program.locals, *fresh)}
         self.operands = {operand.name for operand in program.operands}
         self.names = {operand.name for operand in program.declared}
-        parts = [part_of(statement) for statement in given]
+        self.meet = Meeting()
+        parts = [part_of(statement, self.meet) for statement in given]
         # Where views move, values stay where they are.
         self.parts = [None if part is None or part.moves else part for part in parts]
         self.clusters: list[_Cluster] = []
         #: The first cluster that a statement may be put in.
         self.floor = 0
-        self.written: dict[str, int] = {}
-        self.read: dict[str, int] = {}
+        self.written = _History(self.meet)
+        self.read = _History(self.meet)
         self.version: dict[str, int] = {}
-        self.values: dict[str, _Value] = {}
+        #: What the parts of an operand hold, which have no elements in common.
+        self.values: dict[str, list[_Value]] = {}
         self.latest: dict[Access, int] = {}
         self.alike: list[tuple[Node, Node]] = []
         #: What is assigned in ways that only its effects tell.
@@ -318,15 +354,15 @@ class _Fusion:
         if fence:
             self.floor = place + 1
         for name in self.values if fence else operands(statement) | (read or set()):
-            if name in self.values:
-                self._store(self.values[name])
+            for value in self.values.get(name, ()):
+                self._store(value)
         for name in read or ():
-            self.read[name] = place
+            self.read.whole(name, place)
         for name in self.names if written is None else written:
-            self.written[name] = place
+            self.written.whole(name, place)
             self.version[name] = self.version.get(name, 0) + 1
-            if name in self.values:
-                self._store(self.values.pop(name))
+            for value in self.values.pop(name, ()):
+                self._store(value)
         self.touched |= self.names if written is None else written
 
     def _store(self, value: _Value) -> None:
@@ -347,12 +383,10 @@ class _Fusion:
         for access in part.reads:
             name = base(access[0]).name
             named.setdefault(name, []).append(access)
-            if name in self.values:
-                flows.add(self.values[name].place)
+            flows.update(value.place for value in self.values.get(name, ()))
             if len(access[1]) == part.rank > 0 and access in self.latest:
                 places.add(self.latest[access])
-        if part.name in self.values:
-            flows.add(self.values[part.name].place)
+        flows.update(value.place for value in self.values.get(part.name, ()))
         for place in (*sorted(flows, reverse=True)[:_TRIED], *sorted(places - flows, reverse=True)[:_TRIED]):
             cluster = self.clusters[place]
             if place >= self.floor and cluster.group is not None:
@@ -375,8 +409,8 @@ class _Fusion:
             if way.into is None:
                 return None
         substituted = []
-        for name, accesses in named.items():
-            value = self.values.get(name)
+        for accesses, values in self._by_value(named):
+            value = values[0] if len(values) == 1 else None
             if value is not None and value.place == place:
                 # What the region computes is read as the value itself.
                 if not self._within(value, accesses, way, part):
@@ -397,25 +431,39 @@ class _Fusion:
                             access = _seen(inner, node), way.at(at)
                         way.read(access, value.versions[base(inner).name])
                 way.lengths.extend(value.lengths)
-            elif self.written.get(name, -1) >= place:
+            elif any(self.written.after(node, place - 1) for node, _ in accesses):
                 return None
             else:
-                if value is not None:
-                    way.stored.append(value)
+                way.stored.extend(values)
                 for node, at in accesses:
-                    way.read((node, way.at(at)), self.version.get(name, 0))
+                    way.read((node, way.at(at)), self.version.get(base(node).name, 0))
         if not self._lengths(way, part, place):
             return None
         if cluster is not None and not self._fits(cluster, place, way, part, substituted):
             return None
         return way
 
+    def _by_value(self, named: dict[str, list[Access]]) -> list[tuple[list[Access], list[_Value]]]:
+        """What is read, by the values that have something in common with it."""
+        found: list[tuple[list[Access], list[_Value]]] = []
+        for name, accesses in named.items():
+            held = self.values.get(name, [])
+            if len(held) < 2 and (not held or isinstance(held[0].target, Operand)):
+                found.append((accesses, held))
+                continue
+            groups: dict[tuple[int, ...], list[Access]] = {}
+            for access in accesses:
+                touched = tuple(k for k, value in enumerate(held) if self.meet(access[0], value.target))
+                groups.setdefault(touched, []).append(access)
+            found.extend((group, [held[k] for k in touched]) for touched, group in groups.items())
+        return found
+
     def _into(self, group: Group, place: int, part: Part, named: dict[str, list[Access]]) -> tuple[int, ...] | None:
         """The axes that a region keeps, for a statement over those alone, made of what the region reduces."""
         kept = tuple(k for k in range(group.rank) if k not in group.reduced)
         if part.reduced or not group.reduced or part.rank != len(kept) or part.turns or (group.alone and part.rank):
             return None
-        return kept if any(n in self.values and self.values[n].place == place for n in named) else None
+        return kept if any(value.place == place for n in named for value in self.values.get(n, ())) else None
 
     def _fits(self, cluster: _Cluster, place: int, way: _Way, part: Part, substituted: Sequence[_Value]) -> bool:
         """Whether a statement may be one of a cluster's, where; and whether that is worth something."""
@@ -425,33 +473,41 @@ class _Fusion:
         if whole and part.reduced and any(value.reduces for value in substituted):
             # Sums of sums over everything take turns.
             return False
-        if self.read.get(part.name, -1) > place or self.written.get(part.name, -1) > place:
+        target = part.writes[0]
+        if self.read.after(target, place) or self.written.after(target, place):
             return False
         if any(length.operand.name in cluster.writers for length in way.lengths):
             return False
-        again = part.name in cluster.writers
+        others = cluster.writers.get(part.name, {})
+        again = target in others
+        if any(other is not target and self.meet(other, target) for other in others):
+            return False
         if not substituted and not again and not group.shares(way.reads):
             return False
         if group.wide(way.reads, way.work, cluster.outputs):
             return False
-        writes = part.writes[0], way.at(part.writes[1])
+        writes = target, way.at(part.writes[1])
         low, high = -_LAST, _LAST
         for access in way.reads:
-            name = base(access[0]).name
-            if name == part.name:
+            node = access[0]
+            name = base(node).name
+            if name == part.name and self.meet(node, target):
                 if access != writes:
                     return False
-            elif name in cluster.writers:
-                # It reads what was there before, and so comes before.
-                if group.writes[name] != access:
-                    return False
-                high = min(high, cluster.writers[name].rank)
-        if again and not (group.writes[part.name] == writes and self._replaces(way, part)):
+                continue
+            for other, entry in cluster.writers.get(name, {}).items():
+                if self.meet(node, other):
+                    # It reads what was there before, and so comes before.
+                    if (other, group.writes[name][other]) != access:
+                        return False
+                    high = min(high, entry.rank)
+        if again and not (group.writes[part.name][target] == writes[1] and self._replaces(way, part)):
             return False
         for access in group.reads.get(part.name, ()):
-            if access != writes:
-                return False
-            low = cluster.readers[part.name]
+            if self.meet(access[0], target):
+                if access != writes:
+                    return False
+                low = max(low, cluster.readers[access])
         if high == _LAST:
             way.rank = cluster.last + 1.0
         else:
@@ -460,7 +516,8 @@ class _Fusion:
 
     def _replaces(self, way: _Way, part: Part) -> bool:
         """Whether the statement that a region has for an operand may go, since another one assigns all of that."""
-        before = self.values.get(part.name)
+        target = part.writes[0]
+        before = next((value for value in self.values.get(part.name, ()) if value.target is target), None)
         if before is None or part.name in self.operands:
             return before is not None
         # The first assignment of what the program makes gives it its shape.
@@ -498,8 +555,10 @@ class _Fusion:
         if len(value.reads) > _ARRAYS or value.work > _AGAIN or self.version[name] != value.own:
             return False
         for each, version in value.versions.items():
-            if self.version.get(each, 0) != version or self.written.get(each, -1) >= place:
+            if self.version.get(each, 0) != version:
                 return False
+        if any(self.written.after(node, place - 1) for node, _ in value.reads):
+            return False
         new: dict[Node, Node] = {}
         alike: list[tuple[Node, Node]] = []
         for node in dict.fromkeys(node for node, _ in accesses):
@@ -545,20 +604,20 @@ class _Fusion:
         """Whether every length that a statement reads is known before it, as that of something else if need be."""
         for length in part.lengths:
             name = length.operand.name
-            value = self.values.get(name)
-            if name not in self.private or value is None:
+            values = self.values.get(name)
+            if name not in self.private or not values:
                 way.lengths.append(length)
                 continue
-            like = _like(value)
             if length.operand in way.new:
+                like = _like(next(value for value in values if value.target is length.operand))
                 if like is None:
                     return False
                 way.new[length] = Extent(like, length.axis)
                 way.lengths.append(Extent(like, length.axis))
                 continue
-            if value.place >= place:
+            if any(value.place >= place for value in values):
                 return False
-            way.stored.append(value)
+            way.stored.extend(values)
             way.lengths.append(length)
         return True
 
@@ -581,34 +640,38 @@ class _Fusion:
             made, rank, reduced, way.reads, tuple(way.lengths), part.name, (target, at), part.work, part.turns
         )
         if group is None:
-            cluster.group = group = Group.of(joined)
+            cluster.group = group = Group.of(joined, self.meet)
         else:
             group.add(joined)
         name = part.name
         self.version[name] = own = self.version.get(name, 0) + 1
         value = _Value(target, at, made.value, place, own, way, len(at) == group.rank, uses)
-        before = self.values.get(name)
+        before = self.values.get(name, [])
         entry = _Entry(made, way.rank, value)
-        if name in cluster.writers:
-            cluster.writers[name].replaced = True
-            assert before is not None
-            value.stored = before.stored
-        elif before is not None and (name not in self.private or not isinstance(target, Operand) or own > 1):
+        mine = cluster.writers.setdefault(name, {})
+        again = target in mine
+        if again:
+            mine[target].replaced = True
+            value.stored = next(each for each in before if each.target is target).stored
+        elif before and (name not in self.private or not isinstance(target, Operand) or own > 1):
             # A part of it is new, and the rest is there.
-            self._store(before)
+            for each in before:
+                self._store(each)
             self._store(value)
         cluster.entries.append(entry)
-        cluster.outputs += name not in self.private and name not in cluster.writers
-        cluster.writers[name] = entry
+        cluster.outputs += name not in self.private and not again
+        mine[target] = entry
         cluster.last = max(cluster.last, way.rank)
         for access in way.reads:
-            each = base(access[0]).name
-            self.read[each] = max(place, self.read.get(each, -1))
-            cluster.readers[each] = max(way.rank, cluster.readers.get(each, -_LAST))
+            self.read.touch(access[0], place)
+            cluster.readers[access] = max(way.rank, cluster.readers.get(access, -_LAST))
             if len(access[1]) == group.rank > 0:
                 self.latest[access] = place
-        self.written[name] = place
-        self.values[name] = value
+        self.written.touch(target, place)
+        apart = [each for each in before if not self.meet(each.target, target)]
+        for each in apart[: 1 - _PARTS]:
+            self._store(each)
+        self.values[name] = [*apart[1 - _PARTS :], value]
 
 
 def _like(value: _Value) -> Operand | None:

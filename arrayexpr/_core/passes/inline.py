@@ -19,6 +19,8 @@ SMALL = 8
 #: stands in bodies is fused, shared, hoisted and simplified with what stands around them; beyond it, the time to
 #: optimise and to compile grows with calls times bodies: 1,000 calls of 1,000 nodes are a million.
 GROWTH = 2000
+#: Of the nodes of a body that is divided, as many as its parts may have together at the most.
+_TWICE = 1.5
 
 
 def inline(program: Program, *, growth: int | None = None, small: int | None = None) -> Program:
@@ -29,8 +31,9 @@ def inline(program: Program, *, growth: int | None = None, small: int | None = N
 
     That is where a body has no more than `small` nodes (SMALL), or is called once, or where all bodies together add
     no more than `growth` nodes (GROWTH).
-    Other calls stay, and each of their functions is one to all later passes. A body that is more than arithmetic
-    element by element (a reduction, a view, a function of the vector library) is always expanded.
+    Other calls stay, and each of their functions is one to all later passes. Functions of the vector library run on
+    strips, between loops of other work: a body that has some is expanded to those, and to calls of what lies between.
+    A body that is not element by element (a reduction, a view) is always expanded.
     Arguments that an expanded body does not read keep their part in the shape: `where(True, body, argument)`.
     A call with an effect, in its arguments or its function, stays: arguments are evaluated once, and first.
 
@@ -40,18 +43,21 @@ def inline(program: Program, *, growth: int | None = None, small: int | None = N
     functions = [node for node in postorder(program.statements, True) if isinstance(node, Function)]
     if not functions:
         return program
-    kept = _kept(program, functions, GROWTH if growth is None else growth, SMALL if small is None else small)
+    small = SMALL if small is None else small
+    kept, divided = _kept(program, functions, GROWTH if growth is None else growth, small)
     new: dict[Node, Node] = {}
     # Functions come after those that they call.
     for function in functions:
         (body,) = _expanded((function.body,), new, kept)
+        if function in divided:
+            body = _divided(function, body, small)
         new[function] = Function(function.name, function.params, body)
     statements = _expanded(program.statements, new, kept)
     return program.rewritten(statements, new)
 
 
-def _kept(program: Program, functions: list[Any], growth: int, small: int) -> set[Node]:
-    """The functions whose calls stay."""
+def _kept(program: Program, functions: list[Any], growth: int, small: int) -> tuple[set[Node], set[Node]]:
+    """The functions whose calls stay, and those that are divided where functions of the vector library stand."""
     own = {f: Walk().fresh((f.body,), False) for f in functions}
     calls: dict[Node, int] = dict.fromkeys(functions, 0)
     for node in program.nodes():
@@ -70,26 +76,67 @@ def _kept(program: Program, functions: list[Any], growth: int, small: int) -> se
             times[node.function] += 1
     total = sum(n * size[f] for f, n in times.items())
     if total <= growth:
-        return set()
+        return set(), set()
     kept: set[Node] = set()
+    divided: set[Node] = set()
     for f in functions:
         # As it is when those that it calls are expanded or stay.
         called = [n.function for n in own[f] if isinstance(n, Call)]
         size[f] = sum(not isinstance(n, (Operand, Function)) for n in own[f])
         size[f] += sum(size[c] for c in called if c not in kept)
-        if pure[f] and size[f] > small and calls[f] > 1:
-            kept.add(f)
-    return kept
+        if size[f] > small and calls[f] > 1 and _is_of_elements(f, own[f]):
+            (kept if pure[f] else divided).add(f)
+    return kept, divided
 
 
 def _is_arithmetic(function: Any, body: list[Node]) -> bool:
     """Whether a function is one of elements, of operators that both engines compute one element at a time."""
+    return _is_of_elements(function, body) and not any(_is_library(n) for n in body)
+
+
+def _is_of_elements(function: Any, body: list[Node]) -> bool:
+    """Whether a function is one of elements."""
     if effects(function.body) != PURE or any(p.type.rank or p.type.element.kind == "V" for p in function.params):
         return False
-    return all(
-        isinstance(n, (Constant, Operand, Call, Function)) or (isinstance(n, (Apply, Cast)) and not _is_library(n))
-        for n in body
-    ) and not isinstance(function.body, (Constant, Operand))
+    return all(isinstance(n, (Constant, Operand, Call, Function, Apply, Cast)) for n in body) and not isinstance(
+        function.body, (Constant, Operand)
+    )
+
+
+def _divided(function: Any, body: Node, small: int) -> Node:
+    """A body as functions of the vector library, and calls of functions of what lies between them.
+
+        exp(x * x + ... ) * y - ...   →   g_1(exp(g_0(x, y)), x, y)
+
+    What lies between and is small, or would mostly be computed twice since several parts need it, is as it was.
+    """
+    nodes = [n for n in Walk().fresh((body,), False) if not isinstance(n, Function)]
+    library = [n for n in nodes if _is_library(n)]
+    roots = dict.fromkeys([*(arg for n in library for arg in n.args), body])
+    # What stands for a result of the library, as the parameter of what reads it.
+    stands: dict[Node, Node] = {n: Operand(f"library_{k}", n.type.element) for k, n in enumerate(library)}
+    parts: dict[Node, Node] = {}
+    for root in roots:
+        others = {n: stand for n, stand in stands.items() if n is not root}
+        (parts[root],) = substitute((root,), others.get)
+    sizes = {
+        root: sum(isinstance(n, (Apply, Cast, Call)) for n in Walk().fresh((part,), False))
+        for root, part in parts.items()
+        if not _is_library(root)
+    }
+    if sum(sizes.values()) > _TWICE * len(nodes):
+        return body
+    new: dict[Node, Node] = {}
+    back = {stand: node for node, stand in stands.items()}
+    for node in nodes:
+        if node in sizes and sizes[node] > small:
+            params = [n for n in postorder((parts[node],)) if isinstance(n, Operand)]
+            name = f"{function.name}_{len(new)}"
+            arguments = [new.get(back.get(p, p), back.get(p, p)) for p in params]
+            new[node] = Call(Function(name, tuple(params), parts[node]), tuple(arguments))
+        elif node.args:
+            new[node] = rebuild(node, tuple(new.get(child, child) for child in node.args))
+    return new.get(body, body)
 
 
 def _is_library(node: Node) -> bool:

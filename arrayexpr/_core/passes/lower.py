@@ -8,6 +8,7 @@ from ..affine import integer
 from ..nodes import (
     Assign,
     Extent,
+    Guard,
     Index,
     Load,
     Loop,
@@ -21,7 +22,8 @@ from ..nodes import (
 )
 from ..program import Program
 from .elements import ELEMENTWISE, base_of, element, extents_of, reads_otherwise, subscripts_of
-from .nests import untaken
+from .joint import Path, equal_lengths, joined, places
+from .nests import enclosed, untaken
 from .requirements import requirements
 
 
@@ -42,24 +44,46 @@ def lower(program: Program, *, together: bool = False) -> Program:
     length of the loop, or visibly 1, but does not turn out to be 1: `Program.requires` says so in numbers.
     """
     taken = {operand.name for operand in program.declared}
-    taken |= {statement.operand.name for statement in program.statements if isinstance(statement, Scratch)}
-    statements: list[Node] = []
+    taken |= {statement.operand.name for statement in enclosed(program.statements) if isinstance(statement, Scratch)}
     # What became of each node is only for origins to follow: without any, a third of the time is saved.
     new: dict[Node, Node] | None = {} if program.origins else None
     requires = dict.fromkeys(program.requires)
     assigns = [s for s in program.statements if isinstance(s, Assign) and _elementwise(s)]
     if together and len(assigns) == len(program.statements):
-        statements.extend(_shared_nest(assigns, taken, new))
+        nest = _shared_nest(assigns, taken, new)
         for assign in assigns:
             requires.update(dict.fromkeys(requirements(assign)))
-        return program.rewritten(statements, new or {}).replace(requires=tuple(requires))
-    for statement in program.statements:
-        if isinstance(statement, Assign) and _elementwise(statement):
-            statements.extend(_nest(statement, taken, new))
-            requires.update(dict.fromkeys(requirements(statement)))
-        else:
-            statements.append(statement)
-    lengths = _lengths(program.statements)
+        return program.rewritten(nest, new or {}).replace(requires=tuple(requires))
+    place = places(program)
+
+    def loops(assign: Assign) -> bool:
+        # A local that has no scratch is assigned as a whole.
+        return base_of(assign.target) not in program.locals and _elementwise(assign)
+
+    def require(assign: Assign, path: Path) -> None:
+        requires.update(dict.fromkeys(map(path.required, requirements(assign))))
+
+    def block(statements: Sequence[Node], path: Path) -> list[Node]:
+        result: list[Node] = []
+        for group in joined(statements, path.facts, place):
+            assigns = [s for s in group if isinstance(s, Assign) and loops(s)]
+            if len(assigns) == len(group) > 1:
+                result.extend(substitute(_shared_nest(assigns, taken, new), equal_lengths(group, place).get))
+            for statement in group:
+                if isinstance(statement, Assign) and loops(statement):
+                    require(statement, path)
+                    if not len(assigns) == len(group) > 1:
+                        result.extend(_nest(statement, taken, new))
+                elif isinstance(statement, Guard):
+                    then, otherwise = path.branches(statement.condition)
+                    branches = block(statement.then, then), block(statement.otherwise, otherwise)
+                    result.append(Guard(statement.condition, *map(tuple, branches)))
+                else:
+                    result.append(statement)
+        return result
+
+    statements = block(program.statements, Path())
+    lengths = _lengths(list(enclosed(program.statements)))
     if lengths:
         statements = substitute(statements, lengths.get)
         requires = dict.fromkeys(substitute(requires, lengths.get))

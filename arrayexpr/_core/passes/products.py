@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..affine import integer
-from ..nodes import Apply, Assign, Contract, Node, Operand, Scratch, postorder, substitute
+from ..nodes import Apply, Assign, Contract, Guard, Node, Operand, Scratch, postorder, substitute
 from ..ops import operator
 from ..program import Program
 from .elements import base_of, extents_along, extents_of, longest
-from .nests import untaken
+from .joint import Path
+from .nests import enclosed, untaken
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -31,42 +32,60 @@ def products(program: Program) -> Program:
     if not any(isinstance(node, Contract) for node in program.nodes()):
         return program
     taken = {operand.name for operand in program.declared}
-    taken |= {s.operand.name for s in program.statements if isinstance(s, Scratch)}
-    statements: list[Node] = []
+    taken |= {s.operand.name for s in enclosed(program.statements) if isinstance(s, Scratch)}
     new: dict[Node, Node] = {}
     requires = dict.fromkeys(program.requires)
-    for statement in program.statements:
-        if not isinstance(statement, Assign):
-            statements.append(statement)
-            continue
-        value = statement.value
-        while True:
-            found = next((n for n in postorder((value,)) if isinstance(n, Contract) and not _is_whole(n, value)), None)
-            if found is None:
-                break
-            made: dict[Node, Node] = {}
-            for node in (found.left, found.right, found):
-                # Of what is multiplied, what is no operand is computed first.
-                if node is found or not isinstance(base_of(node), Operand):
-                    product = substitute((node,), made.get)[0]
-                    scratch = _scratch(product, taken)
-                    made[node] = scratch.operand
-                    statements += [scratch, Assign(scratch.operand, product)]
-                    if isinstance(product, Contract):
-                        requires.update(dict.fromkeys(_fitting(product, None)))
-            value = substitute((value,), made.get)[0]
-        last = Assign(statement.target, value)
-        if is_product(last) and base_of(statement.target) in postorder((value,)):
-            # It reads what it assigns.
-            scratch = _scratch(value, taken)
-            statements += [scratch, Assign(scratch.operand, value)]
-            requires.update(dict.fromkeys(_fitting(value, statement.target)))
-            last = Assign(statement.target, scratch.operand)
-        elif is_product(last):
-            requires.update(dict.fromkeys(_fitting(value, statement.target)))
-        new[statement] = last
-        statements.append(last)
-    return program.rewritten(statements, new).replace(requires=tuple(requires))
+
+    def block(given: Sequence[Node], path: Path) -> list[Node]:
+        statements: list[Node] = []
+        for statement in given:
+            found: dict[Node, None] = {}
+            if isinstance(statement, Guard):
+                then, otherwise = path.branches(statement.condition)
+                branches = block(statement.then, then), block(statement.otherwise, otherwise)
+                statements.append(Guard(statement.condition, *map(tuple, branches)))
+            elif isinstance(statement, Assign):
+                made = _apart(statement, taken, found)
+                new[statement] = made[-1]
+                statements.extend(made)
+            else:
+                statements.append(statement)
+            requires.update(dict.fromkeys(map(path.required, found)))
+        return statements
+
+    made = block(program.statements, Path())
+    return program.rewritten(made, new).replace(requires=tuple(requires))
+
+
+def _apart(statement: Assign, taken: set[str], requires: dict[Node, None]) -> list[Node]:
+    """A statement after those that assign the products in it to scratch."""
+    statements: list[Node] = []
+    value = statement.value
+    while True:
+        found = next((n for n in postorder((value,)) if isinstance(n, Contract) and not _is_whole(n, value)), None)
+        if found is None:
+            break
+        made: dict[Node, Node] = {}
+        for node in (found.left, found.right, found):
+            # Of what is multiplied, what is no operand is computed first.
+            if node is found or not isinstance(base_of(node), Operand):
+                product = substitute((node,), made.get)[0]
+                scratch = _scratch(product, taken)
+                made[node] = scratch.operand
+                statements += [scratch, Assign(scratch.operand, product)]
+                if isinstance(product, Contract):
+                    requires.update(dict.fromkeys(_fitting(product, None)))
+        value = substitute((value,), made.get)[0]
+    last = Assign(statement.target, value)
+    if is_product(last) and base_of(statement.target) in postorder((value,)):
+        # It reads what it assigns.
+        scratch = _scratch(value, taken)
+        statements += [scratch, Assign(scratch.operand, value)]
+        requires.update(dict.fromkeys(_fitting(value, statement.target)))
+        last = Assign(statement.target, scratch.operand)
+    elif is_product(last):
+        requires.update(dict.fromkeys(_fitting(value, statement.target)))
+    return [*statements, last]
 
 
 def is_product(statement: Node) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,6 +31,9 @@ from ..nodes import (
 )
 from ..ops import operator
 from ..program import Program
+from ..types import INT64
+from .elements import has_loops
+from .joint import scalars_of
 from .nests import conjunction, extents_known, untaken
 from .straight import NotStraight, accumulation, straightened
 from .whole import Raiser, Refusal, follows, span_of
@@ -37,7 +41,7 @@ from .whole import Raiser, Refusal, follows, span_of
 _EQUAL, _AT_MOST, _WHERE = operator("equal"), operator("less_equal"), operator("where")
 
 
-def raise_loops(program: Program, *, contract: str = "exact", tests: bool = True) -> Program:
+def raise_loops(program: Program, *, contract: str = "exact", lowered: bool = False) -> Program:
     """Give loops over elements the form of whole-array assignments, where that is what they compute.
 
         for i in range(1, a.shape[0] - 1, 1):
@@ -51,19 +55,19 @@ def raise_loops(program: Program, *, contract: str = "exact", tests: bool = True
     of them becomes an assignment, what is stays in a loop around the rest. A store that adds to its own element
     becomes a `Reduce`, or a `Contract` where it adds up products over rows and columns; under `exact` of integers
     only, as sums of reals change with their order. Where subscripts lie within their axes, or operands share memory,
-    is tested at run time if it is not known; without `tests` such loops stay. What is refused stays as it is, and a
-    remark says why.
+    is tested at run time if it is not known. What is refused stays as it is, and a remark says why; `lowered` asks for
+    what `lower` and `sweep` have loops for: not `r[:n] = a[:n]`.
 
     Keeps: the elements that are stored, and the order of all that have an effect.
     Requires: an operand that is stored has no two elements in the same memory.
     """
-    return _Raising(program, contract == "fast", tests).run()
+    return _Raising(program, contract == "fast", lowered).run()
 
 
 class _Raising:
-    def __init__(self, program: Program, fast: bool, tests: bool):
+    def __init__(self, program: Program, fast: bool, lowered: bool):
         self.program = program
-        self.tests = tests
+        self.lowered = lowered
         self.fast = fast
         self.known = extents_known(program)
         self.names = {operand.name for operand in program.declared}
@@ -107,11 +111,13 @@ class _Raising:
                 if raised is None:
                     break
                 conditions = nest.conditions()
-                if conditions and not self.tests:
-                    raise Refusal(f"it is one of arrays only if {conditions[0]!r}")
+                refused = self._without_loops(conditions, raised) if self.lowered else None
+                if refused is not None:
+                    self.remarks.append(f"loop {loop.index.name} stays: {refused!r} has no loops ahead of time")
+                    continue
                 versions.append((conditions, raised))
                 self.locals.extend(nest.locals)
-                if not versions[-1][0]:
+                if not conditions:
                     break
         except (NotStraight, Refusal) as reason:
             self.remarks.append(f"loop {loop.index.name} stays: {reason}")
@@ -120,6 +126,20 @@ class _Raising:
             condition = conjunction(dict.fromkeys(conditions))
             result = raised if condition is None else [Guard(condition, tuple(raised), tuple(result))]
         return result
+
+    def _without_loops(self, conditions: Sequence[Node], raised: Sequence[Node]) -> Node | None:
+        """What has no loops ahead of time: a statement, or a test of what the program changes."""
+        for condition in conditions:
+            for scalar in scalars_of(condition):
+                if scalar.name in self.assigned or scalar.type.element is not INT64:
+                    return condition
+        return next((statement for statement in raised if not has_loops(statement)), None)
+
+    @functools.cached_property
+    def assigned(self) -> set[str]:
+        """The names of what the program stores."""
+        stored = [node for node in self.program.nodes() if isinstance(node, Store | Assign)]
+        return {n.operand.name if isinstance(n, Store) else _base(n.target).name for n in stored}
 
 
 def _is_temporary(node: Node) -> bool:

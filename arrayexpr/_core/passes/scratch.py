@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from ..infer import effects, operands, same_lengths
 from ..nodes import (
     Apply,
@@ -11,6 +13,7 @@ from ..nodes import (
     Constant,
     Extent,
     Function,
+    Guard,
     Node,
     Operand,
     Reduce,
@@ -20,7 +23,7 @@ from ..nodes import (
     substitute,
 )
 from ..program import Program
-from ..regions import beneath
+from ..regions import beneath, regions
 from .elements import base_of, extents_along, longest
 
 
@@ -37,50 +40,92 @@ def scratch(program: Program) -> Program:
                                        r[...] = u[::-1] + v
 
     A local takes another one's scratch where that is of the same type, surely of the same shape, and not mentioned
-    from the statement on that assigns it. Programs with a local that the lengths of operands do not tell the shape of,
+    from the region on that assigns it. Programs with a local that the lengths of operands do not tell the shape of,
     or with statements that may have effects, are left as they are.
 
     Keeps: the value of every local between its first assignment and its last use.
     Requires: nothing.
     """
-    local = {operand: operand for operand in program.locals}
-    if not local or any(not isinstance(s, Assign) or effects(s) for s in program.statements):
+    local = set(program.locals)
+    if not local or not all(_plain(statement, local) for statement in program.statements):
         return program
-    last: dict[str, int] = {}
-    for k, statement in enumerate(program.statements):
-        last.update(dict.fromkeys(operands(statement), k))
-    statements: list[Node] = []
-    called: dict[Node, Node] = {}
-    # What lies in scratch: the local whose it is now, and a value of its shape, of operands alone.
-    held: dict[Operand, tuple[str, Node]] = {}
-    shapes: dict[Node, Node] = {}
-    new: dict[Node, Node] = {}
-    for k, statement in enumerate(program.statements):
-        assert isinstance(statement, Assign)
-        target, value = statement.target, statement.value
-        (fresh,) = substitute((value,), called.get)
-        if isinstance(target, Operand) and target in local and target not in called:
-            if not all(map(_told, postorder((value,)))) or value.type.rank != target.type.rank:
-                return program
-            (shapes[target],) = substitute(
-                (value,), lambda node: node if isinstance(node, Extent) else shapes.get(node)
-            )
-            shaped = target.type.element.array(target.type.rank, order="C") if target.type.rank else target.type
-            free = (
-                operand
-                for operand, (name, first) in held.items()
-                if operand.type is shaped and last[name] < k and same_lengths(first, shapes[target])
-            )
-            operand = next(free, None)
-            if operand is None:
-                operand = Operand(target.name, shaped)
-                statements.append(Scratch(operand, _extents(fresh, shapes[target])))
-            called[target] = operand
-            held[operand] = target.name, shapes[target]
-        made = Assign(substitute((target,), called.get)[0], fresh)
-        new[statement] = made
-        statements.append(made)
-    return program.rewritten(statements, new).replace(locals=())
+    keeping = _Keeping(local)
+    statements = keeping.block(program.statements, {}, {})
+    if statements is None:
+        return program
+    return program.rewritten(statements, keeping.new).replace(locals=())
+
+
+def _plain(statement: Node, local: set[Operand]) -> bool:
+    """Whether a statement is an assignment, a guard around some, or mentions no locals."""
+    if isinstance(statement, Guard):
+        return all(_plain(each, local) for each in (*statement.then, *statement.otherwise))
+    if isinstance(statement, Assign):
+        return not effects(statement)
+    return not effects(statement) and local.isdisjoint(n for n in postorder((statement,)) if isinstance(n, Operand))
+
+
+class _Keeping:
+    """Gives locals scratch, block by block."""
+
+    def __init__(self, local: set[Operand]):
+        self.local = local
+        self.new: dict[Node, Node] = {}
+
+    def block(
+        self, given: Sequence[Node], called: Mapping[Node, Node], shapes: Mapping[Node, Node]
+    ) -> list[Node] | None:
+        """The statements with the scratch that they need; None where a local's lengths are not told.
+
+        `called` has the scratch of locals that were assigned before the block, and `shapes` values of their shapes.
+        """
+        called, shapes = dict(called), dict(shapes)
+        last: dict[str, int] = {}
+        for k, statement in enumerate(given):
+            last.update(dict.fromkeys(operands(statement), k))
+        statements: list[Node] = []
+        # What lies in scratch: the local whose it is now, and a value of its shape, of operands alone.
+        held: dict[Operand, tuple[str, Node]] = {}
+        start = 0
+        for group in regions(given):
+            # Statements that one nest computes stay neighbours: their scratch is declared before.
+            made: list[Node] = []
+            for statement in group:
+                if isinstance(statement, Guard):
+                    branches = [self.block(b, called, shapes) for b in (statement.then, statement.otherwise)]
+                    if branches[0] is None or branches[1] is None:
+                        return None
+                    (condition,) = substitute((statement.condition,), called.get)
+                    made.append(Guard(condition, tuple(branches[0]), tuple(branches[1])))
+                    continue
+                if not isinstance(statement, Assign):
+                    made.append(statement)
+                    continue
+                target, value = statement.target, statement.value
+                (fresh,) = substitute((value,), called.get)
+                if isinstance(target, Operand) and target in self.local and target not in called:
+                    if not all(map(_told, postorder((value,)))) or value.type.rank != target.type.rank:
+                        return None
+                    (shapes[target],) = substitute(
+                        (value,), lambda node: node if isinstance(node, Extent) else shapes.get(node)
+                    )
+                    shaped = target.type.element.array(target.type.rank, order="C") if target.type.rank else target.type
+                    free = (
+                        operand
+                        for operand, (name, first) in held.items()
+                        if operand.type is shaped and last[name] < start and same_lengths(first, shapes[target])
+                    )
+                    operand = next(free, None)
+                    if operand is None:
+                        operand = Operand(target.name, shaped)
+                        statements.append(Scratch(operand, _extents(fresh, shapes[target])))
+                    called[target] = operand
+                    held[operand] = target.name, shapes[target]
+                made.append(Assign(substitute((target,), called.get)[0], fresh))
+                self.new[statement] = made[-1]
+            statements.extend(made)
+            start += len(group)
+        return statements
 
 
 def _extents(value: Node, shaped: Node) -> tuple[Node, ...]:

@@ -77,6 +77,9 @@ def _drop_unread(program: Program, statements: list[Node]) -> list[Node]:
             name = statement.target.name
             live.discard(name)
             replaced[name] = statement
+        else:
+            # What assigns a part of a local, if only among other things, wants it to be there.
+            live |= _assigned(statement) & local
         read = _read(statement)
         if read is None:
             live |= local
@@ -106,6 +109,13 @@ def _nested(statements: Iterable[Node]) -> Iterator[Node]:
 
 def _written(statement: Node) -> set[str] | None:
     """The names that a statement writes; None where that is not known."""
+    if any(isinstance(node, SideEffect | Unreorderable) for node in _nested((statement,))):
+        return None
+    return _assigned(statement)
+
+
+def _assigned(statement: Node) -> set[str]:
+    """The names of what a statement and those inside it assign, effects apart."""
     found: set[str] = set()
     for node in _nested((statement,)):
         match node:
@@ -118,8 +128,6 @@ def _written(statement: Node) -> set[str] | None:
                 found.add(node.operand.name)
             case Pack():
                 found.add(node.target.name)
-            case SideEffect() | Unreorderable():
-                return None
     return found
 
 

@@ -47,7 +47,8 @@ from .elements import (
     reads_otherwise,
     subscripts_of,
 )
-from .nests import byte_strides, untaken
+from .joint import Path, equal_lengths, joined, places
+from .nests import byte_strides, enclosed, untaken
 from .requirements import requirements
 
 #: Elements of a strip of accumulators: what a sweep down the columns keeps in the first cache. Measured on
@@ -104,6 +105,7 @@ def sweep(program: Program, *, together: bool = False, packed: Collection[str] =
     numbers, but for statements that are swept together.
     """
     taken = {operand.name for operand in program.declared}
+    taken |= {each.operand.name for each in enclosed(program.statements) if isinstance(each, Scratch)}
     new: dict[Node, Node] = {}
     if together:
         assigns = [statement for statement in program.statements if isinstance(statement, Assign)]
@@ -115,16 +117,65 @@ def sweep(program: Program, *, together: bool = False, packed: Collection[str] =
         statements = [*sweeps.rows, *nest]
         new.update(dict.fromkeys(program.statements, statements[-1]))
         return program.rewritten(statements, new)
-    statements = []
+    place = places(program)
     requires = dict.fromkeys(program.requires)
-    for statement in program.statements:
-        if not isinstance(statement, Assign) or not _reduces(statement.value):
-            statements.append(statement)
-            continue
-        swept = _apart(program, statement, taken, requires)
-        new[statement] = swept[-1]
-        statements.extend(swept)
-    return program.rewritten(statements, new).replace(requires=tuple(requires))
+
+    def block(statements: Sequence[Node], path: Path) -> list[Node]:
+        result: list[Node] = []
+        for group in joined(statements, path.facts, place):
+            if len(group) > 1 and not any(isinstance(s, Assign) and base_of(s.target) in program.locals for s in group):
+                found: dict[Node, None] = {}
+                swept = _swept_together(program, group, taken, found)
+                if swept is not None:
+                    result.extend(substitute(swept, equal_lengths(group, place).get))
+                    requires.update(dict.fromkeys(map(path.required, found)))
+                    continue
+            for statement in group:
+                if isinstance(statement, Guard):
+                    then, otherwise = path.branches(statement.condition)
+                    branches = block(statement.then, then), block(statement.otherwise, otherwise)
+                    result.append(Guard(statement.condition, *map(tuple, branches)))
+                elif not isinstance(statement, Assign) or base_of(statement.target) in program.locals:
+                    # A local that has no scratch is assigned as a whole.
+                    result.append(statement)
+                elif _reduces(statement.value):
+                    found = {}
+                    swept = _apart(program, statement, taken, found)
+                    requires.update(dict.fromkeys(map(path.required, found)))
+                    new[statement] = swept[-1]
+                    result.extend(swept)
+                else:
+                    result.append(statement)
+        return result
+
+    return program.rewritten(block(program.statements, Path()), new).replace(requires=tuple(requires))
+
+
+def _swept_together(
+    program: Program, group: Sequence[Node], taken: set[str], requires: dict[Node, None]
+) -> list[Node] | None:
+    """The sweeps that statements of one region share; None where they have no reductions, or none that share them."""
+    assigns = [statement for statement in group if isinstance(statement, Assign)]
+    axes = _axes(assigns)
+    if axes is None or any(reads_otherwise(statement) for statement in assigns):
+        return None
+    try:
+        sweeps = _Sweeps(program, assigns, axes, set(taken), alike=False)
+        made = sweeps.statements()
+        across = sweeps.turns()
+        if across is None:
+            taken |= sweeps.taken
+            requires.update(dict.fromkeys(sweeps.requirements()))
+            return [*sweeps.rows, *made]
+        taken |= {row.operand.name for row in sweeps.rows}
+        turned = _Sweeps(program, assigns, axes, set(taken), alike=False, turned=True)
+        other = turned.statements()
+    except (_Apart, UnsupportedError):
+        return None
+    # Names within one version are free in the other, but for the scratch of both.
+    taken |= sweeps.taken | turned.taken
+    requires.update(dict.fromkeys(sweeps.requirements()))
+    return [*sweeps.rows, *turned.rows, Guard(across, tuple(other), tuple(made))]
 
 
 class _Apart(Exception):
@@ -150,26 +201,9 @@ def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[
         whole = _scratch_of(statement.target.type.element, extents_of(statement.target), taken)
         first = _apart(program, Assign(whole.operand, statement.value), taken, requires)
         return [whole, *first, Assign(statement.target, whole.operand)]
-    axes = _axes((statement,))
-    if axes is not None:
-        try:
-            sweeps = _Sweeps(program, (statement,), axes, set(taken), alike=False)
-            made = sweeps.statements()
-        except (_Apart, UnsupportedError):
-            pass
-        else:
-            requires.update(dict.fromkeys(sweeps.requirements()))
-            across = sweeps.turns()
-            rows = sweeps.rows
-            if across is None:
-                taken |= sweeps.taken
-                return [*rows, *made]
-            # Names within one version are free in the other, but for the scratch of both.
-            taken |= {row.operand.name for row in rows}
-            turned = _Sweeps(program, (statement,), axes, set(taken), alike=False, turned=True)
-            other = turned.statements()
-            taken |= sweeps.taken | turned.taken
-            return [*rows, *turned.rows, Guard(across, tuple(other), tuple(made))]
+    shared = _swept_together(program, (statement,), taken, requires)
+    if shared is not None:
+        return shared
     if isinstance(statement.value, Reduce) and not any(
         isinstance(n, Reduce) for n in postorder((statement.value.arg,))
     ):
@@ -289,7 +323,7 @@ class _Sweeps:
         self.taken = taken
         self.indices = tuple(Index(untaken(f"i{k}", taken)) for k in range(self.rank))
         self.alike = alike
-        if not alike and group[0].target.type.rank not in (self.rank, len(self.kept)):
+        if not alike and any(each.target.type.rank not in (self.rank, len(self.kept)) for each in group):
             raise _Apart
         self.extents = [self._extent(k) for k in range(self.rank)]
         order = self._order(turned)
@@ -331,9 +365,8 @@ class _Sweeps:
         def swept(node: Reduce, wanted: tuple[Node, ...]) -> tuple[Node, ...]:
             return tuple(self.extents)
 
-        (statement,) = self.group
-        found = dict.fromkeys(requirements(statement, swept))
-        for node in postorder((statement.value,)):
+        found = dict.fromkeys(each for statement in self.group for each in requirements(statement, swept))
+        for node in postorder([statement.value for statement in self.group]):
             if isinstance(node, Reduce):
                 for axis in self.reduced:
                     own = longest(extents_along(node.arg, axis))

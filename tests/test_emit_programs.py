@@ -1,0 +1,285 @@
+"""Whole programs in emitted C: both ways under a test, one nest for each region, and random programs."""
+
+from __future__ import annotations
+
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from layouts import clone
+from statements import Case, case
+from test_emit_c import CC, OK, OVERLAP, SHAPE, STRICT, build
+from test_emit_c import call as called
+
+import arrayexpr
+from arrayexpr._core.driver import run
+from arrayexpr._core.errors import ArrayExprError, UnsupportedError
+from arrayexpr._core.interpret import interpret
+from arrayexpr._core.parser import parse
+from arrayexpr._core.program import Program
+
+pytestmark = pytest.mark.skipif(CC is None, reason="needs a C compiler")
+
+SIBLINGS = """
+def f(a: float64[:], b: float64[:], c: float64[:], *, r: float64[:], s: float64[:]):
+    t = local(float64[:])
+    u = local(float64[:])
+    v = local(float64[:])
+    t[...] = a + b
+    u[...] = t * c
+    v[...] = t - c
+    r[...] = u + v
+    s[...] = u * v
+"""
+MOTION = """
+def f(x: float64[:], v: float64[:], a: float64[:], e: float64[:]):
+    v[...] = v + a
+    x[...] = x + v
+    e[...] = v * v
+"""
+NORM = """
+def f(x: int64[:, :], *, mean: int64[:], r: int64[:, :]):
+    m = local(int64[:])
+    m[...] = reduce(add, x, (1,))
+    mean[...] = m
+    r[...] = x * 2 - m[:, None]
+"""
+ROLLED = """
+def f(a: float64[:], r: float64[:]):
+    for i in range(1, a.shape[0] - 1, 1):
+        r[i] = a[i - 1] + a[i + 1]
+"""
+
+
+def call(binary: Path, program: Program, arrays: dict[str, Any]) -> tuple[int, int]:
+    """Run C on arrays, for operands and results alone. Returns its code, and the bytes of scratch."""
+    return called(binary, Program("f", program.operands, (), program.results), arrays)
+
+
+def compare(binary: Path, program: Program, arrays: dict[str, Any]) -> tuple[int, int]:
+    """Run C, and see that it leaves what the program means."""
+    expected = clone(arrays)
+    interpret(program, expected)
+    answer = call(binary, program, arrays)
+    for name, value in expected.items():
+        np.testing.assert_array_equal(arrays[name], value, err_msg=f"{name} of\n{program}")
+    return answer
+
+
+def first_branch(program: Program) -> str:
+    """The C that runs where the test of a program holds."""
+    text = arrayexpr.emit(program)
+    return text[text.index("    if (apart) {") : text.index("\n    } else {")]
+
+
+# -- One nest for each region -----------------------------------------------------------------------
+
+
+def test_a_region_is_one_nest_and_its_locals_are_gone(tmp_path: Path) -> None:
+    program = parse(SIBLINGS)
+    loops = re.findall(r"for \(ptrdiff_t (\w+) = 0; (.*?);", first_branch(program))
+    # Of what is in any layout; that of what is contiguous is in two parts.
+    assert loops == [("i0", "i0 < r_n0")]
+    assert "scratch" not in first_branch(program)
+    binary = build(program, tmp_path)
+    rng = np.random.default_rng(0)
+    arrays = {name: rng.normal(size=17) for name in "abcrs"}
+    assert compare(binary, program, arrays) == (OK, 0)
+
+
+def test_what_reduces_shares_its_sweep(tmp_path: Path) -> None:
+    program = parse(NORM)
+    text = first_branch(program)
+    # A row is swept, and what is made of it stored, within one loop over rows; down the columns within one of strips.
+    assert len(re.findall(r"i0 < (mean|r)__n0; ", text)) == 2
+    binary = build(program, tmp_path)
+    for shape in ((5, 700), (5, 1), (1, 9), (3, 0)):
+        x = np.random.default_rng(0).integers(-9, 9, shape)
+        for layout in (x, np.asfortranarray(x)):
+            arrays = {"x": layout, "mean": np.zeros(shape[0], np.int64), "r": np.zeros(shape, np.int64)}
+            assert compare(binary, program, arrays)[0] == OK
+
+
+def test_statements_over_other_shapes_have_a_nest_each(tmp_path: Path) -> None:
+    program = parse(
+        "def f(a: float64[:], b: float64[:], *, r: float64[:], s: float64[:]):\n"
+        "    r[...] = a * b\n    s[...] = a + 1.0\n"
+    )
+    binary = build(program, tmp_path)
+    for a, b, r, s, code in ((5, 5, 5, 5, OK), (1, 5, 5, 1, OK), (1, 5, 5, 3, OK), (5, 5, 5, 4, SHAPE)):
+        arrays = {"a": np.ones(a), "b": np.arange(b * 1.0), "r": np.zeros(r), "s": np.zeros(s)}
+        if code == OK:
+            assert compare(binary, program, arrays)[0] == OK
+        else:
+            assert call(binary, program, arrays)[0] == code
+            assert not arrays["r"].any() and not arrays["s"].any()
+
+
+# -- Both ways ----------------------------------------------------------------------------------------
+
+
+def test_memory_that_is_shared_runs_as_written(tmp_path: Path) -> None:
+    for k, text in enumerate((SIBLINGS, MOTION)):
+        program = parse(text)
+        folder = tmp_path / str(k)
+        folder.mkdir()
+        binary = build(program, folder)
+        names = [operand.name for operand in (*program.operands, *program.results)]
+        for one in names:
+            for other in names:
+                arrays = {name: np.random.default_rng(k).normal(size=9) for k, name in enumerate(names)}
+                arrays[one] = arrays[other]
+                assert compare(binary, program, arrays)[0] == OK
+                memory = np.arange(10.0)
+                arrays = {name: np.ones(9) for name in names} | {one: memory[:9], other: memory[1:]}
+                stored = {"r", "s"} if k == 0 else {"x", "v", "e"}
+                wanted = OVERLAP if one != other and {one, other} & stored else OK
+                assert call(binary, program, arrays)[0] == wanted, (one, other)
+
+
+def test_scratch_is_asked_for_where_it_is_needed(tmp_path: Path) -> None:
+    program = parse(SIBLINGS)
+    binary = build(program, tmp_path)
+    a = np.arange(17.0)
+    apart = {"a": a, "b": a + 1, "c": a * 2, "r": np.zeros(17), "s": np.zeros(17)}
+    assert call(binary, program, apart) == (OK, 0)
+    assert call(binary, program, apart | {"r": apart["c"]}) == (OK, 3 * ((17 * 8 + 63) // 64 * 64))
+
+
+def test_a_loop_is_raised_under_its_test(tmp_path: Path) -> None:
+    program = parse(ROLLED)
+    binary = build(program, tmp_path)
+    memory = np.arange(40.0)
+    for a, r in (
+        (memory[:9], np.zeros(9)),
+        (memory[:9], np.zeros(12)),
+        (memory[:9], memory[:9]),
+        (memory[:9], memory[1:10]),
+        (memory[1:10], memory[:9]),
+        (memory[:9:1], memory[20:38:2]),
+        (memory[:1], np.zeros(3)),
+    ):
+        assert compare(binary, program, {"a": a, "r": r})[0] == OK
+    scheduled = arrayexpr.optimize(program)
+    expected, got = ({"a": np.arange(9.0), "r": np.zeros(9)} for _ in range(2))
+    interpret(program, expected)
+    interpret(scheduled, got)
+    np.testing.assert_array_equal(got["r"], expected["r"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "for i in range(0, n, 1):\n        r[i] = a[i] * 2.0",
+        "for i in range(0, a.shape[0], 1):\n        r[i] = a[i] * 2.0\n        a[i] = r[i] + 1.0",
+        "for i in range(1, a.shape[0], 1):\n        a[i] = a[i - 1] + r[i]\n        r[i] = a[i] * 2.0",
+        "for i in range(0, a.shape[0], 1):\n        if a[i] > 3.0:\n            r[i] = a[i]",
+        "for i in range(0, a.shape[0], 1):\n        t = scratch(float64)\n        t[()] = a[i] * a[i]\n"
+        "        r[i] = t[()] + a[i]",
+    ],
+)
+def test_loops_of_every_kind(body: str, tmp_path: Path) -> None:
+    program = parse(f"def f(a: float64[:], n: int64, r: float64[:]):\n    {body}\n")
+    binary = build(program, tmp_path)
+    memory = np.arange(30.0)
+    for a, r in ((memory[:9], np.zeros(9)), (memory[:9], memory[:9]), (memory[:9], memory[2:11])):
+        assert compare(binary, program, {"a": a, "n": np.array(9), "r": r})[0] == OK
+
+
+def test_a_guard_of_the_host_has_both_branches(tmp_path: Path) -> None:
+    program = parse("""
+def f(a: float64[:], b: float64[:], r: float64[:]):
+    t = local(float64[:])
+    u = local(float64[:])
+    t[...] = a[::-1] * a
+    if a.shape[0] < 5:
+        r[...] = t[::-1] + b
+        b[...] = t * 2.0
+    else:
+        u[...] = b[::-1] + t
+        r[...] = u[::-1] * u
+""")
+    binary = build(program, tmp_path)
+    for n in (3, 9):
+        rng = np.random.default_rng(n)
+        code, scratch = compare(binary, program, {name: rng.normal(size=n) for name in "abr"})
+        assert code == OK and scratch == (64 if n == 3 else 2 * 128)
+
+
+# -- Random programs ----------------------------------------------------------------------------------
+
+counted = {"ok": 0, "joined": 0, "refused": 0, "no form": 0}
+
+
+def check(drawn: Case, folder: Path) -> None:
+    """The C of a program gives what it means, on arrays that may share memory, or refuses before it did anything."""
+    program = drawn.program.replace(hosts={})
+    try:
+        expected = drawn.arrays() | drawn.storage()
+        interpret(program, expected)
+        binary = build(program, folder, flags=["-std=gnu99", "-w", *STRICT[5:]])
+    except UnsupportedError:
+        counted["no form"] += 1
+        return
+    except ArrayExprError:
+        return
+    got = drawn.arrays() | drawn.storage()
+    before = clone(got)
+    code, _ = call(binary, program, got)
+    if code != OK:
+        counted["refused"] += 1
+        assert code in (SHAPE, OVERLAP)
+        expected = before
+        if code == OVERLAP:
+            arrays = list(before.values())
+            assert any(np.may_share_memory(x, y) for k, x in enumerate(arrays) for y in arrays[:k]), str(program)
+    else:
+        counted["ok"] += 1
+        counted["joined"] += "if (apart)" in (folder / "kernel.c").read_text()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(got[name], value, err_msg=f"{name} of\n{program}")
+
+
+def test_random_programs(tmp_path: Path) -> None:
+    counted.update(dict.fromkeys(counted, 0))
+    for seed in range(16):
+        check(case(random.Random(seed), length=8), tmp_path)
+    assert counted["ok"] > 3, counted
+    assert counted["joined"] > 2, counted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(20))
+def test_many_random_programs(part: int, tmp_path: Path) -> None:
+    for seed in range(300_000 + 20 * part, 300_000 + 20 * (part + 1)):
+        check(case(random.Random(seed), length=8 if seed % 2 else 30), tmp_path)
+
+
+def test_every_pass_keeps_the_meaning_of_random_programs() -> None:
+    """Through the schedule, in the interpreter, on arrays that may share memory."""
+    done = 0
+    for seed in range(60):
+        drawn = case(random.Random(seed), length=10, loops=seed % 2 == 0)
+        program = drawn.program
+        expected: dict[str, Any] = drawn.arrays() | drawn.storage()
+        try:
+            interpret(program, expected)
+        except ArrayExprError:
+            continue
+        scheduled = run(program)
+        got = drawn.arrays() | drawn.storage()
+        if any(np.may_share_memory(x, y) for k, x in enumerate(got.values()) for y in list(got.values())[:k]):
+            # A nest takes it for granted that memory which it stores is not partly another operand's.
+            continue
+        try:
+            interpret(scheduled, got)
+        except ArrayExprError:
+            # What turns out to have length 1 does not broadcast in a schedule.
+            continue
+        done += 1
+        for name, value in expected.items():
+            np.testing.assert_array_equal(got[name], value, err_msg=f"{name} of\n{program}")
+    assert done > 15
