@@ -90,6 +90,13 @@ cdef class Text:
                     return value if PyArray_CheckExact(value) else np.asarray(value)
         return self.slow(arrays, out, order, casting)
 
+    cdef bint compiles(self, list arrays):
+        """Whether an expression was compiled for the arrays' kinds."""
+        try:
+            return tuple([necompiler.getType(array) for array in arrays]) in self.compiled
+        except ValueError:
+            return False
+
     cdef object numexpr(self, list arrays):
         """The NumExpr for the arrays' kinds."""
         types = tuple([necompiler.getType(array) for array in arrays])
@@ -197,9 +204,17 @@ def evaluate(ex, local_dict=None, global_dict=None, out=None, order="K", casting
     cdef list arrays = _arguments(text.names, local_dict, global_dict, <int>_frame_depth - 3)
     if out is not None and not PyArray_Check(out):
         raise TypeError(f"out is {type(out).__name__}: expected a NumPy array")
-    if not disable_cache:
-        _last.set((text, None if out is None else weakref.ref(out), order, casting))
-    return text.value(arrays, out, order, casting)
+    if disable_cache:
+        return text.value(arrays, out, order, casting)
+    try:
+        value = text.value(arrays, out, order, casting)
+    except Exception:
+        # As numexpr has it: what compiles is what was evaluated last, though these arrays did not fit.
+        if text.compiles(arrays):
+            _last.set((text, None if out is None else weakref.ref(out), order, casting))
+        raise
+    _last.set((text, None if out is None else weakref.ref(out), order, casting))
+    return value
 
 
 def validate(ex, local_dict=None, global_dict=None, out=None, order="K", casting="safe", _frame_depth=2, sanitize=None,
@@ -209,10 +224,15 @@ def validate(ex, local_dict=None, global_dict=None, out=None, order="K", casting
     try:
         text = _text(ex, kwargs, sanitize, True)
         text.numexpr(_arguments(text.names, local_dict, global_dict, <int>_frame_depth - 2))
+        _last.set((text, None if out is None else weakref.ref(out), order, casting))
     except Exception as error:
         return error
-    _last.set((text, None if out is None else weakref.ref(out), order, casting))
     return None
+
+
+def getArguments(names, local_dict=None, global_dict=None, _frame_depth=2):
+    """The arrays of these names: of the dictionaries, else of the variables of the caller's caller, as its depth is 2."""
+    return _arguments(list(names), local_dict, global_dict, <int>_frame_depth - 1)
 
 
 def re_evaluate(local_dict=None, global_dict=None, _frame_depth=2):

@@ -22,6 +22,7 @@ _COMPARED: Final = "bii bll bff bdd bss"
 
 SIGNATURES: Final[dict[str, str]] = {
     "copy": "bb ii ll ff dd cc ss",
+    "cast": "ib li fi fl di dl df ci cl cf cd",
     "invert": "bb ii ll",
     **dict.fromkeys(("and", "or", "xor"), "bbb iii lll"),
     **dict.fromkeys(("eq", "ne"), "bbb bii bll bff bdd bss bcc"),

@@ -18,6 +18,7 @@ _BINARY: Final[dict[type, str]] = {
 _COMPARED: Final[dict[type, str]] = {
     ast.Lt: "lt", ast.LtE: "le", ast.Eq: "eq", ast.NotEq: "ne", ast.Gt: "gt", ast.GtE: "ge",
 }  # fmt: skip
+_COMMUTATIVE: Final = ("add", "mul", "eq", "ne")
 _UNARY: Final[dict[type, Callable[[Any], Any]]] = {
     ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Invert: operator.invert, ast.Not: operator.not_,
 }  # fmt: skip
@@ -30,7 +31,7 @@ def read(text: str, types: Mapping[str, Any], context: Mapping[str, Any], saniti
     SyntaxError), TypeError for what does not fit, OverflowError for integer constants of thousands of bits.
 
     >>> read("2*a + b", {"a": float}, {}).children[0]
-    OpNode(mul, float, (ConstantNode(2, int, ()), VariableNode(a, float, ())))
+    OpNode(mul, float, (VariableNode(a, float, ()), ConstantNode(2, int, ())))
     >>> read("s = a*a; s + s", {}, {}).children[0] is read("1", {}, {})
     False
     >>> read("(1).__class__", {}, {})
@@ -189,6 +190,9 @@ class _Reader:
 
     def binary(self, name: str, left: Any, right: Any) -> Any:
         left, right = self._number(left), self._number(right)
+        if name in _COMMUTATIVE and isinstance(right, ExpressionNode) and not isinstance(left, ExpressionNode):
+            # Python asks the node, which has one method for either side.
+            left, right = right, left
         if isinstance(left, ExpressionNode) or isinstance(right, ExpressionNode):
             return expressions.OPERATORS[name](left, right)
         return folded(name, left, right)

@@ -40,7 +40,7 @@ def from_host(
     Raises NotImplementedError, with numexpr's words, for an operation that numexpr has no opcode for.
 
     >>> from_host("2*a + b", {"a": ("int8", 2), "b": (float, 1)}).statements[0].value
-    cast(int32(2) * cast(a, int32), float64) + b
+    cast(cast(a, int32) * int32(2), float64) + b
     """
     if isinstance(tree, str):
         from .reader import read
@@ -82,6 +82,11 @@ def nodes_of(tree: Any) -> Iterator[Any]:
             seen.add(id(node))
             stack.append((node, True))
             stack.extend((child, False) for child in reversed(node.children))
+
+
+def names_of(tree: Any) -> list[str]:
+    """The variables of a tree, sorted."""
+    return sorted({node.value for node in nodes_of(tree) if node.astType == "variable"})
 
 
 class _Program:
@@ -162,7 +167,7 @@ def to_host(program: Program) -> ExpressionNode:
     Raises UnsupportedError, naming the node, for what numexpr has no operation for: views, other element types.
 
     >>> to_host(from_host("2*a + b", {"a": ("float64", 1), "b": ("float64", 1)}))
-    OpNode(add, double, (OpNode(mul, double, (ConstantNode(2, int, ()), VariableNode(a, double, ()))), \
+    OpNode(add, double, (OpNode(mul, double, (VariableNode(a, double, ()), ConstantNode(2, int, ()))), \
 VariableNode(b, double, ())))
     """
     if len(program.statements) != 1 or not isinstance(program.statements[0], Assign):
