@@ -216,6 +216,8 @@ DIFFERENCES: list[tuple[str, dict[str, Any], Any]] = [
     ("x[1:] * 1.e24", {"x": X}, X[1:] * 1.0e24),
     ("y = x + 1; y * y", {"x": X}, (X + 1) ** 2),
     ("x / 3.0", {"x": X}, X / 3.0),
+    ("x / 0.0", {"x": X}, X / 0.0),
+    ("b ** 0.5", {"b": X > 0}, np.sqrt(X > 0, dtype="f8")),
     ("mean(x, axis=0, keepdims=True) + logaddexp(x, 1)", {"x": X}, X.mean() + np.logaddexp(X, 1)),
 ]
 

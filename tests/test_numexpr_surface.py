@@ -118,7 +118,8 @@ COMPILED = [
     "a", "2*a + 3*b", "a*b + sin(a)*(a*b)", "where(p, f, -1)", "sum(a**2 + 2, axis=1)", "prod(a)", "i + l", "i + f",
     "p + i", "arctan2(f, i)", "(a > b) & p", "~p", "i // 3 + i % 2", "contains(s, b'x') | p", "s == b'x'", "c*2 + 1",
     "c.real + a", "isnan(a) | isinf(f)", "abs(i) + abs(c)", "sqrt(i)", "(a + 1)*(a - 1)*(a + 1)", "round(l)",
-    "exp(f)*log1p(f)", "a**3.5", "f**5 + f**-2", "i << 2", "where(p, p, ~p)", "complex(a, f)", "max(f, axis=0)", "l**2 - i",
+    "exp(f)*log1p(f)", "a**3.5", "f**5 + f**-2", "i << 2", "where(p, p, ~p)", "complex(a, f)", "max(f, axis=0)",
+    "l**2 - i",
 ]  # fmt: skip
 KINDS = {"a": "double", "b": "double", "f": "float", "i": "int", "l": "long", "p": "bool", "c": "complex", "s": "bytes"}
 

@@ -74,6 +74,7 @@ cdef class Text:
     cdef dict context
     cdef list names
     cdef dict compiled       # NumExpr by kinds
+    cdef object promoted     # in the place of them where element types are NumPy's, else None
     cdef list bound          # the latest first
 
     cdef object value(self, list arrays, object out, str order, str casting):
@@ -92,6 +93,8 @@ cdef class Text:
 
     cdef bint compiles(self, list arrays):
         """Whether an expression was compiled for the arrays' kinds."""
+        if self.promoted is not None:
+            return True
         try:
             return tuple([necompiler.getType(array) for array in arrays]) in self.compiled
         except ValueError:
@@ -99,6 +102,9 @@ cdef class Text:
 
     cdef object numexpr(self, list arrays):
         """The NumExpr for the arrays' kinds."""
+        if self.promoted is not None:
+            self.promoted.kernel(arrays, None)
+            return self.promoted
         types = tuple([necompiler.getType(array) for array in arrays])
         made = self.compiled.get(types)
         if made is None:
@@ -137,7 +143,13 @@ cdef Text _text(object ex, dict options, object sanitize, bint keep):
     made = Text()
     made.text = ex
     made.context = {**necompiler.getContext(options), "sanitize": sanitize}
-    made.names = necompiler.getExprNames(ex, made.context, sanitize)[0]
+    if "types" in made.context:
+        from .promoted import Promoted
+
+        made.promoted = Promoted(ex)
+        made.names = made.promoted.input_names
+    else:
+        made.names = necompiler.getExprNames(ex, made.context, sanitize)[0]
     made.compiled = {}
     made.bound = []
     if keep:
@@ -191,7 +203,8 @@ def evaluate(ex, local_dict=None, global_dict=None, out=None, order="K", casting
              _frame_depth=3, disable_cache=False, **kwargs):
     """The value of an expression, given as text, over variables of the caller or of `local_dict` and `global_dict`.
 
-    `out` is an array for it. `order` is the memory order of a new one, 'K' that of the operands. `casting` is what casts
+    `out` is an array for it. `types` is 'numexpr', for its kinds, or 'numpy', for the arrays' own element types under
+    NumPy's promotion. `order` is the memory order of a new one, 'K' that of the operands. `casting` is what casts
     are allowed, of operands to their kinds and of the value to `out`. `optimization` is 'none', 'moderate' or 'aggressive'.
     `sanitize` is taken and not needed: text is parsed, never run. `_frame_depth` is 3 for the caller's own variables.
 

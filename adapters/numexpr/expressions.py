@@ -391,7 +391,7 @@ def func(
             kind = maxkind
         return FuncNode(name, nodes, kind)
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     return function
 
 
@@ -418,6 +418,8 @@ def encode_axis(axis: Any) -> RawNode:
         axis = axis.value
     if axis is None:
         return RawNode(ALL_AXES)
+    if isinstance(axis, tuple) and len(set(axis)) < len(axis):
+        raise ValueError(f"duplicate value in 'axis': {axis[:8]}")
     for each in axis if isinstance(axis, tuple) else (axis,):
         if not isinstance(each, (int, np.integer)) or isinstance(each, bool):
             raise TypeError(f"axis {each!r} is {type(each).__name__}: expected an int")
@@ -438,7 +440,7 @@ def gen_reduce_axis_func(name: str) -> Callable[..., Any]:
             raise TypeError(f"keepdims {keep!r} is {type(keep).__name__}: expected a bool")
         return FuncNode(name, (node, raw, RawNode(True)) if keep else (node, raw), kind)
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     return function
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -158,30 +158,14 @@ class NumExpr:
     def on(self, arrays: Sequence[Any], out: Any, order: str, casting: str) -> Any:
         for name, kind, array in zip(self.input_names, self._kinds, arrays, strict=True):
             _check_cast(array.dtype, kind, casting, f"input {name}")
-        if out is not None and not isinstance(out, np.ndarray):
-            raise TypeError(f"out is {type(out).__name__}: expected a NumPy array")
+        check_out(out)
         if self._plain:
             return _copied(self._string(arrays), out, casting)
         given = dict(zip(self.input_names, arrays, strict=True))
         for comparison in self._comparisons:
             given[comparison.name] = comparison.value(given)
         operands = [given[name] for name in self._operands]
-        if order not in ("K", "C", "F", "A"):
-            raise ValueError(f"order {order!r}: expected one of K, C, F, A")
-        value_dtype = map_type(self.kind).dtype
-        if out is None:
-            value = np.asarray(self.kernel(operands, None)(*operands))
-            return value if order == "K" else _ordered(value, order, operands)
-        if not np.can_cast(value_dtype, out.dtype, casting):  # type: ignore[arg-type]
-            raise TypeError(
-                f"Iterator requested dtype could not be cast from {value_dtype!r} to {out.dtype!r}, the operand 0 "
-                f"dtype, according to the rule '{casting}'"
-            )
-        try:
-            return self.kernel(operands, out.dtype)(*operands, out=out)
-        except ShapeMismatch:
-            # Of the operands, which is raised again, or an `out` that the value is broadcast to.
-            return _copied(np.asarray(self.kernel(operands, None)(*operands)), out, casting)
+        return delivered(self.kernel, operands, out, order, casting)
 
     def kernel(self, operands: Sequence[Any], out: Any) -> Any:
         """The kernel for operands of these element types and ranks."""
@@ -209,6 +193,39 @@ class NumExpr:
         """The value of an expression that is a string: a variable or a constant."""
         side = strings.side(self.tree)
         return dict(zip(self.input_names, arrays, strict=True))[side] if isinstance(side, str) else side
+
+
+def check_out(out: Any) -> None:
+    if out is not None and not isinstance(out, np.ndarray):
+        raise TypeError(f"out is {type(out).__name__}: expected a NumPy array")
+
+
+def delivered(
+    kernel: Callable[[Sequence[Any], Any], Any], operands: Sequence[Any], out: Any, order: str, casting: str
+) -> Any:
+    """The value that a kernel has for operands: a new array in memory order `order`, or `out` with it.
+
+    `kernel` gives that of operands like these, whose value is of a dtype where that is not None. Raises ValueError for
+    an unknown order, TypeError for a cast to `out` that `casting` does not allow.
+    """
+    check_out(out)
+    if order not in ("K", "C", "F", "A"):
+        raise ValueError(f"order {order!r}: expected one of K, C, F, A")
+    new = kernel(operands, None)
+    if out is None:
+        value = np.asarray(new(*operands))
+        return value if order == "K" else _ordered(value, order, operands)
+    dtype = new.compiled.program.results[0].type.element.dtype
+    if not np.can_cast(dtype, out.dtype, casting):  # type: ignore[arg-type]
+        raise TypeError(
+            f"Iterator requested dtype could not be cast from {dtype!r} to {out.dtype!r}, the operand 0 dtype, "
+            f"according to the rule '{casting}'"
+        )
+    try:
+        return kernel(operands, out.dtype)(*operands, out=out)
+    except ShapeMismatch:
+        # Of the operands, which is raised again, or an `out` that the value is broadcast to.
+        return _copied(np.asarray(new(*operands)), out, casting)
 
 
 def _check_cast(dtype: Any, kind: str, casting: str, what: str) -> None:

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from arrayexpr._core.errors import TypeMismatch
+
 from . import expressions, interpreter
 from .assembler import ASTNode, disassembled, expressionToAST, typeCompileAst
 from .expressions import double, int_, long_, node_of
 from .kinds import CODES, KIND_OF_TYPE, KINDS, TYPES, kind_of
-from .reader import read
+from .reader import names_in, read
 from .translate import names_of, nodes_of
 from .utils import CacheDict, ContextDict, use_vml
 
@@ -41,6 +43,10 @@ context_info: Final = [
 ]
 
 
+#: Ours beside them, `types`: the kinds of numexpr, or the arrays' own element types under NumPy's promotion.
+_TYPES: Final = ("numexpr", "numpy")
+
+
 def getContext(kwargs: Mapping[str, Any], _frame_depth: int = 1) -> dict[str, Any]:
     """The options of an expression, all of them. ValueError for an unknown one or an unknown value.
 
@@ -49,14 +55,19 @@ def getContext(kwargs: Mapping[str, Any], _frame_depth: int = 1) -> dict[str, An
     >>> getContext({"optimization": "none"})
     {'optimization': 'none', 'truediv': False}
     """
-    context = {}
+    context: dict[str, Any] = {}
     for name, allowed, default in context_info:
         value = kwargs.get(name, default)
         if not isinstance(value, (str, bool)) or value not in allowed:
             raise ValueError(f"'{name}' must be one of {allowed}")
         context[name] = value
-    for name in kwargs:
-        if name not in context:
+    for name, value in kwargs.items():
+        if name == "types":
+            if value not in _TYPES:
+                raise ValueError(f"'types' must be one of {_TYPES}")
+            if value != _TYPES[0]:
+                context[name] = value
+        elif name not in context:
             raise ValueError(f"Unknown keyword argument '{name}'")
     if context["truediv"] == "auto":
         context["truediv"] = False
@@ -84,7 +95,11 @@ def stringToExpression(s: str, types: Mapping[str, Any], context: Mapping[str, A
 
 def getExprNames(text: str, context: Mapping[str, Any], sanitize: bool | None = True) -> tuple[list[str], bool]:
     """The variables of an expression, and whether it uses VML, which it does not."""
-    return names_of(read(text, {}, context, sanitizes(sanitize))), use_vml
+    try:
+        return names_of(read(text, {}, context, sanitizes(sanitize))), use_vml
+    except TypeMismatch:
+        # All are taken for doubles here, which one of NumPy's functions has no meaning for.
+        return names_in(text), use_vml
 
 
 def getInputOrder(ast: Any, input_order: Sequence[str] | None = None) -> list[Any]:
@@ -144,6 +159,10 @@ def NumExpr(
     array([0, 2, 4], dtype=int32)
     """
     context = getContext(kwargs)
+    if "types" in context:
+        raise ValueError(
+            "types='numpy' is an option of `evaluate`: a NumExpr is of numexpr's kinds, which bytecode has"
+        )
     types = dict(signature)
     if isinstance(ex, str):
         ex = read(ex, types, context, sanitizes(sanitize))

@@ -107,10 +107,20 @@ class _Program:
         for host in nodes_of(tree):
             if host.astType == "raw":
                 continue
-            node = self.made(host, made)
+            try:
+                node = self.made(host, made)
+            except OverflowError:
+                # The operation that it is in may take it as a real.
+                if host is tree or host.astType != "constant":
+                    raise
+                continue
             made[id(host)] = node
             self.origins[node] = (*self.origins.get(node, ()), host)
         return made[id(tree)]
+
+    @staticmethod
+    def argument(host: Any, made: Mapping[int, Node]) -> Node:
+        return made[id(host)] if id(host) in made else operations.constant(host.value, host.astKind)
 
     def made(self, host: Any, made: Mapping[int, Node]) -> Node:
         match host.astType:
@@ -126,12 +136,12 @@ class _Program:
     def operation(self, host: Any, made: Mapping[int, Node]) -> Node:
         children = [child for child in host.children if child.astType != "raw"]
         if host.value == extensions.NUMPY:
-            return extensions.computed(host, [made[id(child)] for child in children])
+            return extensions.computed(host, [self.argument(child, made) for child in children])
         raw = [child.value for child in host.children if child.astType == "raw"]
         if host.value == "cast":
-            return _cast(made[id(children[0])], host.astKind)
+            return _cast(self.argument(children[0], made), host.astKind)
         if host.value in operations.REDUCTIONS:
-            return self.reduction(host, made[id(children[0])], raw)
+            return self.reduction(host, self.argument(children[0], made), raw)
         codes = "".join(CODES[child.astKind] for child in children)
         signature = operations.signature(host.value, CODES[host.astKind], codes)
         if signature is None:
