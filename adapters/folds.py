@@ -36,7 +36,7 @@ class Folds:
         self._open: dict[Operand, _Fold] = {}
 
     def outermost(self, loop: Loop) -> bool:
-        """Whether a loop is the first of its nest to reduce, or the first to add up something that begins anew in it."""
+        """Whether a loop is the first of its nest to reduce, or adds up what begins anew in the loops around it."""
         return loop.role == "reduce" and (not self._open or bool(self._own(loop)))
 
     def _own(self, loop: Loop) -> list[Store]:

@@ -302,6 +302,61 @@ def test_options() -> None:
         ne.evaluate("1", order="Z")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "＿＿import＿＿('os')", "__ｉmport__('os')", "(1).__ｃlass__", "a.__ᶜlass__", "a．real", "１+a",
+        "f'{__import__(\"os\")}'", "(b:=a)", "lambda: a", "[a for a in a]", "{a for a in a}", "(a for a in a)",
+        "a.imag.tobytes()", "sin.__call__(a)", "E.a", "a\0", "a\0+b", "", " ", "#", ";a", "a;;b", "a\nb",
+        "sin(a)(a)", "sum(a, axis='x')", "sum(a, axis=True)", "sum(a, axis=(0, 0))", "sum(a, axis=a)",
+        "a[0:10**30]", "a[::0]", "a[True]", "a[1.5]", "a[..., ...]", "divmod(a, 2)", "arange(3)", "frompyfunc(a, 1, 1)",
+        "2**63", "1 << -1", "a == b; a", "x = y = a; x", "x: int = a; x", "x[0] = 1; x", "while True: pass",
+        "def f(): a", "match a:\n case 1: a", "\ufeffa", "a\u200b", "\ud800", "'x'[0]", "'é' + a", "(a, b)",
+        "a[" + "0," * 1000 + "]", "not " * 10**5 + "1", "sin(" * 10**5, "[" * 10**5, "a**" * 10**5 + "a",
+        "x=3;" + "x=x*x;" * 100 + "x", "a" + "[0:]" * 10**5, "lambda:" * 10**4 + "a", "9" * 10**5,
+        "await " * 10**4 + "a",
+    ],
+)  # fmt: skip
+def test_what_an_attacker_tries_is_refused(text: str) -> None:
+    a = np.ones(3)
+    with pytest.raises((ValueError, TypeError, SyntaxError, KeyError, NotImplementedError, OverflowError, IndexError)):
+        ne.evaluate(text, local_dict={"a": a, "b": a}, global_dict={})
+
+
+def test_arrays_that_are_none_or_of_other_classes() -> None:
+    a = np.arange(3.0)
+
+    class Sub(np.ndarray):
+        pass
+
+    class Raises(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            raise RuntimeError("no look-up")
+
+    assert type(ne.evaluate("s + 1", {"s": a.view(Sub)})) is np.ndarray
+    assert ne.evaluate("m + 1", {"m": np.ma.array(a, mask=[0, 1, 0])}).tolist() == [1, 2, 3]
+    assert ne.evaluate("x + y", {"x": [1, 2], "y": (3, 4)}).tolist() == [4, 6]
+    with pytest.raises(RuntimeError, match="no look-up"):
+        ne.evaluate("a", Raises())
+    with pytest.raises(ValueError, match="unknown type"):
+        ne.evaluate("o + 1", {"o": np.array([1, None])})
+
+
+def test_where_the_caller_is_no_plain_function() -> None:
+    x = np.arange(3.0)
+
+    class Body:
+        y = np.ones(3)
+        z = ne.evaluate("y * 2")
+
+    assert Body.z.tolist() == [2, 2, 2]
+    assert (lambda x: ne.evaluate("x + 1"))(x).tolist() == [1, 2, 3]
+    assert next(ne.evaluate("x + k") for k in (5,) if x is not None).tolist() == [5, 6, 7]
+    names: dict[str, Any] = {"ne": ne, "x": x}
+    exec("r = ne.evaluate('x * 3')\ndef f():\n    v = x\n    return ne.evaluate('v + x')", names)
+    assert names["r"].tolist() == [0, 3, 6] and names["f"]().tolist() == [0, 2, 4] and "x" in names
+
+
 # -- There and back -------------------------------------------------------------------------------------
 
 
