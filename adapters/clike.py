@@ -297,8 +297,7 @@ class Writer:
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
         opened = loop if isinstance(loop, Loop) and self.folds.outermost(loop) else None
-        if opened:
-            self.folds.start(opened)
+        folds = self.folds.start(opened) if opened else ()
         start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
         self._scopes.append(_Scope(self._scopes[-1]))
         if innermost and self._walks(loop):
@@ -315,8 +314,7 @@ class Writer:
             self.depth -= 1
             self.line("}")
         self._scopes.pop()
-        if opened:
-            self.folds.end(opened)
+        self.folds.end(folds)
         self._outermost = outermost
         if outermost and role != "parallel":
             streams.end(self, loop)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from arrayexpr._core.affine import coefficients
 from arrayexpr._core.errors import UnsupportedError
-from arrayexpr._core.nodes import Apply, Load, Loop, Node, Operand, Store, postorder, substitute
+from arrayexpr._core.nodes import Apply, Load, Loop, Node, Operand, Scratch, Store, postorder, substitute
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.primitives import fold, text
@@ -36,13 +36,19 @@ class Folds:
         self._open: dict[Operand, _Fold] = {}
 
     def outermost(self, loop: Loop) -> bool:
-        """Whether a loop is the first of its nest to reduce."""
-        return loop.role == "reduce" and not self._open
+        """Whether a loop is the first of its nest to reduce, or adds up what begins anew in the loops around it."""
+        return loop.role == "reduce" and (not self._open or bool(self._own(loop)))
 
-    def start(self, loop: Loop) -> None:
-        """Declare a fold for each accumulator that the nest stores."""
+    def _own(self, loop: Loop) -> list[Store]:
+        """The stores of accumulators that go on through a nest and through none around it."""
+        anew = {statement.operand for statement in enclosed(loop.body) if isinstance(statement, Scratch)}
+        return [s for s in _stores(loop) if s.operand not in anew and s.operand not in self._open]
+
+    def start(self, loop: Loop) -> Sequence[Store]:
+        """Declare a fold for each accumulator that the nest stores; these are for `end`."""
         writer = self._writer
-        for store in _stores(loop):
+        own = self._own(loop)
+        for store in own:
             op = _step(store)[0]
             t = store.operand.type.element
             if t.kind in "biu":
@@ -60,10 +66,11 @@ class Folds:
             self._open[store.operand] = _Fold(variable, function)
             writer.line(f"{function} {variable};")
             writer.line(f"{function}_start(&{variable});")
+        return own
 
-    def end(self, loop: Loop) -> None:
+    def end(self, stores: Sequence[Store]) -> None:
         """Join what the folds took in to the accumulators."""
-        for store in _stores(loop):
+        for store in stores:
             made = self._open.pop(store.operand)
             place = self._writer.place(store)
             if made.function is None:

@@ -354,3 +354,26 @@ def test_a_term_that_is_kept_where_another_was_is_no_accumulator() -> None:
     got = arrayexpr.compile(program, engine="block")(a, b)
     assert np.isclose(got, np.prod(np.tanh(a)), rtol=1e-12)
     assert got == arrayexpr.compile(program, engine="c", wait=True)(a, b)
+
+
+@pytest.mark.parametrize("axes", ["(0,)", "(1,)", "(0, 1)"])
+@pytest.mark.parametrize("op", ["add", "fmax", "multiply"])
+def test_a_branch_is_guarded_within_a_sum(op: str, axes: str) -> None:
+    """Whether a strip takes a branch is counted anew in each: that count is no sum of the loop around the strips."""
+    result = "float64" if axes == "(0, 1)" else "float64[:]"
+    program = parse(
+        f"def f(a: float64[:, :], b: float64[:, :], *, r: {result}):\n"
+        f"    r[...] = reduce({op}, where(a > 0.0, log1p(b), a + a), {axes})\n"
+    )
+    rng = np.random.default_rng(7)
+    for shape in ((4, 5), (3, 1300), (1300, 3)):
+        a, b = rng.normal(size=shape), rng.random(shape) + 0.5
+        # Strips that take the branch everywhere, somewhere and nowhere.
+        for shift in (-9.0, 0.0, 9.0):
+            x = a[:, ::-1] + shift
+            value = np.where(x > 0, np.log1p(b), x + x)
+            axis = tuple(int(k) for k in axes if k.isdigit())
+            want = {"add": np.sum, "fmax": np.max, "multiply": np.prod}[op](value, axis=axis)
+            got = arrayexpr.compile(program, engine="block")(x, b)
+            assert np.allclose(got, want, rtol=1e-12, atol=0)
+            assert np.array_equal(got, arrayexpr.compile(program, engine="c", wait=True)(x, b))

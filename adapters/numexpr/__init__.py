@@ -8,14 +8,12 @@ array([3., 5., 7.])
 `install()` puts it in the place of numexpr for libraries that import that. `from_host` and `to_host` translate trees.
 """
 
-import platform
-import sys
+from typing import Any
 
-import numpy
-
-from . import expressions, necompiler, utils, version
+from . import expressions, interpreter, necompiler, utils, version
 from .expressions import E
 from .installing import install, uninstall
+from .interpreter import __BLOCK_SIZE1__ as __BLOCK_SIZE1__
 from .necompiler import NumExpr, disassemble, evaluate, re_evaluate, validate
 from .translate import from_host, to_host
 from .utils import (
@@ -33,9 +31,9 @@ from .utils import (
 
 __all__ = [
     "E", "MAX_THREADS", "NumExpr", "detect_number_of_cores", "detect_number_of_threads", "disassemble", "evaluate",
-    "expressions", "from_host", "get_num_threads", "get_vml_version", "install", "necompiler", "print_versions",
-    "re_evaluate", "set_num_threads", "set_vml_accuracy_mode", "set_vml_num_threads", "to_host", "uninstall", "use_vml",
-    "utils", "validate", "version",
+    "expressions", "from_host", "get_num_threads", "get_vml_version", "install", "interpreter", "necompiler",
+    "print_versions", "re_evaluate", "set_num_threads", "set_vml_accuracy_mode", "set_vml_num_threads", "test",
+    "to_host", "uninstall", "use_vml", "utils", "validate", "version",
 ]  # fmt: skip
 
 ncores = detect_number_of_cores()
@@ -46,11 +44,16 @@ is_cpu_amd_intel = False
 
 def print_versions() -> None:
     """Print what is run here: versions, the machine, threads."""
-    for name, value in (
-        ("numexpr's functions of", __version__),
-        ("NumPy", numpy.__version__),
-        ("Python", sys.version),
-        ("Platform", f"{sys.platform} {platform.machine()}"),
-        ("Threads", f"{get_num_threads()} of {detect_number_of_cores()} cores, at most {MAX_THREADS}"),
-    ):
-        print(f"{name}: {value}")
+    from . import tests
+
+    tests.print_versions()
+
+
+def test(verbosity: int = 1) -> Any:
+    """Run numexpr's own tests, where that is installed beside, on what is here; gives unittest's result."""
+    from . import tests
+
+    return tests.test(verbosity)
+
+
+test.__test__ = False  # type: ignore[attr-defined]

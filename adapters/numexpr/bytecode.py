@@ -7,7 +7,7 @@ constants, temporaries. `numexpr.interpreter` has the codes by name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from arrayexpr._core.errors import TypeMismatch
@@ -25,26 +25,40 @@ def tree_of(compiled: Any) -> ExpressionNode:
         raise TypeMismatch(f"{type(compiled).__name__}: expected text, a numexpr tree or a NumExpr")
     from numexpr import interpreter  # type: ignore[import-untyped]
 
-    opcodes = {code: name.decode() for name, code in interpreter.opcodes.items()}
+    constants = list(zip(compiled.constants, compiled.constsig.decode(), strict=True))
+    inputs = list(zip(compiled.input_names, compiled.signature.decode(), strict=True))
+    return decoded(compiled.program, inputs, constants, interpreter.opcodes, interpreter.funccodes)
+
+
+def decoded(
+    program: bytes, inputs: Sequence[tuple[str, str]], constants: Sequence[tuple[Any, str]],
+    opcodes: Mapping[bytes, int], funccodes: Mapping[bytes, int],
+) -> ExpressionNode:  # fmt: skip
+    """The tree of bytecode, of inputs and of constants with the letters of their kinds, by tables of codes.
+
+    RuntimeError, naming the place, for what is no program.
+    """
+    if not program or len(program) % 4:
+        raise RuntimeError(f"invalid program: {len(program)} bytes: expected quadruples")
+    names = {code: name.decode() for name, code in opcodes.items()}
     # Functions of other kinds are numbered anew.
-    functions = {
-        (name.decode().rpartition("_")[2], code): name.decode() for name, code in interpreter.funccodes.items()
-    }
+    functions = {(name.decode().rpartition("_")[2], code): name.decode() for name, code in funccodes.items()}
     values: dict[int, Any] = {}
-    for name, code in zip(compiled.input_names, _letters(compiled.signature), strict=True):
-        values[len(values) + 1] = VariableNode(name, KINDS[code])
-    for value, code in zip(compiled.constants, _letters(compiled.fullsig[len(values) + 1 :]), strict=False):
+    for name, letter in inputs:
+        values[len(values) + 1] = VariableNode(name, KINDS[letter])
+    for value, letter in constants:
         constant = ConstantNode(value)
-        constant.astKind = KINDS[code]
+        constant.astKind = KINDS[letter]
         values[len(values) + 1] = constant
-    for opcode, *registers in _instructions(compiled.program, opcodes):
-        values[registers[0]] = _node(opcodes[opcode], registers[1:], values, functions)
-    tree: ExpressionNode = values[0]
+    for k, (opcode, *registers) in enumerate(_instructions(program, names)):
+        try:
+            values[registers[0]] = _node(names[opcode], registers[1:], values, functions)
+        except (KeyError, IndexError) as error:
+            raise RuntimeError(f"invalid program: instruction {k} reads or calls {error}, which is not there") from None
+    tree: ExpressionNode = values.get(0)  # type: ignore[assignment]
+    if tree is None:
+        raise RuntimeError("invalid program: nothing is written to register 0, the result")
     return tree
-
-
-def _letters(codes: Any) -> str:
-    return codes.decode() if isinstance(codes, bytes) else codes
 
 
 def _instructions(program: bytes, opcodes: Mapping[int, str]) -> list[list[int]]:
@@ -52,6 +66,8 @@ def _instructions(program: bytes, opcodes: Mapping[int, str]) -> list[list[int]]
     found: list[list[int]] = []
     for at in range(0, len(program), 4):
         code, *registers = program[at : at + 4]
+        if code not in opcodes or opcodes[code] == "noop" and not found:
+            raise RuntimeError(f"invalid program: no operation has the code {code}, at byte {at}")
         if opcodes[code] == "noop":
             found[-1].extend(registers)
         else:

@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 def evaluate(
@@ -29,3 +29,9 @@ def re_evaluate(
     global_dict: Mapping[str, Any] | None = None,
     _frame_depth: int = 2,
 ) -> Any: ...
+def getArguments(
+    names: Iterable[str],
+    local_dict: Mapping[str, Any] | None = None,
+    global_dict: Mapping[str, Any] | None = None,
+    _frame_depth: int = 2,
+) -> list[Any]: ...

@@ -74,6 +74,7 @@ cdef class Text:
     cdef dict context
     cdef list names
     cdef dict compiled       # NumExpr by kinds
+    cdef object promoted     # in the place of them where element types are NumPy's, else None
     cdef list bound          # the latest first
 
     cdef object value(self, list arrays, object out, str order, str casting):
@@ -90,8 +91,20 @@ cdef class Text:
                     return value if PyArray_CheckExact(value) else np.asarray(value)
         return self.slow(arrays, out, order, casting)
 
+    cdef bint compiles(self, list arrays):
+        """Whether an expression was compiled for the arrays' kinds."""
+        if self.promoted is not None:
+            return True
+        try:
+            return tuple([necompiler.getType(array) for array in arrays]) in self.compiled
+        except ValueError:
+            return False
+
     cdef object numexpr(self, list arrays):
         """The NumExpr for the arrays' kinds."""
+        if self.promoted is not None:
+            self.promoted.kernel(arrays, None)
+            return self.promoted
         types = tuple([necompiler.getType(array) for array in arrays])
         made = self.compiled.get(types)
         if made is None:
@@ -130,7 +143,13 @@ cdef Text _text(object ex, dict options, object sanitize, bint keep):
     made = Text()
     made.text = ex
     made.context = {**necompiler.getContext(options), "sanitize": sanitize}
-    made.names = necompiler.getExprNames(ex, made.context, sanitize)[0]
+    if "types" in made.context:
+        from .promoted import Promoted
+
+        made.promoted = Promoted(ex)
+        made.names = made.promoted.input_names
+    else:
+        made.names = necompiler.getExprNames(ex, made.context, sanitize)[0]
     made.compiled = {}
     made.bound = []
     if keep:
@@ -184,7 +203,8 @@ def evaluate(ex, local_dict=None, global_dict=None, out=None, order="K", casting
              _frame_depth=3, disable_cache=False, **kwargs):
     """The value of an expression, given as text, over variables of the caller or of `local_dict` and `global_dict`.
 
-    `out` is an array for it. `order` is the memory order of a new one, 'K' that of the operands. `casting` is what casts
+    `out` is an array for it. `types` is 'numexpr', for its kinds, or 'numpy', for the arrays' own element types under
+    NumPy's promotion. `order` is the memory order of a new one, 'K' that of the operands. `casting` is what casts
     are allowed, of operands to their kinds and of the value to `out`. `optimization` is 'none', 'moderate' or 'aggressive'.
     `sanitize` is taken and not needed: text is parsed, never run. `_frame_depth` is 3 for the caller's own variables.
 
@@ -197,9 +217,17 @@ def evaluate(ex, local_dict=None, global_dict=None, out=None, order="K", casting
     cdef list arrays = _arguments(text.names, local_dict, global_dict, <int>_frame_depth - 3)
     if out is not None and not PyArray_Check(out):
         raise TypeError(f"out is {type(out).__name__}: expected a NumPy array")
-    if not disable_cache:
-        _last.set((text, None if out is None else weakref.ref(out), order, casting))
-    return text.value(arrays, out, order, casting)
+    if disable_cache:
+        return text.value(arrays, out, order, casting)
+    try:
+        value = text.value(arrays, out, order, casting)
+    except Exception:
+        # As numexpr has it: what compiles is what was evaluated last, though these arrays did not fit.
+        if text.compiles(arrays):
+            _last.set((text, None if out is None else weakref.ref(out), order, casting))
+        raise
+    _last.set((text, None if out is None else weakref.ref(out), order, casting))
+    return value
 
 
 def validate(ex, local_dict=None, global_dict=None, out=None, order="K", casting="safe", _frame_depth=2, sanitize=None,
@@ -209,10 +237,15 @@ def validate(ex, local_dict=None, global_dict=None, out=None, order="K", casting
     try:
         text = _text(ex, kwargs, sanitize, True)
         text.numexpr(_arguments(text.names, local_dict, global_dict, <int>_frame_depth - 2))
+        _last.set((text, None if out is None else weakref.ref(out), order, casting))
     except Exception as error:
         return error
-    _last.set((text, None if out is None else weakref.ref(out), order, casting))
     return None
+
+
+def getArguments(names, local_dict=None, global_dict=None, _frame_depth=2):
+    """The arrays of these names: of the dictionaries, else of the variables of the caller's caller, as its depth is 2."""
+    return _arguments(list(names), local_dict, global_dict, <int>_frame_depth - 1)
 
 
 def re_evaluate(local_dict=None, global_dict=None, _frame_depth=2):

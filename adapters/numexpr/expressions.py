@@ -7,9 +7,8 @@ OpNode(mul, double, (VariableNode(a, double, ()), ConstantNode(2, int, ())))
 from __future__ import annotations
 
 import contextvars
-import functools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -25,6 +24,8 @@ kind_rank = RANK
 double = np.double
 int_ = np.int32
 long_ = np.int64
+max_int32: Final = 2**31 - 1
+min_int32: Final = -(2**31)
 #: What numexpr writes for an axis where all are meant.
 ALL_AXES: Final = 255
 #: Bits that an integer constant may have on the way to its value.
@@ -34,6 +35,12 @@ _MAX_POWER: Final = 50
 
 #: How far powers and divisions are rewritten as the tree is built: none, moderate or aggressive.
 optimization: contextvars.ContextVar[str] = contextvars.ContextVar("optimization", default="none")
+
+
+def get_optimization() -> str:
+    """How far powers and divisions are rewritten where a tree is built now."""
+    return optimization.get()
+
 
 _BOOLEAN: Final = (
     "You can't use Python's standard boolean operators in NumExpr expressions. You should use their bitwise "
@@ -83,17 +90,19 @@ class ExpressionNode:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.value}, {self.astKind}, {self.children})"
 
-    @property
-    def real(self) -> ExpressionNode:
+    def get_real(self) -> ExpressionNode:
         if self.astType == "constant":
             return ConstantNode(complex(self.value).real)
         return OpNode("real", (self,), "double")
 
-    @property
-    def imag(self) -> ExpressionNode:
+    real = property(get_real)
+
+    def get_imag(self) -> ExpressionNode:
         if self.astType == "constant":
             return ConstantNode(complex(self.value).imag)
         return OpNode("imag", (self,), "double")
+
+    imag = property(get_imag)
 
     def __neg__(self) -> ExpressionNode:
         return OpNode("neg", (self,))
@@ -159,11 +168,26 @@ class FuncNode(OpNode):
         super().__init__(opcode, args, "bool" if opcode in ("isnan", "isfinite", "isinf", "signbit") else kind)
 
 
-def isConstant(value: Any) -> bool:
-    return isinstance(value, (bool, int, float, complex, bytes, str, np.bool_, np.number))
+#: Types of constants; numexpr leaves out NumPy's other numbers.
+scalar_constant_types: Final = (bool, int, float, complex, bytes, str, np.bool_, np.number)
 
 
-getKind = kind_of_constant
+def isConstant(ex: Any) -> bool:
+    return isinstance(ex, scalar_constant_types)
+
+
+def getKind(x: Any) -> str:
+    """The kind of a constant, where a Python float is a `float`, that makes a constant of the kind double.
+
+    >>> getKind(1), getKind(1.5), getKind(np.float64(1.5))
+    ('int', 'float', 'double')
+    """
+    return "float" if type(x) is float else kind_of_constant(x)
+
+
+def bestConstantType(x: Any) -> Any:
+    """The type that stands for a constant's kind."""
+    return TYPES[getKind(x)]
 
 
 def node_of(value: Any) -> ExpressionNode:
@@ -175,18 +199,23 @@ def node_of(value: Any) -> ExpressionNode:
     raise TypeError(f"unsupported object type: {type(value)}")
 
 
-def ophelper(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` of nodes, as one that takes constants too."""
+def ophelper(f: Callable[..., Any]) -> Callable[..., Any]:
+    """`f`, a function of nodes, as one that takes constants too."""
 
-    @functools.wraps(function)
     def of_nodes(*args: Any) -> Any:
-        return function(*map(node_of, args))
+        return f(*map(node_of, args))
 
+    of_nodes.__name__, of_nodes.__doc__ = f.__name__, f.__doc__
     return of_nodes
 
 
-def constant_only(*args: ExpressionNode) -> bool:
+def allConstantNodes(args: Iterable[Any]) -> bool:
     return all(isinstance(node, ConstantNode) for node in args)
+
+
+def commonKind(nodes: Iterable[Any]) -> str:
+    """The kind that nodes of several kinds are brought to."""
+    return common_kind(node.astKind for node in nodes)
 
 
 def folded(name: str, x: Any, y: Any) -> Any:
@@ -217,14 +246,16 @@ def _bits(name: str, x: int, y: int) -> int:
     return max(x.bit_length(), y.bit_length()) + 1
 
 
-def _binary(name: str, *, swapped: bool = False, kind: str | None = None) -> Callable[..., Any]:
+def binop(opname: str, reversed: bool = False, kind: str | None = None) -> Callable[..., Any]:
+    """A binary operation on nodes, with its operands exchanged where `reversed`."""
+
     @ophelper
     def operation(x: Any, y: Any) -> ExpressionNode:
-        if swapped:
+        if reversed:
             x, y = y, x
-        if constant_only(x, y):
-            return ConstantNode(folded(name, x.value, y.value))
-        return OpNode(name, (x, y), kind)
+        if allConstantNodes((x, y)):
+            return ConstantNode(folded(opname, x.value, y.value))
+        return OpNode(opname, (x, y), kind)
 
     return operation
 
@@ -234,8 +265,14 @@ def _optimizes() -> bool:
 
 
 @ophelper
+def div_op(x: Any, y: Any) -> ExpressionNode:
+    """Division that leaves integers what they are, as in C. No operator builds it."""
+    return OpNode("div", (x, y))
+
+
+@ophelper
 def truediv_op(x: Any, y: Any) -> ExpressionNode:
-    if constant_only(x, y):
+    if allConstantNodes((x, y)):
         return ConstantNode(folded("truediv", x.value, y.value))
     # numexpr multiplies by the reciprocal of a constant, which rounds otherwise; `simplify` does where it does not.
     kind = common_kind((x.astKind, y.astKind))
@@ -243,17 +280,24 @@ def truediv_op(x: Any, y: Any) -> ExpressionNode:
 
 
 @ophelper
+def rtruediv_op(x: Any, y: Any) -> ExpressionNode:
+    quotient: ExpressionNode = truediv_op(y, x)
+    return quotient
+
+
+@ophelper
 def pow_op(x: Any, y: Any) -> Any:
-    if constant_only(x, y):
+    if allConstantNodes((x, y)):
         return ConstantNode(folded("pow", x.value, y.value))
     if not isinstance(y, ConstantNode) or y.astKind == "bytes":
         return OpNode("pow", (x, y))
     power = y.value
     if x.astKind in INTEGERS and y.astKind in INTEGERS and power < 0:
         raise ValueError("Integers to negative integer powers are not allowed.")
-    if isinstance(power, complex) or not _optimizes() or power != power:
+    aggressive = optimization.get() == "aggressive"
+    if not _optimizes() or power != power or isinstance(power, complex) and aggressive:
         return OpNode("pow", (x, y))
-    if optimization.get() == "aggressive" and abs(power) <= _MAX_POWER and 2 * power == int(2 * power):
+    if aggressive and abs(power) <= _MAX_POWER and 2 * power == int(2 * power):
         return _as_products(x, power)
     match power:
         case -1:
@@ -292,59 +336,62 @@ def _as_products(x: ExpressionNode, power: float) -> ExpressionNode:
 
 
 OPERATORS: Final[dict[str, Callable[..., Any]]] = {
-    "add": _binary("add"),
-    "radd": _binary("add"),
-    "sub": _binary("sub"),
-    "rsub": _binary("sub", swapped=True),
-    "mul": _binary("mul"),
-    "rmul": _binary("mul"),
+    "add": binop("add"),
+    "radd": binop("add"),
+    "sub": binop("sub"),
+    "rsub": binop("sub", reversed=True),
+    "mul": binop("mul"),
+    "rmul": binop("mul"),
     "truediv": truediv_op,
-    "rtruediv": lambda x, y: truediv_op(y, x),
-    "floordiv": _binary("floordiv"),
-    "rfloordiv": _binary("floordiv", swapped=True),
-    "mod": _binary("mod"),
-    "rmod": _binary("mod", swapped=True),
+    "rtruediv": rtruediv_op,
+    "floordiv": binop("floordiv"),
+    "rfloordiv": binop("floordiv", reversed=True),
+    "mod": binop("mod"),
+    "rmod": binop("mod", reversed=True),
     "pow": pow_op,
     "rpow": lambda x, y: pow_op(y, x),
-    **{name: _binary(name) for name in ("lshift", "rshift", "and", "or", "xor")},
-    **{f"r{name}": _binary(name, swapped=True) for name in ("lshift", "rshift", "and", "or", "xor")},
-    **{name: _binary(name, kind="bool") for name in ("gt", "ge", "eq", "ne")},
-    "lt": _binary("gt", swapped=True, kind="bool"),
-    "le": _binary("ge", swapped=True, kind="bool"),
+    **{name: binop(name) for name in ("lshift", "rshift", "and", "or", "xor")},
+    **{f"r{name}": binop(name, reversed=True) for name in ("lshift", "rshift", "and", "or", "xor")},
+    **{name: binop(name, kind="bool") for name in ("gt", "ge", "eq", "ne")},
+    "lt": binop("gt", reversed=True, kind="bool"),
+    "le": binop("ge", reversed=True, kind="bool"),
 }
 for _name, _operator in OPERATORS.items():
     setattr(ExpressionNode, f"__{_name}__", _operator)
 
 
-def _function(
-    name: str, of_constants: Callable[..., Any], least: str | None = None, most: str | None = None, *, arity: int = 1
+def func(
+    func: Callable[..., Any], minkind: str | None = None, maxkind: str | None = None, *, arity: int | None = None
 ) -> Callable[..., Any]:
-    """A function whose value is of its arguments' kind, held between two; of integers double, but for a few."""
+    """NumPy's function, of `arity` arguments where that is said, as one on nodes.
+
+    Its value is of its arguments' kind, held between two kinds; of integers double, but for a few functions.
+    """
+    name = func.__name__
+    wanted = f"{name}() takes {arity} positional argument{'s'[: arity != 1]}"
 
     def function(*args: Any) -> ExpressionNode:
         if not args:
-            raise TypeError(f"{name}() takes {arity} positional argument{'s'[: arity > 1]} but 0 were given")
+            raise TypeError(f"{wanted} but 0 were given")
         nodes = [node_of(arg) for arg in args]
-        kind = common_kind(node.astKind for node in nodes)
+        kind = commonKind(nodes)
         if kind == "bytes":
             raise TypeError(f"{name}() takes numbers: got strings")
         # Of another number of variables there is no opcode, which is found when the tree is compiled.
-        if constant_only(*nodes):
-            if len(nodes) != arity:
-                raise TypeError(
-                    f"{name}() takes {arity} positional argument{'s'[: arity > 1]} but {len(nodes)} were given"
-                )
+        if allConstantNodes(nodes):
+            if arity is not None and len(nodes) != arity:
+                raise TypeError(f"{wanted} but {len(nodes)} were given")
             with np.errstate(all="ignore"):
-                return ConstantNode(of_constants(*[node.value for node in nodes]))
+                return ConstantNode(func(*[node.value for node in nodes]))
         if kind in INTEGERS:
             kind = kind if name in ("copy", "ones_like", "round", "sign") else "double"
-        elif least is not None and RANK.index(kind) < RANK.index(least):
-            kind = least
-        elif most is not None and RANK.index(kind) > RANK.index(most):
-            kind = most
+        elif minkind is not None and RANK.index(kind) < RANK.index(minkind):
+            kind = minkind
+        elif maxkind is not None and RANK.index(kind) > RANK.index(maxkind):
+            kind = maxkind
         return FuncNode(name, nodes, kind)
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     return function
 
 
@@ -359,7 +406,7 @@ def where_func(*args: Any) -> ExpressionNode:
 
 @ophelper
 def contains_func(x: Any, y: Any) -> ExpressionNode:
-    if constant_only(x, y):
+    if allConstantNodes((x, y)):
         text, part = (v.encode("ascii") if isinstance(v, str) else v for v in (x.value, y.value))
         return ConstantNode(part in text)
     return FuncNode("contains", (x, y), "bool")
@@ -371,6 +418,8 @@ def encode_axis(axis: Any) -> RawNode:
         axis = axis.value
     if axis is None:
         return RawNode(ALL_AXES)
+    if isinstance(axis, tuple) and len(set(axis)) < len(axis):
+        raise ValueError(f"duplicate value in 'axis': {axis[:8]}")
     for each in axis if isinstance(axis, tuple) else (axis,):
         if not isinstance(each, (int, np.integer)) or isinstance(each, bool):
             raise TypeError(f"axis {each!r} is {type(each).__name__}: expected an int")
@@ -381,7 +430,7 @@ def encode_axis(axis: Any) -> RawNode:
     return RawNode(tuple(axis) if isinstance(axis, tuple) else int(axis))
 
 
-def _reduction(name: str) -> Callable[..., Any]:
+def gen_reduce_axis_func(name: str) -> Callable[..., Any]:
     def function(a: Any, axis: Any = None, keepdims: Any = False) -> ExpressionNode:
         raw = encode_axis(axis)
         node = node_of(a)
@@ -391,34 +440,28 @@ def _reduction(name: str) -> Callable[..., Any]:
             raise TypeError(f"keepdims {keep!r} is {type(keep).__name__}: expected a bool")
         return FuncNode(name, (node, raw, RawNode(True)) if keep else (node, raw), kind)
 
-    function.__name__ = name
+    function.__name__ = function.__qualname__ = name
     return function
 
 
+def _functions(names: str, minkind: str, maxkind: str | None = None, arity: int = 1) -> dict[str, Callable[..., Any]]:
+    return {name: func(getattr(np, name), minkind, maxkind, arity=arity) for name in names.split()}
+
+
 functions: Final[dict[str, Callable[..., Any]]] = {
-    "copy": _function("copy", np.copy),
-    "ones_like": _function("ones_like", np.ones_like),
-    **{
-        name: _function(name, getattr(np, name), "float")
-        for name in (
-            "sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh log log1p log10 log2 exp "
-            "expm1"
-        ).split()
-    },
-    **{name: _function(name, getattr(np, name), "float", arity=2) for name in ("fmod", "arctan2")},
-    **{
-        name: _function(name, getattr(np, name), "double", arity=2)
-        for name in ("hypot", "nextafter", "copysign", "maximum", "minimum")
-    },
-    "abs": _function("absolute", np.absolute, "float"),
-    "ceil": _function("ceil", np.ceil, "float", "double"),
-    "floor": _function("floor", np.floor, "float", "double"),
-    **{name: _function(name, getattr(np, name), "double") for name in ("round", "trunc", "sign")},
-    **{name: _function(name, getattr(np, name), "double", "double") for name in ("real", "imag")},
-    "complex": _function("complex", complex, "complex", arity=2),
-    "conj": _function("conjugate", np.conjugate, "complex"),
-    **{name: _function(name, getattr(np, name), "double") for name in ("isnan", "isfinite", "isinf", "signbit")},
+    "copy": func(np.copy, arity=1),
+    "ones_like": func(np.ones_like, arity=1),
+    **_functions("sqrt sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh", "float"),
+    **_functions("log log1p log10 log2 exp expm1", "float"),
+    **_functions("fmod arctan2", "float", arity=2),
+    **_functions("hypot nextafter copysign maximum minimum", "double", arity=2),
+    "abs": func(np.absolute, "float", arity=1),
+    **_functions("ceil floor", "float", "double"),
+    **_functions("round trunc sign isnan isfinite isinf signbit", "double"),
+    **_functions("real imag", "double", "double"),
+    "complex": func(complex, "complex", arity=2),
+    "conj": func(np.conjugate, "complex", arity=1),
     "where": where_func,
     "contains": contains_func,
-    **{name: _reduction(name) for name in ("sum", "prod", "min", "max")},
+    **{name: gen_reduce_axis_func(name) for name in ("sum", "prod", "min", "max")},
 }

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import numpy as np
+
 from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.nodes import Cast, Node, Operand
 from arrayexpr.functions import function as function_of
@@ -29,7 +31,7 @@ def function(name: str) -> Callable[..., ExpressionNode] | None:
     >>> function("logaddexp")(node_of(1.0), node_of(2.0)).astKind
     'double'
     """
-    if function_of(name) is None:
+    if _numpys(name) is None:
         return None
 
     def called(*args: Any, **keywords: Any) -> ExpressionNode:
@@ -42,6 +44,16 @@ def function(name: str) -> Callable[..., ExpressionNode] | None:
         return _node(name, operands, tuple(keywords.items()))
 
     return called
+
+
+def _numpys(name: str) -> Callable[..., Any] | None:
+    return _lcm if name == "lcm" else function_of(name)
+
+
+def _lcm(x: Any, y: Any) -> Any:
+    """NumPy's, of what there is an operator for."""
+    divisor = np.gcd(x, y)
+    return np.where(divisor == 0, divisor, np.abs(x) // np.maximum(divisor, 1) * np.abs(y))
 
 
 def subscript(node: ExpressionNode, index: Any) -> ExpressionNode:
@@ -64,11 +76,14 @@ def _computed(name: str, nodes: Sequence[Node], more: Any) -> Node:
         made: Node = arrays[0][more].node
         return made
     try:
-        made = function_of(name)(*arrays, **dict(more)).node  # type: ignore[misc]
+        value = _numpys(name)(*arrays, **dict(more))  # type: ignore[misc]
     except TypeError as error:
         if isinstance(error, ArrayExprError):
             raise
         raise TypeError(f"{name}() does not take these arguments: {error}") from None
+    if isinstance(value, tuple):
+        raise TypeError(f"{name}() gives {len(value)} arrays: expected a function that gives one")
+    made = value.node
     return made
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import sys
 import threading
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Final
 
-_MODULES: Final = ("", ".expressions", ".necompiler", ".utils", ".version")
+_MODULES: Final = ("", ".cpuinfo", ".expressions", ".interpreter", ".necompiler", ".tests", ".utils", ".version")
 
 _replaced: dict[str, ModuleType | None] | None = None
 _lock = threading.Lock()
@@ -20,14 +22,11 @@ def install() -> None:
     pandas looks at its first use; before that, or after `uninstall()`, is the time.
     """
     global _replaced
+    modules = {f"numexpr{part}": importlib.import_module(f"{__package__}{part}") for part in _MODULES}
     with _lock:
-        if _replaced is not None:
-            return
-        _replaced = {}
-        for part in _MODULES:
-            name = f"numexpr{part}"
-            _replaced[name] = sys.modules.get(name)
-            sys.modules[name] = importlib.import_module(f"{__package__}{part}")
+        if _replaced is None:
+            _replaced = {name: sys.modules.get(name) for name in modules}
+            sys.modules.update(modules)
 
 
 def uninstall() -> None:
@@ -42,3 +41,15 @@ def uninstall() -> None:
             else:
                 sys.modules[name] = module
         _replaced = None
+
+
+@contextlib.contextmanager
+def installed() -> Iterator[None]:
+    """`install()`, and `uninstall()` at the end where it was not installed before."""
+    before = _replaced is not None
+    install()
+    try:
+        yield
+    finally:
+        if not before:
+            uninstall()

@@ -1,37 +1,76 @@
-"""Expressions compiled for kinds of operands: `NumExpr`, and what numexpr's module of this name offers beside it."""
+"""Text to compiled expressions, as numexpr's module of this name does it: `NumExpr` and its parts, `evaluate`."""
 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from arrayexpr.kernel import compile as compile_program
+from arrayexpr._core.errors import TypeMismatch
 
-from . import strings, utils
-from .expressions import node_of
-from .kinds import CODES, KIND_OF_TYPE, TYPES, kind_of, map_type
-from .reader import read
-from .translate import check, from_host, nodes_of
-from .utils import use_vml
+from . import expressions, interpreter
+from .assembler import ASTNode, disassembled, expressionToAST, typeCompileAst
+from .expressions import double, int_, long_, node_of
+from .kinds import CODES, KIND_OF_TYPE, KINDS, TYPES, kind_of
+from .reader import names_in, read
+from .translate import names_of, nodes_of
+from .utils import CacheDict, ContextDict, use_vml
 
-__all__ = ["NumExpr", "disassemble", "evaluate", "getExprNames", "getType", "re_evaluate", "validate"]
+__all__ = [
+    "ASTNode", "CacheDict", "ContextDict", "NumExpr", "disassemble", "double", "evaluate", "expressionToAST",
+    "expressions", "getArguments", "getConstants", "getContext", "getExprNames", "getInputOrder", "getType", "int_",
+    "interpreter", "isReduction", "long_", "precompile", "re_evaluate", "stringToExpression", "typeCompileAst",
+    "use_vml", "validate",
+]  # fmt: skip
 
-_OPTIONS: Final = {"optimization": ("none", "moderate", "aggressive"), "truediv": (False, True, "auto")}
+is_cpu_amd_intel: Final = False
+#: Letters and kinds. The kind of the letter `s` is `str` here, and `bytes` in trees.
+typecode_to_kind: Final = {**KINDS, "s": "str"}
+kind_to_typecode: Final = CODES
+type_to_typecode: Final = {type_: CODES[kind] for type_, kind in KIND_OF_TYPE.items()}
+type_to_kind: Final = KIND_OF_TYPE
+kind_to_type: Final = TYPES
+default_type: Final = TYPES[expressions.default_kind]
+scalar_constant_kinds: Final = list(CODES)
+#: Functions computed by VML, of which there is none here.
+vml_functions: Final[list[str]] = []
+#: The options of an expression: name, values, the one where nothing is said.
+context_info: Final = [
+    ("optimization", ("none", "moderate", "aggressive"), "aggressive"),
+    ("truediv", (False, True, "auto"), "auto"),
+]
 
 
-def getContext(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of an expression, all of them. ValueError for an unknown one or an unknown value."""
-    for name in options:
-        if name not in _OPTIONS:
+#: Ours beside them, `types`: the kinds of numexpr, or the arrays' own element types under NumPy's promotion.
+_TYPES: Final = ("numexpr", "numpy")
+
+
+def getContext(kwargs: Mapping[str, Any], _frame_depth: int = 1) -> dict[str, Any]:
+    """The options of an expression, all of them. ValueError for an unknown one or an unknown value.
+
+    Division is true in either case: `truediv` and `_frame_depth` are numexpr's from the time of Python 2.
+
+    >>> getContext({"optimization": "none"})
+    {'optimization': 'none', 'truediv': False}
+    """
+    context: dict[str, Any] = {}
+    for name, allowed, default in context_info:
+        value = kwargs.get(name, default)
+        if not isinstance(value, (str, bool)) or value not in allowed:
+            raise ValueError(f"'{name}' must be one of {allowed}")
+        context[name] = value
+    for name, value in kwargs.items():
+        if name == "types":
+            if value not in _TYPES:
+                raise ValueError(f"'types' must be one of {_TYPES}")
+            if value != _TYPES[0]:
+                context[name] = value
+        elif name not in context:
             raise ValueError(f"Unknown keyword argument '{name}'")
-    context = {"optimization": options.get("optimization", "aggressive"), "truediv": options.get("truediv", "auto")}
-    for name, value in context.items():
-        if value not in _OPTIONS[name]:
-            raise ValueError(f"'{name}' must be one of {_OPTIONS[name]}")
+    if context["truediv"] == "auto":
+        context["truediv"] = False
     return context
 
 
@@ -40,221 +79,110 @@ def sanitizes(sanitize: bool | None) -> bool:
     return bool(int(os.environ.get("NUMEXPR_SANITIZE", "1"))) if sanitize is None else sanitize
 
 
-def getType(array: Any) -> Any:
-    """The type that a signature gives to an array."""
-    return TYPES[kind_of(array.dtype)]
+def getType(a: Any) -> Any:
+    """The type that a signature gives to an array.
+
+    >>> getType(np.ones(3, "i2"))
+    <class 'numpy.int32'>
+    """
+    return TYPES[kind_of(a.dtype)]
 
 
-def stringToExpression(text: str, types: Mapping[str, Any], context: Mapping[str, Any], sanitize: bool = True) -> Any:
-    return read(text, types, context, sanitize)
-
-
-def names_of(tree: Any) -> list[str]:
-    """The variables of a tree, sorted."""
-    return sorted({node.value for node in nodes_of(tree) if node.astType == "variable"})
+def stringToExpression(s: str, types: Mapping[str, Any], context: Mapping[str, Any], sanitize: bool = True) -> Any:
+    """The tree of an expression as text, for variables of `types`. Errors are those of `reader.read`."""
+    return read(s, types, context, sanitize)
 
 
 def getExprNames(text: str, context: Mapping[str, Any], sanitize: bool | None = True) -> tuple[list[str], bool]:
     """The variables of an expression, and whether it uses VML, which it does not."""
-    return names_of(read(text, {}, context, sanitizes(sanitize))), use_vml
+    try:
+        return names_of(read(text, {}, context, sanitizes(sanitize))), use_vml
+    except TypeMismatch:
+        # All are taken for doubles here, which one of NumPy's functions has no meaning for.
+        return names_in(text), use_vml
 
 
-def getInputOrder(tree: Any, order: Sequence[str] | None = None) -> list[str]:
-    names = names_of(tree)
-    if order and set(order) != set(names):
-        raise ValueError(f"input names ({list(order)}) don't match those found in expression ({set(names)})")
-    return list(order) if order else names
+def getInputOrder(ast: Any, input_order: Sequence[str] | None = None) -> list[Any]:
+    """The variables of a tree, a node each, in the order of these names, else sorted. ValueError for other names."""
+    variables = {node.value: node for node in nodes_of(ast) if node.astType == "variable"}
+    if input_order and set(input_order) != set(variables):
+        raise ValueError(f"input names ({input_order}) don't match those found in expression ({set(variables)})")
+    return [variables[name] for name in input_order or sorted(variables)]
 
 
-class NumExpr:
-    """An expression for operands of given kinds: called with arrays it gives its value.
+def getConstants(ast: Any) -> tuple[list[ASTNode], list[Any]]:
+    """The constants of a typed tree, each once, in order: their nodes and their values."""
+    nodes = sorted({(node.astKind, repr(node.value)): node for node in ast.allOf("constant")}.values())
+    return nodes, [convertConstantToKind(node.value, node.astKind) for node in nodes]
 
-    `ex` is text or a tree, `signature` pairs of a name and a type, in the order of the operands; variables that it
-    does not name are doubles. Kernels are compiled for the arrays' own element types and ranks, each on first use.
 
-    >>> import numpy as np
+def convertConstantToKind(x: Any, kind: str) -> Any:
+    """A constant as a value of the type that stands for the kind."""
+    if isinstance(x, str):
+        return x.encode("ascii")
+    return np.float32(x) if kind == "float" else TYPES[kind](x)
+
+
+def isReduction(ast: Any) -> bool:
+    """Whether a node of a typed tree is a reduction."""
+    return any(ast.value.startswith(prefix) for prefix in (b"sum_", b"prod_", b"min_", b"max_"))
+
+
+def precompile(
+    ex: Any, signature: Sequence[tuple[str, Any]] = (), context: Mapping[str, Any] = {}, sanitize: bool = True
+) -> tuple[list[tuple[Any, ...]], str, str, list[Any], tuple[str, ...]]:
+    """The instructions of an expression, as `disassemble` writes them, and what a `NumExpr` is made of beside them.
+
+    Those are the signature, that of the temporaries, the constants and the names of the inputs.
+    """
+    compiled = NumExpr(ex, signature, sanitize, **context)
+    lines = [tuple(line) for line in disassemble(compiled)]
+    return (
+        lines,
+        compiled.signature.decode(),
+        compiled.tempsig.decode(),
+        list(compiled.constants),
+        compiled.input_names,
+    )
+
+
+def NumExpr(
+    ex: Any, signature: Sequence[tuple[str, Any]] = (), sanitize: bool | None = True, **kwargs: Any
+) -> interpreter.NumExpr:
+    """The compiled expression of text or of a tree.
+
+    `signature` has pairs of a name and a type, in the order of the operands; variables that it does not name are
+    doubles. It is called with arrays in that order; see `interpreter.NumExpr`.
+
     >>> double = NumExpr("2*a", [("a", np.int32)])
     >>> double(np.arange(3, dtype="int8"))
     array([0, 2, 4], dtype=int32)
     """
-
-    def __init__(
-        self, ex: Any, signature: Sequence[tuple[str, Any]] = (), sanitize: bool | None = True, **options: Any
-    ):
-        context = getContext(options)
-        if isinstance(ex, str):
-            ex = read(ex, dict(signature), context, sanitizes(sanitize))
-        self.tree = node_of(ex)
-        self.input_names = tuple(getInputOrder(self.tree, [name for name, _ in signature]))
-        types = dict(signature)
-        kinds = [KIND_OF_TYPE[types.get(name, np.double)] for name in self.input_names]
-        self.signature = "".join(CODES[kind] for kind in kinds).encode()
-        self._kinds = kinds
-        self._plain = self.tree.astKind == "bytes"
-        self._numbers: Any = self.tree
-        self._comparisons: list[strings.Comparison] = []
-        if not self._plain:
-            self._numbers, self._comparisons = strings.split(self.tree)
-            # What numexpr has no opcode for is refused before there are arrays.
-            check(self._numbers)
-        self.kind = self.tree.astKind
-        self._operands = names_of(self._numbers)
-        self._kernels: dict[Any, Any] = {}
-        self._lock = threading.Lock()
-
-    @property
-    def constants(self) -> tuple[Any, ...]:
-        """The constants, each once, in order."""
-        found = {(node.astKind, repr(node.value)): node for node in nodes_of(self.tree) if node.astType == "constant"}
-        nodes = sorted(found.values(), key=lambda node: (node.astKind, np.asarray(node.value)))
-        return tuple(_python_value(node) for node in nodes)
-
-    def __call__(self, *args: Any, **options: Any) -> Any:
-        return self.run(*args, **options)
-
-    def run(
-        self, *args: Any, out: Any = None, order: str = "K", casting: str = "safe", ex_uses_vml: bool = False
-    ) -> Any:
-        """The value for arguments, in `input_names`' order: an array, even where it is of rank 0; `out` where given.
-
-        Raises ValueError for a wrong number of arguments and for shapes that do not fit, TypeError for a cast, of an
-        argument to its kind or of the value to `out`, that `casting` does not allow.
-        """
-        if len(args) != len(self.input_names):
-            raise ValueError(
-                f"{len(self.input_names)} inputs ({', '.join(self.input_names)}) expected: got {len(args)}"
-            )
-        arrays = [np.asarray(arg) for arg in args]
-        return self.on(arrays, out, order, casting)
-
-    def on(self, arrays: Sequence[Any], out: Any, order: str, casting: str) -> Any:
-        for name, kind, array in zip(self.input_names, self._kinds, arrays, strict=True):
-            _check_cast(array.dtype, kind, casting, f"input {name}")
-        if out is not None and not isinstance(out, np.ndarray):
-            raise TypeError(f"out is {type(out).__name__}: expected a NumPy array")
-        if self._plain:
-            return _copied(self._string(arrays), out, casting)
-        given = dict(zip(self.input_names, arrays, strict=True))
-        for comparison in self._comparisons:
-            given[comparison.name] = comparison.value(given)
-        operands = [given[name] for name in self._operands]
-        if order not in ("K", "C", "F", "A"):
-            raise ValueError(f"order {order!r}: expected one of K, C, F, A")
-        value_dtype = map_type(self.kind).dtype
-        if out is None:
-            value = np.asarray(self.kernel(operands, None)(*operands))
-            return value if order == "K" else _ordered(value, order, operands)
-        direct = not _broadcasts(operands, out)
-        if not np.can_cast(value_dtype, out.dtype, casting):  # type: ignore[arg-type]
-            raise TypeError(
-                f"Iterator requested dtype could not be cast from {value_dtype!r} to {out.dtype!r}, the operand 0 "
-                f"dtype, according to the rule '{casting}'"
-            )
-        if direct:
-            return self.kernel(operands, out.dtype)(*operands, out=out)
-        return _copied(np.asarray(self.kernel(operands, None)(*operands)), out, casting)
-
-    def kernel(self, operands: Sequence[Any], out: Any) -> Any:
-        """The kernel for operands of these element types and ranks."""
-        threads = utils.num_threads
-        key = (out, threads, *[(array.dtype, array.ndim) for array in operands])
-        made = self._kernels.get(key)
-        if made is None:
-            with self._lock:
-                made = self._kernels.get(key)
-                if made is None:
-                    types = {
-                        name: (array.dtype, array.ndim) for name, array in zip(self._operands, operands, strict=True)
-                    }
-                    program = from_host(self._numbers, types, self._operands, out=out)
-                    made = compile_program(program, threads=threads)
-                    self._kernels[key] = made
-        return made
-
-    @property
-    def simple(self) -> bool:
-        """Whether the operands of its kernels are its inputs, in their order."""
-        return not self._plain and not self._comparisons and list(self.input_names) == self._operands
-
-    def _string(self, arrays: Sequence[Any]) -> Any:
-        """The value of an expression that is a string: a variable or a constant."""
-        side = strings.side(self.tree)
-        return dict(zip(self.input_names, arrays, strict=True))[side] if isinstance(side, str) else side
-
-
-def _python_value(node: Any) -> Any:
-    if node.astKind == "float":
-        return np.float32(node.value)
-    if node.astKind == "bytes":
-        return node.value
-    return map_type(node.astKind).dtype.type(node.value).item()
-
-
-def _check_cast(dtype: Any, kind: str, casting: str, what: str) -> None:
-    if kind == "bytes":
-        if dtype.kind != "S":
-            raise TypeError(f"{what} is of dtype {dtype}: expected a bytes string")
-        return
-    to = map_type(kind).dtype
-    if not np.can_cast(dtype, to, casting):  # type: ignore[arg-type]
-        raise TypeError(
-            f"Iterator operand dtype could not be cast from {dtype!r} to {to!r}, {what}, according to the rule "
-            f"'{casting}'"
-        )
-
-
-def _broadcasts(operands: Sequence[Any], out: Any) -> bool:
-    """Whether `out` has another shape than the operands' common one."""
-    return bool(np.broadcast_shapes(*[array.shape for array in operands]) != out.shape)
-
-
-def _copied(value: Any, out: Any, casting: str) -> Any:
-    if out is None:
-        return value.copy()
-    if np.broadcast_shapes(value.shape, out.shape) != out.shape:
+    context = getContext(kwargs)
+    if "types" in context:
         raise ValueError(
-            f"non-broadcastable output operand with shape {out.shape} doesn't match the broadcast shape {value.shape}"
+            "types='numpy' is an option of `evaluate`: a NumExpr is of numexpr's kinds, which bytecode has"
         )
-    np.copyto(out, value, casting=casting)  # type: ignore[arg-type]
-    return out
+    types = dict(signature)
+    if isinstance(ex, str):
+        ex = read(ex, types, context, sanitizes(sanitize))
+    tree = node_of(ex)
+    names = [node.value for node in getInputOrder(tree, [name for name, _ in signature])]
+    return interpreter.NumExpr.of(tree, names, [KIND_OF_TYPE[types.get(name, default_type)] for name in names])
 
 
-def _ordered(value: Any, order: str, operands: Sequence[Any]) -> Any:
-    if order == "A":
-        order = "F" if operands and all(a.flags.f_contiguous and not a.flags.c_contiguous for a in operands) else "C"
-    return np.asarray(value, order=order)  # type: ignore[call-overload]
+def disassemble(nex: Any) -> list[list[Any]]:
+    """The bytecode of a compiled expression, a list for each instruction.
 
+    That is its name with its kinds, and the registers of the result and the arguments: `r0` is the result, then come
+    inputs, constants and temporaries. It is what numexpr would run; here kernels are made of the tree.
 
-def disassemble(nex: NumExpr) -> list[list[Any]]:
-    """The operations of an expression, a list each: name with kinds, register of the result, those of the arguments.
+    >>> disassemble(NumExpr("x*x + 2", [("x", double)]))
+    [[b'mul_ddd', b'r0', b'r1[x]', b'r1[x]'], [b'add_ddd', b'r0', b'r0', b'c2[2.0]']]
 
-    Registers are `r0` for the result, then inputs, constants and temporaries, by number, as numexpr writes them. There
-    is no bytecode here: this is the tree in that form, and every operation has a temporary of its own.
+    Raises AttributeError for an expression that numexpr has no bytecode for.
     """
-    registers = {name: f"r{k + 1}[{name}]" for k, name in enumerate(nex.input_names)}
-    constants = list(nex.constants)
-    text: dict[int, Any] = {}
-    lines: list[list[Any]] = []
-    temporaries = 1 + len(registers) + len(constants)
-    for node in nodes_of(nex.tree):
-        if node.astType == "variable":
-            text[id(node)] = registers[node.value].encode()
-        elif node.astType == "constant":
-            value = _python_value(node)
-            place = next(k for k, each in enumerate(constants) if repr(each) == repr(value))
-            text[id(node)] = f"c{1 + len(registers) + place}[{value}]".encode()
-        elif node.astType == "raw":
-            text[id(node)] = node.value
-        else:
-            last = node is nex.tree
-            text[id(node)] = b"r0" if last else f"t{temporaries}".encode()
-            temporaries += 0 if last else 1
-            codes = CODES[node.astKind] + "".join(CODES[child.astKind] for child in node.children)
-            lines.append([f"{node.value}_{codes}".encode(), text[id(node)], *(text[id(c)] for c in node.children)])
-    if not lines:
-        code = CODES[nex.tree.astKind]
-        lines.append([f"copy_{code}{code}".encode(), b"r0", text[id(nex.tree)]])
-    return [line + [None] * (4 - len(line)) for line in lines]
+    return disassembled(nex.program, nex.input_names, nex.constants)
 
 
-from .calls import evaluate, re_evaluate, validate  # noqa: E402  (it needs what is above)
+from .calls import evaluate, getArguments, re_evaluate, validate  # noqa: E402  (it needs what is above)

@@ -22,6 +22,7 @@ _COMPARED: Final = "bii bll bff bdd bss"
 
 SIGNATURES: Final[dict[str, str]] = {
     "copy": "bb ii ll ff dd cc ss",
+    "cast": "ib li fi fl di dl df ci cl cf cd",
     "invert": "bb ii ll",
     **dict.fromkeys(("and", "or", "xor"), "bbb iii lll"),
     **dict.fromkeys(("eq", "ne"), "bbb bii bll bff bdd bss bcc"),
@@ -181,6 +182,9 @@ def reduce(name: str, x: Node, axes: Sequence[int] | None, keepdims: bool = Fals
 
 
 def constant(value: Any, kind: str) -> Node:
-    """A constant as a value of a kind."""
+    """A constant as a value of a kind. OverflowError for an integer that the kind does not hold."""
     t = map_type(kind)
-    return Constant(np.asarray(value).astype(t.dtype)[()], t)
+    if type(value) is int:
+        return Constant(t.dtype.type(value), t)
+    with np.errstate(all="ignore"):
+        return Constant(np.asarray(value).astype(t.dtype)[()], t)

@@ -18,6 +18,9 @@ _BINARY: Final[dict[type, str]] = {
 _COMPARED: Final[dict[type, str]] = {
     ast.Lt: "lt", ast.LtE: "le", ast.Eq: "eq", ast.NotEq: "ne", ast.Gt: "gt", ast.GtE: "ge",
 }  # fmt: skip
+#: Subscripts of one array: NumPy's bound of axes and new ones.
+_MAX_INDICES: Final = 64
+_COMMUTATIVE: Final = ("add", "mul", "eq", "ne")
 _UNARY: Final[dict[type, Callable[[Any], Any]]] = {
     ast.USub: operator.neg, ast.UAdd: operator.pos, ast.Invert: operator.invert, ast.Not: operator.not_,
 }  # fmt: skip
@@ -30,7 +33,7 @@ def read(text: str, types: Mapping[str, Any], context: Mapping[str, Any], saniti
     SyntaxError), TypeError for what does not fit, OverflowError for integer constants of thousands of bits.
 
     >>> read("2*a + b", {"a": float}, {}).children[0]
-    OpNode(mul, float, (ConstantNode(2, int, ()), VariableNode(a, float, ())))
+    OpNode(mul, float, (VariableNode(a, float, ()), ConstantNode(2, int, ())))
     >>> read("s = a*a; s + s", {}, {}).children[0] is read("1", {}, {})
     False
     >>> read("(1).__class__", {}, {})
@@ -48,6 +51,22 @@ def read(text: str, types: Mapping[str, Any], context: Mapping[str, Any], saniti
     if not isinstance(value, ExpressionNode):
         raise TypeError(f"unsupported expression type: {type(value)}")
     return value
+
+
+def names_in(text: str) -> list[str]:
+    """The variables that a text reads, sorted, whatever is made of them; a name that is called is none.
+
+    >>> names_in("x = sin(a); x + where(b, x, 1)")
+    ['a', 'b']
+    """
+    read_: set[str] = set()
+    assigned: set[str] = set()
+    for statement in _parsed(text):
+        called = {id(node.func) for node in ast.walk(statement) if isinstance(node, ast.Call)}
+        names = [node for node in ast.walk(statement) if isinstance(node, ast.Name) and id(node) not in called]
+        read_.update(node.id for node in names if isinstance(node.ctx, ast.Load) and node.id not in assigned)
+        assigned.update(node.id for node in names if isinstance(node.ctx, ast.Store))
+    return sorted(read_)
 
 
 def _parsed(text: str) -> list[ast.stmt]:
@@ -189,6 +208,9 @@ class _Reader:
 
     def binary(self, name: str, left: Any, right: Any) -> Any:
         left, right = self._number(left), self._number(right)
+        if name in _COMMUTATIVE and isinstance(right, ExpressionNode) and not isinstance(left, ExpressionNode):
+            # Python asks the node, which has one method for either side.
+            left, right = right, left
         if isinstance(left, ExpressionNode) or isinstance(right, ExpressionNode):
             return expressions.OPERATORS[name](left, right)
         return folded(name, left, right)
@@ -227,9 +249,17 @@ class _Reader:
         """A subscript of constants: ints, slices of them, None, ..., and tuples of those."""
         match at:
             case ast.Tuple(elements):
-                return tuple(self.index(element) for element in elements)
+                if len(elements) > _MAX_INDICES:
+                    raise IndexError(f"too many indices: {len(elements)}")
+                found = tuple(self.index(element) for element in elements)
+                if found.count(Ellipsis) > 1:
+                    raise IndexError("an index can only have a single ellipsis ('...')")
+                return found
             case ast.Slice(lower, upper, step):
-                return slice(*(None if part is None else self.index(part) for part in (lower, upper, step)))
+                made = slice(*(None if part is None else self.index(part) for part in (lower, upper, step)))
+                if made.step == 0:
+                    raise ValueError("slice step cannot be zero")
+                return made
             case ast.Constant(value) if value is None or value is Ellipsis or type(value) is int:
                 return value
             case ast.UnaryOp(ast.USub(), ast.Constant(value)) if type(value) is int:

@@ -40,7 +40,7 @@ def from_host(
     Raises NotImplementedError, with numexpr's words, for an operation that numexpr has no opcode for.
 
     >>> from_host("2*a + b", {"a": ("int8", 2), "b": (float, 1)}).statements[0].value
-    cast(int32(2) * cast(a, int32), float64) + b
+    cast(cast(a, int32) * int32(2), float64) + b
     """
     if isinstance(tree, str):
         from .reader import read
@@ -84,6 +84,11 @@ def nodes_of(tree: Any) -> Iterator[Any]:
             stack.extend((child, False) for child in reversed(node.children))
 
 
+def names_of(tree: Any) -> list[str]:
+    """The variables of a tree, sorted."""
+    return sorted({node.value for node in nodes_of(tree) if node.astType == "variable"})
+
+
 class _Program:
     """The nodes of one program, by the host's nodes."""
 
@@ -102,10 +107,20 @@ class _Program:
         for host in nodes_of(tree):
             if host.astType == "raw":
                 continue
-            node = self.made(host, made)
+            try:
+                node = self.made(host, made)
+            except OverflowError:
+                # The operation that it is in may take it as a real.
+                if host is tree or host.astType != "constant":
+                    raise
+                continue
             made[id(host)] = node
             self.origins[node] = (*self.origins.get(node, ()), host)
         return made[id(tree)]
+
+    @staticmethod
+    def argument(host: Any, made: Mapping[int, Node]) -> Node:
+        return made[id(host)] if id(host) in made else operations.constant(host.value, host.astKind)
 
     def made(self, host: Any, made: Mapping[int, Node]) -> Node:
         match host.astType:
@@ -121,12 +136,12 @@ class _Program:
     def operation(self, host: Any, made: Mapping[int, Node]) -> Node:
         children = [child for child in host.children if child.astType != "raw"]
         if host.value == extensions.NUMPY:
-            return extensions.computed(host, [made[id(child)] for child in children])
+            return extensions.computed(host, [self.argument(child, made) for child in children])
         raw = [child.value for child in host.children if child.astType == "raw"]
         if host.value == "cast":
-            return _cast(made[id(children[0])], host.astKind)
+            return _cast(self.argument(children[0], made), host.astKind)
         if host.value in operations.REDUCTIONS:
-            return self.reduction(host, made[id(children[0])], raw)
+            return self.reduction(host, self.argument(children[0], made), raw)
         codes = "".join(CODES[child.astKind] for child in children)
         signature = operations.signature(host.value, CODES[host.astKind], codes)
         if signature is None:
@@ -162,7 +177,7 @@ def to_host(program: Program) -> ExpressionNode:
     Raises UnsupportedError, naming the node, for what numexpr has no operation for: views, other element types.
 
     >>> to_host(from_host("2*a + b", {"a": ("float64", 1), "b": ("float64", 1)}))
-    OpNode(add, double, (OpNode(mul, double, (ConstantNode(2, int, ()), VariableNode(a, double, ()))), \
+    OpNode(add, double, (OpNode(mul, double, (VariableNode(a, double, ()), ConstantNode(2, int, ()))), \
 VariableNode(b, double, ())))
     """
     if len(program.statements) != 1 or not isinstance(program.statements[0], Assign):

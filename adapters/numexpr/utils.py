@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
 import os
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
+
+from . import version as version
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,10 @@ def set_num_threads(nthreads: int) -> int:
 def get_num_threads() -> int:
     """How many threads are used."""
     return num_threads
+
+
+_set_num_threads = set_num_threads
+_get_num_threads = get_num_threads
 
 
 def detect_number_of_cores() -> int:
@@ -96,3 +104,70 @@ class CacheDict(dict[Any, Any]):
             for old in list(self)[: max(1, self.maxentries // 10)]:
                 self.pop(old, None)
         super().__setitem__(key, value)
+
+
+class ContextDict:
+    """A dictionary that each context, as of a thread or of a task, has its own of; a key that is missing gives None.
+
+    >>> names = ContextDict()
+    >>> names.set("a", 1, b=2)
+    >>> names["a"], names["c"], sorted(names)
+    (1, None, ['a', 'b'])
+    """
+
+    def __init__(self) -> None:
+        self._data: contextvars.ContextVar[dict[Any, Any]] = contextvars.ContextVar("data")
+
+    def all(self) -> dict[Any, Any]:
+        return self._data.get({})
+
+    def _replace(self, data: dict[Any, Any]) -> None:
+        # A new one: contexts that were copied from this one hold the old.
+        self._data.set(data)
+
+    def set(self, key: Any = None, value: Any = None, **kwargs: Any) -> None:
+        self._replace({**self.all(), **({} if key is None else {key: value}), **kwargs})
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        return self.all().get(key, default)
+
+    def delete(self, key: Any) -> None:
+        self._replace({each: value for each, value in self.all().items() if each != key})
+
+    def clear(self) -> None:
+        self._replace({})
+
+    def update(self, *args: Mapping[Any, Any] | Iterable[tuple[Any, Any]], **kwargs: Any) -> None:
+        if len(args) > 1:
+            raise TypeError(f"update() takes at most 1 positional argument ({len(args)} given)")
+        self._replace({**self.all(), **(dict(args[0]) if args else {}), **kwargs})
+
+    def keys(self) -> Iterable[Any]:
+        return self.all().keys()
+
+    def values(self) -> Iterable[Any]:
+        return self.all().values()
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        return self.all().items()
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.get(key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.set(key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self.delete(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.all()
+
+    def __len__(self) -> int:
+        return len(self.all())
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.all())
+
+    def __repr__(self) -> str:
+        return repr(self.all())

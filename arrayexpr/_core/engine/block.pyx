@@ -487,9 +487,11 @@ cdef class _Compiler:
         cdef str role = (<Loop>loop).role if isinstance(loop, Loop) else "serial"
         cdef list code
         cdef int start, stop, step, index
-        if role == "reduce" and self.folds is None:
-            self.fold(loop)
-            return 0
+        if role == "reduce":
+            folds = self.own_folds(loop)
+            if folds or self.folds is None:
+                self.fold(loop, folds)
+                return 0
         start, stop, step = self.int_or_value(loop.start), self.int_or_value(loop.stop), self.int_or_value(loop.step)
         if role in ("vector", "reduce", "stream") and all([isinstance(s, Store) for s in loop.body]):
             try:
@@ -713,25 +715,57 @@ cdef class _Compiler:
         self.code().append((OP_LOOP1, 0, value[0], value[1], target[0], target[1], 0, 0, 0, 0, 0, 0, function, 0))
         return 0
 
-    cdef int fold(self, For loop) except -1:
-        """A nest of loops that reduce: each accumulator has a fold, whose order of addition is fixed."""
-        cdef Node node, value
-        cdef int reg
-        self.folds = {}
+    cdef dict own_folds(self, For loop):
+        """What a nest of loops that reduce adds up from one iteration to the next: (row of _folds, store) by operand.
+
+        Without what loops around it add up. An accumulator that is set, declared or read in the nest begins anew there:
+        it is one of a loop within.
+        """
+        cdef Node node
+        cdef dict found = {}
+        cdef list read = []
+        cdef set touched = set()
         inside = {(<For>node).index for node in enclosed((loop,)) if isinstance(node, For)}
         for node in enclosed((loop,)):
-            # A sum that is kept where one of its terms was is none that goes on from one iteration to the next.
-            if isinstance(node, Store) and inside.isdisjoint(postorder((<Store>node).subscripts)):
+            if isinstance(node, Store):
+                read.extend((<Store>node).subscripts)
                 row = _folds.get(_accumulates(<Store>node))
-                if row is not None and (<Store>node).operand not in self.folds:
-                    reg = self.room(row[0])
-                    self.folds[(<Store>node).operand] = reg, row, node
-                    self.code().append((OP_FOLD_START, 0, reg, *_NONE, row[1], 0))
+                # A sum that is kept where one of its terms was is none that goes on from one iteration to the next.
+                if row is None or not inside.isdisjoint(postorder((<Store>node).subscripts)):
+                    touched.add((<Store>node).operand)
+                    read.append((<Store>node).value)
+                    continue
+                read.append((<Store>node).value.args[1])
+                if self.folds is None or (<Store>node).operand not in self.folds:
+                    found.setdefault((<Store>node).operand, (row, node))
+            elif isinstance(node, Guard):
+                read.append((<Guard>node).condition)
+            elif isinstance(node, For):
+                read.extend(((<For>node).start, (<For>node).stop, (<For>node).step))
+            elif isinstance(node, Scratch):
+                touched.add((<Scratch>node).operand)
+            elif isinstance(node, Pack):
+                touched.update(((<Pack>node).target, (<Pack>node).source))
+        for node in postorder(read):
+            if node.cid == OPERAND:
+                touched.add(node)
+        return {operand: each for operand, each in found.items() if operand not in touched}
+
+    cdef int fold(self, For loop, dict own) except -1:
+        """A nest of loops that reduce: each accumulator has a fold, whose order of addition is fixed."""
+        cdef Node node
+        cdef int reg
+        cdef dict outer = self.folds, folds = {}
+        for operand, (row, node) in own.items():
+            reg = self.room(row[0])
+            folds[operand] = reg, row, node
+            self.code().append((OP_FOLD_START, 0, reg, *_NONE, row[1], 0))
+        self.folds = folds if outer is None else {**outer, **folds}
         self.loop(loop)
-        for reg, row, node in self.folds.values():
+        self.folds = outer
+        for reg, row, node in folds.values():
             address = self.address((<Store>node).operand, (<Store>node).subscripts)
             self.code().append((OP_FOLD_END, 0, reg, address, *_NONE[1:], row[3], 0))
-        self.folds = None
         return 0
 
     cdef bint takes_whole(self, tuple body) except -1:
