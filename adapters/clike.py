@@ -62,12 +62,16 @@ class Dialect:
     literal_int64: str = "INT64_C({})"
     literal_uint64: str = "UINT64_C({})"
     barrier: str = ";"
+    #: what stands before the type that a pointer to the caller's memory points to
+    global_space: str = ""
     #: what aligns an array to a vector
     aligned: str = ""
     #: what has a function of one element called on vectors
     vector_form: str = ""
     #: whether primitives/vector_math.h compiles
     vector_math: bool = False
+    #: our real and complex types' names → the suffix of the library's functions of them
+    suffixes: Mapping[str, str] = field(default_factory=lambda: _SUFFIX)
     #: element types the language has no arithmetic for → the type to compute in
     widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
 
@@ -515,7 +519,8 @@ class Writer:
         row = self._scopes[-1].rows.get(_place_of(access))
         if row is None:
             base = self.names.of("operand", operand.name)
-            return f"*({const}{c_type} *)({base}{self.offset(operand, list(enumerate(access.subscripts)))})"
+            space = self.dialect.global_space
+            return f"*({space}{const}{c_type} *)({base}{self.offset(operand, list(enumerate(access.subscripts)))})"
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
@@ -825,7 +830,7 @@ class Writer:
             # Exact functions of one element are the C library's own.
             if self.vector_math and op.name not in EXACT and function_of(op, t) is not None:
                 return f"{strips.function(self, op, t)}_1({', '.join(atoms)})", _ATOM
-            return f"{spelling}{_SUFFIX[t.name]}({', '.join(atoms)})", _ATOM
+            return f"{spelling}{self.dialect.suffixes[t.name]}({', '.join(atoms)})", _ATOM
         filled = _fill(self._substitute(spelling, t), atoms)
         if op.symbol in ("<", ">", "<=", ">=", "==", "!=") and t.kind != "c":
             return f"({filled})", _ATOM
@@ -849,7 +854,7 @@ class Writer:
             ("$R", self.type(part)),
             *([("$C", self.type(complex_of(t)))] if "$C" in text else ()),
             ("$N", t.name),
-            ("$s", _SUFFIX.get(t.name, "")),
+            ("$s", self.dialect.suffixes.get(t.name, "")),
         ):
             text = text.replace(letter, name)
         return text

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import keyword
 from _thread import allocate_lock
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -112,6 +112,7 @@ class _Options:
     engine: str | None = None
     wait: bool | None = None
     dead: tuple[str, ...] = ()
+    device: Any = None
 
     def machine(self) -> tuple[Target, int]:
         """The machine to schedule for, and the number of threads that is fixed; 0 where none is."""
@@ -121,6 +122,16 @@ class _Options:
         if self.threads is not None:
             return target.with_cores(self.threads), self.threads
         return target, 0 if self.target is None else target.cores
+
+
+def _device_of(values: Iterable[Any]) -> Any | None:
+    """The device that arrays among values live on; None of the host's, for which nothing is imported."""
+    foreign = [v for v in values if not isinstance(v, np.ndarray | np.generic | int | float | complex | None)]
+    if not foreign:
+        return None
+    from .devices import device_of
+
+    return device_of(foreign)
 
 
 class _Compiled:
@@ -135,6 +146,25 @@ class _Compiled:
         )
         mode = mode_of(options.engine, options.wait)
         self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed), options.dead)
+        self.device = options.device
+        self._on: dict[Any, Any] = {}
+
+    def run(self, kernel: Kernel, args: tuple[Any, ...], out: Any) -> Any:
+        """The results for arguments, on the device that was asked for or that they live on, or else here."""
+        device = self.device or _device_of((*args, *(out if isinstance(out, tuple) else (out,))))
+        if device is None:
+            return self.runtime.run(kernel, args, out)
+        return self.on(device).run(args, out)
+
+    def on(self, device: Any) -> Any:
+        """The program's runtime on a device."""
+        from ._core.engine.devices import DeviceRuntime
+        from .devices import device as device_named
+
+        device = device_named(device)
+        if device not in self._on:
+            self._on[device] = DeviceRuntime(self.plan, device)
+        return self._on[device]
 
     @property
     def plan(self) -> Plan:
@@ -154,6 +184,7 @@ def compile(
     engine: str | None = None,
     wait: bool | None = None,
     dead: Sequence[str] = (),
+    device: Any = None,
 ) -> Kernel:
     """A callable for a program: `kernel(*operands, out=None)` gives its result, or a tuple of them.
 
@@ -168,6 +199,9 @@ def compile(
     for one of the two alone. `dead` names operands whose arrays nobody reads after a call: a result of the same
     type and shape may be one of them. Raises ArrayExprError for a name that is no operand's.
 
+    A call runs on the device that its arguments live on: arrays of CuPy, PyTorch, JAX, Numba, pyopencl. `device`
+    ("cuda", "opencl", see `arrayexpr.devices`) has arrays of the host brought there and back as well.
+
     >>> import numpy as np, arrayexpr
     >>> a = arrayexpr.array("a", "float64", 2)
     >>> double = arrayexpr.compile(arrayexpr.program(a + a.T))
@@ -175,10 +209,10 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _Options(target, threads, contract, vector_math, engine, wait, tuple(dead)))
+    compiled = _Compiled(program, _Options(target, threads, contract, vector_math, engine, wait, tuple(dead), device))
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
-        return compiled.runtime.run(made, args, out)
+        return compiled.run(made, args, out)
 
     made = Kernel(resolve, program.name)
     made.compiled = compiled
@@ -237,7 +271,10 @@ class _Traced:
 
 def _spec(arg: Any, name: str) -> Any:
     """What tracing needs of an argument: its element type and rank, or the kind of a Python scalar."""
-    if isinstance(arg, list | tuple) or (hasattr(arg, "__array__") and not isinstance(arg, np.ndarray | np.generic)):
+    device = _device_of((arg,))
+    if device is not None:
+        arg = device.array(arg)
+    elif isinstance(arg, list | tuple) or (hasattr(arg, "__array__") and not isinstance(arg, np.ndarray | np.generic)):
         arg = np.asarray(arg)
     try:
         return spec_of(arg)
@@ -254,6 +291,7 @@ def kernel(
     vector_math: bool | None = None,
     engine: str | None = None,
     wait: bool | None = None,
+    device: Any = None,
 ) -> Any:
     """Turn a function written for NumPy into a fused kernel.
 
@@ -287,13 +325,14 @@ def kernel(
             vector_math=vector_math,
             engine=engine,
             wait=wait,
+            device=device,
         )
     mode_of(engine, wait)
-    traced = _Traced(function, _Options(target, threads, contract, vector_math, engine, wait))
+    traced = _Traced(function, _Options(target, threads, contract, vector_math, engine, wait, device=device))
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:
         args = traced.bind(args, keywords)
-        return traced.for_arguments(args).runtime.run(made, args, out)
+        return traced.for_arguments(args).run(made, args, out)
 
     made = Kernel(resolve, function.__name__)
     made.traced = traced
