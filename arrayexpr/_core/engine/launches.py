@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...target import Gpu
 from ..nodes import Apply, Assign, Node, Operand, Reduce, Slice, View, postorder
 from ..passes.grid import grid
 from ..passes.lower import lower
+from ..passes.stage import stage
 from ..program import Program
 from ..record import record
 from ..types import BROADCAST, STRIDED, UNIT, ElementType
@@ -19,6 +20,10 @@ from .specialise import over_streams
 LANES, WARP = 256, 32
 #: Bytes of the widest load, and bytes that a lane asks for before it waits.
 WIDEST, AHEAD = 16, 64
+#: The bytes that memory gives at the least; elements of an axis that tiles are worth; bytes of local memory that leave
+#: room for several blocks at a time; and sides of tiles, of two axes and of three, the first that fits.
+SECTOR, SHORT, LOCAL = 32, 16, 46 << 10
+_SIDES, _SIDES_OF_3, _LONGEST_ROW = (64, 32, 16), (16, 8), 256
 #: What fits an int, with room for blocks that go on beyond the end of an axis.
 _INT = (1 << 31) - (1 << 16)
 
@@ -79,9 +84,13 @@ def problem_of(arrays: Sequence[Any], shape: tuple[int, ...], reduced: Sequence[
     def weight(axis: int) -> int:
         return sum(abs(s[axis]) * (2 if n >= len(arrays) - outputs else 1) for n, s in enumerate(strides))
 
+    stored = strides[len(arrays) - outputs] if outputs else []
     groups = []
     for group in ([k for k in axes if k not in reduced], [k for k in axes if k in reduced]):
-        groups.append(_joined(sorted(group, key=weight, reverse=True), shape, strides))
+        order = sorted(group, key=weight, reverse=True)
+        # Lanes lie along what is stored: other operands go through local memory, or have to be read as they are.
+        order.sort(key=lambda k: not reduced and stored[k] == arrays[-outputs].itemsize)
+        groups.append(_joined(order, shape, strides))
     lengths = [n for group in groups for n, _ in group]
     steps_of = [steps for group in groups for _, steps in group]
     return Problem(
@@ -126,8 +135,50 @@ class Choice:
 
 
 def choose(problem: Problem, gpu: Gpu) -> Choice:
-    """The schedule for a problem: a flat one of vectors."""
-    return _flat(problem, gpu)
+    """The schedule for a problem: tiles where operands lie along other axes than the result, else a flat one."""
+    return _tiles(problem, gpu) or _flat(problem, gpu)
+
+
+def _tiles(problem: Problem, gpu: Gpu) -> Choice | None:
+    """Tiles through local memory, where that is worth it: of axes that are long, and streams that leap along the last."""
+    last = len(problem.lengths) - 1
+    if last < 1 or problem.lengths[last] < SHORT:
+        return None
+    inputs = range(len(problem.streams) - problem.outputs)
+    lying: dict[int, list[int]] = {}
+    for k in inputs:
+        stream = problem.streams[k]
+        along = next((a for a, step in enumerate(stream.strides) if step == stream.itemsize), None)
+        if along is not None and along != last and abs(stream.strides[last]) >= SECTOR:
+            if problem.lengths[along] >= SHORT:
+                lying.setdefault(along, []).append(k)
+    # The axes that most bytes lie along, where there are more than tiles have.
+    axes = sorted(lying, key=lambda a: -sum(problem.streams[k].itemsize for k in lying[a]))[:2]
+    while axes:
+        staged = [k for a in axes for k in lying[a]]
+        sizes = [problem.streams[k].itemsize for k in staged]
+        for side in (_SIDES if len(axes) == 1 else _SIDES_OF_3):
+            sides = [side if k in axes or k == last else 1 for k in range(last + 1)]
+            room = sum(-(-math.prod(sides) * size * 5 // 4) for size in sizes)
+            if room <= min(gpu.local, LOCAL) and side * max(sizes) <= _LONGEST_ROW:
+                return _tiled(problem, axes, lying, sides)
+        axes.pop()
+    return None
+
+
+def _tiled(problem: Problem, axes: Sequence[int], lying: Mapping[int, Sequence[int]], sides: Sequence[int]) -> Choice:
+    last = len(problem.lengths) - 1
+    straight = [k for k, s in enumerate(problem.streams) if s.strides[last] == s.itemsize]
+    vectors = {last: min(vector_of(problem, last, straight), max(1, sides[last] // 4))}
+    units = list(contiguous(problem, last, vectors[last]))
+    for axis in axes:
+        width = WIDEST // max(problem.streams[k].itemsize for k in lying[axis])
+        while width > 1 and not all(is_aligned(problem.streams[k], axis, width) for k in lying[axis]):
+            width //= 2
+        vectors[axis] = width
+        for k in lying[axis]:
+            units[k] = axis
+    return Choice("stage", (("sides", tuple(sides)), ("vectors", tuple(sorted(vectors.items())))), tuple(units))
 
 
 def _flat(problem: Problem, gpu: Gpu) -> Choice:
@@ -244,6 +295,9 @@ def _operands(new: dict[Node, Node], old: Sequence[Operand]) -> list[Operand]:
 def scheduled(program: Program, choice: Choice) -> Program:
     """A program of element-wise assignments over one shape, scheduled."""
     options = dict(choice.options)
+    if choice.schedule == "stage":
+        lowered = lower(program, together=len(program.statements) > 1)
+        return stage(lowered, sides=options["sides"], vectors=dict(options["vectors"]))
     return grid(lower(program, together=len(program.statements) > 1), **options)
 
 
