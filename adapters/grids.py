@@ -280,6 +280,13 @@ class GridWriter(Writer):
             return self.integer(condition)
         return self.expression(condition)
 
+    def _integer_apply(self, op: Operator, args: list[tuple[str, int]]) -> tuple[str, int]:
+        if op.name == "floor_divide":
+            # Places are not negative.
+            x, y = (text if level >= 10 else f"({text})" for text, level in args)
+            return f"{x} / {y}", 10
+        return super()._integer_apply(op, args)
+
     # -- operators --
 
     def need(self, op: Operator, t: ElementType) -> None:

@@ -15,12 +15,12 @@ import numpy as np
 from ...target import Gpu
 from ..assumption import share_memory
 from ..errors import ArrayExprError, ShapeMismatch, TypeMismatch, UnsupportedError
-from ..nodes import Extent, Node, Operand, postorder
+from ..nodes import Extent, Node, Operand, Reduce, postorder
 from ..program import Program
 from ..record import record
 from ..types import ElementType, element, real_of
 from .dispatch import walks_itself
-from .launches import Choice, Problem, choose, key_of, problem_of, program_of, raises
+from .launches import Choice, Problem, Stream, choose, key_of, problem_of, program_of, raises
 from .plan import Plan, RegionStep
 from .runtime import (
     _as_array,
@@ -303,9 +303,21 @@ class _Call:
             if any(_partly_overlaps(array, out) for out in outs):
                 streams[k] = self.copy(array)
         values, inputs, outputs = step.region.build.schedule.args[:3]
+        if not self._at_once(step, values, streams, outs, shape):
+            self.steps(step.alone())
+            return
         self.compute(values, inputs, outputs, streams, outs, shape, step.region.reduced)
         for out, value in spread:
             self.assign(out, value)
+
+    def _at_once(
+        self, step: RegionStep, values: Sequence[Node], streams: Sequence[Any], outs: Sequence[Any], shape: Any
+    ) -> bool:
+        """Whether one launch computes a region, or chunks of the one reduction that it is."""
+        if not step.region.reduced or isinstance(values[0], Reduce) and len(values) == 1 and step.kept[0]:
+            return not isinstance(values[0], Reduce) or not any(isinstance(n, Reduce) for n in postorder(values[0].args))
+        problem = problem_of([*streams, *outs], shape, step.region.reduced, len(outs))
+        return not problem.reduced or not dict(choose(problem, self.device.gpu).options).get("chunk")
 
     def new(self, name: str, shape: tuple[int, ...], dtype: Any, streams: Sequence[Any]) -> Any:
         """A new array; a result's is one of the caller's library."""
@@ -356,9 +368,55 @@ class _Call:
         # What lies on the host is a number, given by value.
         given = frozenset(o.name for o, a in zip(inputs, streams, strict=True) if a.size == 1 and _on_host(a))
         problem = problem_of(arrays, shape, reduced, len(outs))
+        _refuse_empty(values, shape, reduced)
         choice = choose(problem, self.device.gpu)
+        chunk = dict(choice.options).get("chunk")
+        if chunk:
+            self._in_chunks(values, inputs, outputs, streams, outs, shape, reduced, given, problem, choice, chunk)
+            return
         code = self.code(values, inputs, outputs, problem, choice, given)
         self.launch(code, problem, arrays, raises(values))
+
+    def _in_chunks(
+        self,
+        values: Sequence[Node],
+        inputs: Sequence[Operand],
+        outputs: Sequence[Operand],
+        streams: Sequence[Any],
+        outs: Sequence[Any],
+        shape: tuple[int, ...],
+        reduced: Sequence[int],
+        given: frozenset[str],
+        problem: Problem,
+        choice: Choice,
+        chunk: int,
+    ) -> None:
+        """Reduce chunks of rows, each by a block of its own, and then what they gave."""
+        (value,), (out,) = values, outs
+        assert isinstance(value, Reduce)
+        count = -(-problem.lengths[problem.reduced[-1]] // chunk)
+        kept = [problem.lengths[k] for k in problem.kept]
+        made = self.temporary((count, *kept), out.dtype)
+        stored = problem.streams[-1]
+        # The chunk's number is the place along the reduced axis.
+        strides = [0] * len(problem.lengths)
+        for k, step in zip((problem.reduced[-1], *problem.kept), made.strides, strict=True):
+            strides[k] = step
+        address = made.__array_interface__["data"][0]
+        first = Problem(
+            problem.lengths,
+            problem.reduced,
+            (*problem.streams[:-1], Stream(address, tuple(strides), stored.itemsize)),
+            1,
+        )
+        code = self.code(values, inputs, outputs, first, choice, given)
+        self.launch(code, first, [*streams, made], raises(values))
+        rest = shadow(
+            stored.address, (1, *kept), (0, *(stored.strides[k] for k in problem.kept)), out.dtype, owner=out
+        )
+        stream = Operand("x", value.type.element)
+        again = Reduce(value.op, stream, (), True)
+        self.compute((again,), (stream,), outputs, [made], [rest], made.shape, (0,))
 
     def code(
         self,
@@ -520,6 +578,14 @@ def _assigned(program: Program) -> set[str]:
     from ..program import assigned_operand
 
     return {assigned_operand(n.target).name for n in program.nodes() if isinstance(n, Assign)}
+
+
+def _refuse_empty(values: Sequence[Node], shape: Sequence[int], reduced: Sequence[int]) -> None:
+    """Refuse extremes of no elements, as NumPy does."""
+    if any(shape[k] == 0 for k in reduced):
+        for node in postorder(values):
+            if isinstance(node, Reduce) and node.op.name in ("minimum", "maximum", "fmin", "fmax"):
+                raise ShapeMismatch(f"{node.op.name} over shape {tuple(shape)}: it has no value for no elements")
 
 
 def _check_kernel(kernel: Any, device: Device) -> None:

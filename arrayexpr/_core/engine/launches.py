@@ -11,6 +11,7 @@ from ..nodes import Apply, Assign, Node, Operand, Reduce, Slice, View, postorder
 from ..passes.grid import grid
 from ..passes.lower import lower
 from ..passes.stage import stage
+from ..passes.teams import teams
 from ..program import Program
 from ..record import record
 from ..types import BROADCAST, STRIDED, UNIT, ElementType
@@ -24,6 +25,8 @@ WIDEST, AHEAD = 16, 64
 #: room for several blocks at a time; and sides of tiles, of two axes and of three, the first that fits.
 SECTOR, SHORT, LOCAL = 32, 16, 46 << 10
 _SIDES, _SIDES_OF_3, _LONGEST_ROW = (64, 32, 16), (16, 8), 256
+#: Blocks that a reduction is cut into where it has fewer; turns of a lane, at the most and at the least, in a chunk.
+BLOCKS, TURNS, MIN_TURNS = 512, 64, 4
 #: What fits an int, with room for blocks that go on beyond the end of an axis.
 _INT = (1 << 31) - (1 << 16)
 
@@ -136,7 +139,57 @@ class Choice:
 
 def choose(problem: Problem, gpu: Gpu) -> Choice:
     """The schedule for a problem: tiles where operands lie along other axes than the result, else a flat one."""
+    if problem.reduced:
+        return _teams(problem)
     return _tiles(problem, gpu) or _flat(problem, gpu)
+
+
+def _teams(problem: Problem) -> Choice:
+    """Rows that lanes reduce together. Only lengths and strides decide, so that sums are the same on every device."""
+    inputs = problem.streams[: -problem.outputs]
+    r = problem.reduced[-1]
+    x = problem.kept[-1] if problem.kept else None
+
+    def weight(axis: int) -> int:
+        return sum(min(abs(s.strides[axis]), 4 * SECTOR) for s in inputs)
+
+    rows = x is None or weight(r) <= weight(x)
+    wanted = [k for k, s in enumerate(problem.streams) if s.strides[r if rows or x is None else x]]
+    near = r if rows or x is None else x
+    vector = vector_of(problem, near, wanted) if wanted else 1
+    units = contiguous(problem, near, vector)
+    n_r, n_x = problem.lengths[r], 1 if x is None else problem.lengths[x]
+    if rows:
+        across = min(LANES, _power(-(-n_r // vector)))
+        along = min(LANES // across, _power(n_x))
+        vectors = 1, vector
+    else:
+        along = min(WARP, _power(-(-n_x // vector)))
+        across = min(LANES // along, _power(n_r))
+        vectors = vector, 1
+    unroll = 1
+    while unroll < 4 and across * vectors[1] * unroll * 2 <= n_r:
+        unroll *= 2
+    span = across * vectors[1] * unroll
+    blocks = math.prod(problem.lengths[k] for k in problem.kept[:-1]) * -(-n_x // (along * vectors[0]))
+    # Blocks for every multiprocessor of a large device, and sums of few elements after one another.
+    chunk = min(-(-n_r * blocks // BLOCKS) if blocks < BLOCKS else n_r, TURNS * span)
+    chunk = -(-chunk // span) * span
+    options = {
+        "lanes": (along, across),
+        "vector": vectors,
+        "unroll": unroll,
+        "rows": rows,
+        "chunk": chunk if max(chunk, MIN_TURNS * span) < n_r else 0,
+    }
+    if options["chunk"]:
+        options["chunk"] = max(chunk, MIN_TURNS * span)
+    return Choice("teams", tuple(sorted(options.items())), units)
+
+
+def _power(n: int) -> int:
+    """The least power of two that is not less."""
+    return 1 << max(0, n - 1).bit_length()
 
 
 def _tiles(problem: Problem, gpu: Gpu) -> Choice | None:
@@ -265,6 +318,9 @@ def program_of(
 
     `values` are over the scalar operands `streams`, one for each of `outputs`; those in `given` stay scalars.
     """
+    if not problem.reduced and any(isinstance(n, Reduce) for n in postorder(values)):
+        # Of axes of one element: what is reduced is that.
+        values = [over_streams((v,), {}, ())[v] for v in values]
     rank = max(1, len(problem.lengths))
     new: dict[Node, Node] = {}
     for place, stream in enumerate((*streams, *outputs)):
@@ -281,11 +337,16 @@ def program_of(
     assigns = []
     for value, output, stored in zip(values, outputs, problem.streams[-problem.outputs :], strict=True):
         goal: Node = new[output]
-        if problem.reduced and not any(stored.strides[k] for k in problem.reduced):
+        if problem.reduced and (dict(choice.options).get("chunk") or _is_single(stored, problem)):
             goal = View(goal, tuple(Slice(0, 1) if k in problem.reduced else Slice() for k in range(rank)))
         assigns.append(Assign(goal, given_values[value]))
     program = Program("kernel", _operands(new, streams), assigns, _operands(new, outputs))
     return scheduled(program, choice)
+
+
+def _is_single(stored: Stream, problem: Problem) -> bool:
+    """Whether what is stored has one element along the reduced axes."""
+    return not any(stored.strides[k] for k in problem.reduced)
 
 
 def _operands(new: dict[Node, Node], old: Sequence[Operand]) -> list[Operand]:
@@ -295,6 +356,8 @@ def _operands(new: dict[Node, Node], old: Sequence[Operand]) -> list[Operand]:
 def scheduled(program: Program, choice: Choice) -> Program:
     """A program of element-wise assignments over one shape, scheduled."""
     options = dict(choice.options)
+    if choice.schedule == "teams":
+        return teams(program, **options)
     if choice.schedule == "stage":
         lowered = lower(program, together=len(program.statements) > 1)
         return stage(lowered, sides=options["sides"], vectors=dict(options["vectors"]))

@@ -68,6 +68,10 @@ class Places:
         within = self.within
         return self.axis.start if within is integer(0) else plus(self.axis.start, within)
 
+    def last_inside(self) -> Node | None:
+        """That all neighbours that are taken at once are places of the axis; None where they always are."""
+        return Places(self.axis, self.lane, self.turn, integer(self.axis.vector - 1)).inside()
+
     def inside(self) -> Node | None:
         """That the place is one of the axis; None where it always is."""
         return None if self.within is integer(0) and self.axis.span == 1 else Apply(_LESS, (self.index, self.axis.stop))
@@ -90,9 +94,27 @@ def over_lanes(places: Sequence[Places], body: Sequence[Node]) -> tuple[Node, ..
 
 def over_parts(places: Sequence[Places], body: Sequence[Node]) -> tuple[Node, ...]:
     """Statements under loops over what one lane has of axes: the first axis's turns outermost, vectors innermost."""
+    return _over_turns(places, _over_vectors(places, body))
+
+
+def over_edge(places: Sequence[Places], body: Sequence[Node]) -> tuple[Node, ...]:
+    """As `over_parts`, where a block's part goes on beyond axes: vectors under one guard, and the elements of those
+    that are partly beyond each under its own."""
+    apart = _over_vectors(places, guarded(inside(places), body))
+    test = conjunction(test for test in (each.last_inside() for each in places) if test is not None)
+    if any(isinstance(each.part, Index) for each in places):
+        apart = guarded(test, _over_vectors(places, body), apart)
+    return _over_turns(places, apart)
+
+
+def _over_vectors(places: Sequence[Places], body: Sequence[Node]) -> tuple[Node, ...]:
     for each in reversed(places):
         if isinstance(each.part, Index):
             body = (Loop(each.part, integer(0), integer(each.axis.vector), integer(1), "vector", tuple(body)),)
+    return tuple(body)
+
+
+def _over_turns(places: Sequence[Places], body: Sequence[Node]) -> tuple[Node, ...]:
     for each in reversed(places):
         if isinstance(each.turn, Index):
             body = (Loop(each.turn, integer(0), integer(each.axis.unroll), integer(1), "unroll", tuple(body)),)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..affine import integer
 from ..nodes import Index, Loop, Node, transform
 from ..program import Program
-from .blocks import Axis, guarded, inside, over_lanes, over_parts, whole
+from .blocks import Axis, guarded, over_edge, over_lanes, over_parts, whole
 from .nests import Nest, independent, map_nests, names_taken, untaken
 
 
@@ -48,7 +48,7 @@ def grid(program: Program, *, lanes: Sequence[int], vector: int = 1, unroll: int
         body = [new[statement] for statement in nest.body]
         test = whole(axes)
         full = over_lanes(places, over_parts(places, body))
-        edge = over_lanes(places, over_parts(places, guarded(inside(places), body)))
+        edge = over_lanes(places, over_edge(places, body))
         inner = guarded(test, full, edge)
         for axis in reversed(axes):
             assert isinstance(axis.start, Index)

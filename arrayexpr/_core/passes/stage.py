@@ -9,7 +9,7 @@ from ..nodes import Barrier, Index, Load, Loop, Node, Operand, Scratch, Store, t
 from ..program import Program
 from ..types import UNIT
 from .banks import IDLE, Way, arranged
-from .blocks import Axis, Places, guarded, inside, over_lanes, over_parts, whole
+from .blocks import Axis, Places, guarded, inside, over_edge, over_lanes, over_parts, whole
 from .nests import Nest, independent, map_nests, names_taken, untaken
 
 #: Lanes of a block.
@@ -82,7 +82,7 @@ def _staged(nest: Nest, sides: Sequence[int], vectors: Mapping[int, int], taken:
         ordered = list(places.values())
         idle = [place for k, place in places.items() if k == IDLE]
         full += over_lanes(ordered, over_parts(ordered, guarded(inside(idle), body)))
-        edge += over_lanes(ordered, over_parts(ordered, guarded(inside(ordered), body)))
+        edge += over_lanes(ordered, over_edge(ordered, body))
     places = _places(main, starts, ends, loops, taken)
     moved: dict[Node, Node] = {loop.index: _place(places, starts, k) for k, loop in enumerate(loops)}
     read: dict[Node, Node] = {
@@ -92,7 +92,7 @@ def _staged(nest: Nest, sides: Sequence[int], vectors: Mapping[int, int], taken:
     body = tuple(new[statement] for statement in nest.body)
     ordered = list(places.values())
     full = [*full, Barrier(), *over_lanes(ordered, over_parts(ordered, body))]
-    edge = [*edge, Barrier(), *over_lanes(ordered, over_parts(ordered, guarded(inside(ordered), body)))]
+    edge = [*edge, Barrier(), *over_lanes(ordered, over_edge(ordered, body))]
     test = whole(Axis(starts[k], ends[k], sides[k]) for k in tile)
     inner: tuple[Node, ...] = (*before, *guarded(test, full, edge))
     for start, end, side in zip(reversed(starts), reversed(ends), reversed(sides), strict=True):

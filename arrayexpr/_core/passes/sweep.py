@@ -34,7 +34,7 @@ from ..nodes import (
     substitute,
 )
 from ..ops import Operator, operator
-from ..primitives import fold, identity
+from ..primitives import fold
 from ..program import Program
 from ..types import FALLING, UNIT, ElementType
 from .elements import (
@@ -48,6 +48,7 @@ from .elements import (
     subscripts_of,
 )
 from .nests import byte_strides, untaken
+from .neutral import neutral
 from .requirements import requirements
 
 #: Elements of a strip of accumulators: what a sweep down the columns keeps in the first cache. Measured on
@@ -615,7 +616,7 @@ class _Sweeps:
         for accumulator, (op, value) in stage.accumulators.items():
             extents = () if self.along is None else (integer(self.strip),)
             statements.append(Scratch(accumulator, extents))
-            starts.append(Store(accumulator, lane, _neutral(op, accumulator.type.element)))
+            starts.append(Store(accumulator, lane, neutral(op, accumulator.type.element)))
             steps.append(Store(accumulator, lane, Apply(op, (Load(accumulator, lane), value))))
         if starts:
             statements.extend(starts if self.along is None else self._strip(starts))
@@ -667,17 +668,3 @@ class _Sweeps:
 def _cost(node: Any) -> float:
     """Operations of a value by itself."""
     return float(node.op.cost if isinstance(node, Apply) else cost(node))
-
-
-def _neutral(op: Operator, t: ElementType) -> Constant:
-    """What an accumulator starts from: the value that changes no other."""
-    text = identity(op, t)
-    if text in ("INFINITY", "-INFINITY", "NAN"):
-        return Constant(float(text.lower().replace("infinity", "inf")), t)
-    if text.endswith(("_MAX", "_MIN")):
-        low, high = (0, (1 << t.bits) - 1) if t.kind == "u" else (-(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1)
-        return Constant(high if text.endswith("_MAX") else low, t)
-    value = int(text.rpartition(")")[2] or 0) if t.kind != "c" else 0
-    if t.kind == "b":
-        return Constant(bool(value), t)
-    return Constant(value if value >= 0 or t.kind != "u" else (1 << t.bits) - 1, t)
