@@ -317,7 +317,7 @@ class _Call:
         if not step.region.reduced or isinstance(values[0], Reduce) and len(values) == 1 and step.kept[0]:
             return not isinstance(values[0], Reduce) or not any(isinstance(n, Reduce) for n in postorder(values[0].args))
         problem = problem_of([*streams, *outs], shape, step.region.reduced, len(outs))
-        return not problem.reduced or not dict(choose(problem, self.device.gpu).options).get("chunk")
+        return not problem.reduced or not dict(choose(problem, values, self.device.gpu).options).get("chunk")
 
     def new(self, name: str, shape: tuple[int, ...], dtype: Any, streams: Sequence[Any]) -> Any:
         """A new array; a result's is one of the caller's library."""
@@ -369,7 +369,7 @@ class _Call:
         given = frozenset(o.name for o, a in zip(inputs, streams, strict=True) if a.size == 1 and _on_host(a))
         problem = problem_of(arrays, shape, reduced, len(outs))
         _refuse_empty(values, shape, reduced)
-        choice = choose(problem, self.device.gpu)
+        choice = choose(problem, values, self.device.gpu)
         chunk = dict(choice.options).get("chunk")
         if chunk:
             self._in_chunks(values, inputs, outputs, streams, outs, shape, reduced, given, problem, choice, chunk)

@@ -27,6 +27,8 @@ SECTOR, SHORT, LOCAL = 32, 16, 46 << 10
 _SIDES, _SIDES_OF_3, _LONGEST_ROW = (64, 32, 16), (16, 8), 256
 #: Blocks that a reduction is cut into where it has fewer; turns of a lane, at the most and at the least, in a chunk.
 BLOCKS, TURNS, MIN_TURNS = 512, 64, 4
+#: Bytes of a row that a lane keeps for itself, and the most lanes of a block that does.
+HELD, _MOST_LANES = 128, 1024
 #: What fits an int, with room for blocks that go on beyond the end of an axis.
 _INT = (1 << 31) - (1 << 16)
 
@@ -137,14 +139,14 @@ class Choice:
     units: tuple[int | None, ...]
 
 
-def choose(problem: Problem, gpu: Gpu) -> Choice:
+def choose(problem: Problem, values: Sequence[Node], gpu: Gpu) -> Choice:
     """The schedule for a problem: tiles where operands lie along other axes than the result, else a flat one."""
     if problem.reduced:
-        return _teams(problem)
+        return _teams(problem, _phases(values, problem) > 1)
     return _tiles(problem, gpu) or _flat(problem, gpu)
 
 
-def _teams(problem: Problem) -> Choice:
+def _teams(problem: Problem, again: bool) -> Choice:
     """Rows that lanes reduce together. Only lengths and strides decide, so that sums are the same on every device."""
     inputs = problem.streams[: -problem.outputs]
     r = problem.reduced[-1]
@@ -167,6 +169,14 @@ def _teams(problem: Problem) -> Choice:
         along = min(WARP, _power(-(-n_x // vector)))
         across = min(LANES // along, _power(n_r))
         vectors = vector, 1
+    held = 0
+    if again and rows and len(problem.reduced) == 1:
+        size = max((s.itemsize for s in inputs if s.strides[r]), default=1)
+        wider = across
+        while wider < _MOST_LANES and -(-n_r // wider) * size > HELD:
+            wider *= 2
+        if -(-n_r // wider) * size <= HELD:
+            held, across, along = 1, wider, min(along, max(1, LANES // wider))
     unroll = 1
     while unroll < 4 and across * vectors[1] * unroll * 2 <= n_r:
         unroll *= 2
@@ -180,11 +190,23 @@ def _teams(problem: Problem) -> Choice:
         "vector": vectors,
         "unroll": unroll,
         "rows": rows,
+        "held": 0,
         "chunk": chunk if max(chunk, MIN_TURNS * span) < n_r else 0,
     }
+    if held:
+        options["held"], options["chunk"] = -(-n_r // span), 0
     if options["chunk"]:
         options["chunk"] = max(chunk, MIN_TURNS * span)
     return Choice("teams", tuple(sorted(options.items())), units)
+
+
+def _phases(values: Sequence[Node], problem: Problem) -> int:
+    """How often a row is walked: once for each reduction that needs another one before it, and for what varies."""
+    levels: dict[Node, int] = {}
+    for node in postorder(values):
+        levels[node] = max((levels[child] for child in node.args), default=0) + isinstance(node, Reduce)
+    stored = problem.streams[-problem.outputs :]
+    return max(levels[v] + (not _is_single(s, problem)) for v, s in zip(values, stored, strict=True))
 
 
 def _power(n: int) -> int:

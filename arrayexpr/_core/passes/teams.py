@@ -21,9 +21,11 @@ from ..nodes import (
     Store,
     View,
     postorder,
+    transform,
 )
 from ..ops import operator
 from ..program import Program
+from ..record import replace
 from ..types import BROADCAST
 from .blocks import Axis, Places, guarded, inside, over_edge, over_lanes, over_parts, whole
 from .elements import base_of, element, subscripts_of
@@ -34,7 +36,14 @@ _LESS, _EQUAL = operator("less"), operator("equal")
 
 
 def teams(
-    program: Program, *, lanes: tuple[int, int], vector: tuple[int, int], unroll: int, rows: bool, chunk: int = 0
+    program: Program,
+    *,
+    lanes: tuple[int, int],
+    vector: tuple[int, int],
+    unroll: int,
+    rows: bool,
+    chunk: int = 0,
+    held: int = 0,
 ) -> Program:
     """Have a block's lanes reduce rows together: each some elements, then all of them pairwise in local memory.
 
@@ -50,14 +59,15 @@ def teams(
     Of the axes those that are reduced come last. `lanes` and `vector` are of the last kept and of the last reduced axis,
     whose lanes are the fastest where there are `rows`, that is where it is the contiguous one; `unroll` is how many
     vectors a lane takes in at a time, each into accumulators of its own. Values that need what was reduced, as in a
-    softmax, go over the row again. With `chunk` a block takes in so many elements of the last axis, and stores at the
+    softmax, go over the row again: with `held`, the turns that a row takes, over what each lane has kept of it for itself.
+    With `chunk` a block takes in so many elements of the last axis, and stores at the
     chunk's number along it: what is to be reduced once more.
 
     Keeps: each element is taken in once, in an order that lengths alone decide.
     Requires: assignments over one shape, with reductions over the same last axes that keep dimensions; as `grid`
     otherwise. With `chunk`, values that are reductions.
     """
-    return _Teams(program, lanes, vector, unroll, rows, chunk).program()
+    return _Teams(program, lanes, vector, unroll, rows, chunk, held).program()
 
 
 class _Teams:
@@ -69,6 +79,7 @@ class _Teams:
         unroll: int,
         rows: bool,
         chunk: int,
+        held: int,
     ):
         self.source = program
         self.assigns = [s for s in program.statements if isinstance(s, Assign)]
@@ -93,11 +104,18 @@ class _Teams:
             self.first, self.stop = self.slab, least(plus(self.slab, integer(chunk)), ends[last])
         # A block's part of the last kept axis; and of the last reduced one, at each turn of a loop.
         self.turn = Index(self._name(f"i{last}_b"))
-        self.across = Axis(self.turn, self.stop, lanes[1], unroll, vector[1])
+        span = lanes[1] * unroll * vector[1]
+        self.held = held
+        start = times(self.turn, integer(span)) if held else self.turn
+        self.across = Axis(start, self.stop, lanes[1], unroll, vector[1])
         self.along: Axis | None = None
         if self.kept:
             self.along = Axis(Index(self._name(f"i{self.kept[-1]}_b")), ends[self.kept[-1]], lanes[0], 1, vector[0])
         self.parts: dict[Reduce, Operand] = {}
+        self.lanes_along, self.lanes_across = self._named()
+        #: What each lane keeps of the row, by the operand that it is of.
+        self.own_rows: dict[Operand, Operand] = {}
+        self._walked: dict[Node, Places] = {}
 
     def _name(self, name: str) -> str:
         fresh = untaken(name, self.taken)
@@ -118,7 +136,7 @@ class _Teams:
 
     def program(self) -> Program:
         before: list[Node] = []
-        body: list[Node] = []
+        body: list[Node] = self._hold() if self.held else []
         levels: dict[Reduce, int] = {}
         for node in self.reductions:
             under = [levels[n] for n in postorder((node.arg,)) if isinstance(n, Reduce)]
@@ -135,7 +153,7 @@ class _Teams:
             body += self._results(single)
         if spread:
             body += self._spread(spread)
-        inner: tuple[Node, ...] = (*before, *body)
+        inner: tuple[Node, ...] = (*before, *self._over_lanes(body))
         if self.along is not None:
             assert isinstance(self.along.start, Index)
             inner = (self._grid(self.along.start, self.along.stop, self.along.span, inner),)
@@ -169,13 +187,21 @@ class _Teams:
             return lane, across
         return across, integer(0) if along is None else along.part, lane
 
-    def _places(self) -> tuple[Places | None, Places]:
-        """New indices for the lanes, and for what each has."""
-        k = self.reduced[-1]
-        across = self.across.named(f"i{k}", self.taken)
+    def _named(self) -> tuple[Places | None, Places]:
+        across = self.across.named(f"i{self.reduced[-1]}", self.taken)
         return None if self.along is None else self.along.named(f"i{self.kept[-1]}", self.taken), across
 
-    def _over_lanes(self, along: Places | None, across: Places, body: Sequence[Node]) -> tuple[Node, ...]:
+    def _places(self) -> tuple[Places | None, Places]:
+        """New indices for what each lane has; the lanes are the same in all phases."""
+        along, across = self._named()
+        if along is not None and self.lanes_along is not None:
+            along = replace(along, lane=self.lanes_along.lane)
+        across = replace(across, lane=self.lanes_across.lane)
+        self._walked[across.index] = across
+        return along, across
+
+    def _over_lanes(self, body: Sequence[Node]) -> tuple[Node, ...]:
+        along, across = self.lanes_along, self.lanes_across
         places = [across] if along is None else [along, across] if self.rows else [across, along]
         return over_lanes(places, body)
 
@@ -190,12 +216,52 @@ class _Teams:
         indices[self.reduced[-1]] = across
         return tuple(indices)
 
+    def _hold(self) -> list[Node]:
+        """Load what several phases read of the row into memory of each lane's own."""
+        phases = [n.arg for n in self.reductions] + [s.value for s in self.assigns if not isinstance(s.target, View)]
+        uses: dict[Operand, int] = {}
+        for phase in phases:
+            for operand in _read(phase):
+                if operand.type.rank and operand.type.layout[self.reduced[-1]] != BROADCAST:
+                    uses[operand] = uses.get(operand, 0) + 1
+        along, across = self._places()
+        count = self.held * self.across.unroll * self.across.vector
+        body: list[Node] = []
+        stores: list[Node] = []
+        made: dict[Operand, Operand] = {}
+        for operand in [operand for operand, times_read in uses.items() if times_read > 1]:
+            row = Operand(self._name(f"{operand.name}_r"), operand.type.element.array(1, order="C"))
+            made[operand] = row
+            body.append(Scratch(row, (integer(count),)))
+            stores.append(Store(row, (self._row_place(across),), self._value(operand, along, across.index)))
+        if stores:
+            body += self._over_row(along, across, stores)
+        self.own_rows = made
+        return body
+
+    def _row_place(self, across: Places) -> Node:
+        """Where a lane keeps an element of the row."""
+        wide = self.across.vector
+        turn = plus(times(self.turn, integer(self.across.unroll * wide)), times(across.turn, integer(wide)))
+        return plus(turn, across.part)
+
+    def _kept_loads(self, along: Places | None, across: Node) -> dict[Node, Node]:
+        """The loads of what each lane keeps, and where it does."""
+        found: dict[Node, Node] = {}
+        place = self._walked.get(across)
+        if place is not None:
+            for operand, row in self.own_rows.items():
+                load = element(operand, self._at_index(along, across), None)
+                found[load] = Load(row, (self._row_place(place),))
+        return found
+
     def _value(self, value: Node, along: Places | None, across: Node) -> Node:
         def reduced(node: Node, at: tuple[Node, ...]) -> Node:
             assert isinstance(node, Reduce)
             return Load(self.parts[node], self._at(along, integer(0)))
 
-        return element(value, self._at_index(along, across), None, reduced)
+        found = element(value, self._at_index(along, across), None, reduced)
+        return transform((found,), self._kept_loads(along, across).get)[found] if self.own_rows else found
 
     # -- phases --
 
@@ -234,7 +300,7 @@ class _Teams:
             along,
             [Store(self.parts[n], self._at(along, across.lane), Load(acc, (own,))) for n, acc in accumulators.items()],
         )
-        found: list[Node] = [*self._over_lanes(along, across, body), Barrier()]
+        found: list[Node] = [*body, Barrier()]
         half = self.across.lanes // 2
         while half:
             found += self._joined(together, half)
@@ -261,7 +327,10 @@ class _Teams:
         edge = over_edge(places, statements)
         axes = [self.across] if self.along is None else [self.across, self.along]
         found: tuple[Node, ...] = guarded(whole(axes), full, edge)
-        found = (Loop(self.turn, self.first, self.stop, integer(self.across.span), "serial", found),)
+        if self.held:
+            found = (Loop(self.turn, integer(0), integer(self.held), integer(1), "unroll", found),)
+        else:
+            found = (Loop(self.turn, self.first, self.stop, integer(self.across.span), "serial", found),)
         for k in reversed(self.reduced[:-1]):
             found = (Loop(self.indices[k], integer(0), self.ends[k], integer(1), "serial", found),)
         return list(found)
@@ -276,7 +345,7 @@ class _Teams:
             stores.append(Store(part, mine, Apply(node.op, (Load(part, mine), Load(part, other)))))
         test = Apply(_LESS, (across.lane, integer(half)))
         body = (Guard(test, self._over_kept(along, stores), ()),)
-        return [*self._over_lanes(along, across, body), Barrier()]
+        return [*body, Barrier()]
 
     def _results(self, assigns: Sequence[Assign]) -> list[Node]:
         """Store what was reduced: by the first of a row's lanes."""
@@ -298,12 +367,12 @@ class _Teams:
             self._over_kept(along, stores),
             self._over_kept(along, guarded(inside(kept), stores)),
         )
-        return list(self._over_lanes(along, across, guarded(first, body)))
+        return list(guarded(first, body))
 
     def _spread(self, assigns: Sequence[Assign]) -> list[Node]:
         """Store what varies along the row."""
         along, across = self._places()
-        body = self._over_row(
+        return self._over_row(
             along,
             across,
             [
@@ -315,4 +384,20 @@ class _Teams:
                 for assign in assigns
             ],
         )
-        return list(self._over_lanes(along, across, body))
+
+
+def _read(value: Node) -> set[Operand]:
+    """The operands that a value reads, but for those within what it reduces."""
+    found: set[Operand] = set()
+    stack = [value]
+    seen: set[Node] = set()
+    while stack:
+        node = stack.pop()
+        if node in seen or isinstance(node, Reduce):
+            continue
+        seen.add(node)
+        if isinstance(node, Operand):
+            found.add(node)
+        elif not isinstance(node, Extent):
+            stack.extend(node.args)
+    return found
