@@ -47,6 +47,8 @@ from . import prefetches, products, quotients, streams, strips
 from .folds import Folds
 from .packs import Packs
 
+_SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -71,7 +73,7 @@ class Dialect:
     #: whether primitives/vector_math.h compiles
     vector_math: bool = False
     #: our real and complex types' names → the suffix of the library's functions of them
-    suffixes: Mapping[str, str] = field(default_factory=lambda: _SUFFIX)
+    suffixes: Mapping[str, str] = field(default_factory=lambda: dict(_SUFFIX))
     #: element types the language has no arithmetic for → the type to compute in
     widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
 
@@ -104,7 +106,6 @@ _OWN = {"function": "", "operand": r"[A-Za-z]\w{0,2}", "index": r"[A-Za-z]{1,2}\
 _CONSTANT = re.compile(r" *const [\w ]+ (\w+) = .*;")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 FLOAT32 = element("float32")
-_SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
 
 
 class Names:

@@ -12,6 +12,7 @@ import math
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from arrayexpr._core.affine import coefficients, integer, plus, times
 from arrayexpr._core.errors import UnsupportedError
@@ -289,6 +290,10 @@ class GridWriter(Writer):
 
     # -- operators --
 
+    def _substitute(self, text: str, t: ElementType) -> str:
+        # Overloads tell no int from a real.
+        return super()._substitute(re.sub(r"copysign\$s\((\d),", r"copysign$s(($R)\1,", text), t)
+
     def need(self, op: Operator, t: ElementType) -> None:
         if "_Complex" in op.source_for(t):
             raise UnsupportedError(f"operator {op.name} on {t} has no {self.dialect.name} form")
@@ -442,7 +447,7 @@ class GridWriter(Writer):
             lanes = [s for s in enclosed(self.program.statements) if isinstance(s, Loop) and s.role == "lane"]
             known = {s.operand for lane in lanes for s in enclosed(lane.body) if isinstance(s, Scratch)}
             self.__dict__["_own_scratch"] = known
-        return known  # type: ignore[no-any-return]
+        return known
 
     def _way(self, access: Load | Store, index: Index) -> str:
         """How an access goes along a vector: "fixed", "vector" of neighbours in the caller's memory, or "apart"."""
@@ -471,11 +476,13 @@ class GridWriter(Writer):
     def _vector_place(self, access: Load | Store, vector: For | None, vector_type: str, const: str) -> str:
         assert vector is not None
         first = _fixed((access,), {vector.index: 0})[0]
-        assert isinstance(first, Load | Store)
         base = self.names.of("operand", access.operand.name)
         return (
             f"*(GLOBAL {const}{vector_type} *)({base}{self.offset(first.operand, list(enumerate(first.subscripts)))})"
         )
+
+
+N = TypeVar("N", bound=Node)
 
 
 class _Unknown(dict[Node, int]):
@@ -488,7 +495,7 @@ class _Unknown(dict[Node, int]):
         return 0
 
 
-def _fixed(nodes: Sequence[Node], places: Mapping[Node, int]) -> list[Node]:
+def _fixed(nodes: Sequence[N], places: Mapping[Node, int]) -> list[N]:
     """Nodes with indices at places, sums of numbers folded."""
     if not places:
         return list(nodes)
@@ -506,4 +513,5 @@ def _fixed(nodes: Sequence[Node], places: Mapping[Node, int]) -> list[Node]:
             new[node] = times(*args)
         else:
             new[node] = rebuild(node, args)
-    return [new[node] for node in nodes]
+    # Of each class what it was: only what is in it has changed.
+    return [cast(N, new[node]) for node in nodes]

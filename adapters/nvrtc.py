@@ -49,7 +49,7 @@ def compiled(text: str, architecture: str, kind: str = "cubin") -> bytes:
         }[kind]
         error, size = ask_size(program)
         _check(nvrtc, error, "gives no code")
-        code = b" " * size
+        code: bytes = b" " * size
         (error,) = ask(program, code)
         _check(nvrtc, error, "gives no code")
         return code

@@ -148,7 +148,7 @@ class OpenCLDevice:
                 program = cl.Program(self.context, source.text).build(options)
             except cl.Error as error:
                 raise UnsupportedError(f"{self.name} does not compile a kernel of ours: {error}") from None
-            _keep(path, program.get_info(cl.program_info.BINARIES)[0])
+            keep(path, program.get_info(cl.program_info.BINARIES)[0])
         return [getattr(program, kernel.name) for kernel in source.kernels]
 
     # -- memory --
@@ -212,7 +212,7 @@ class OpenCLDevice:
         return made, self.array(made)
 
 
-def _keep(path: str, data: bytes) -> None:
+def keep(path: str, data: bytes) -> None:
     """Write a file of the cache as a whole or not at all."""
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)

@@ -91,6 +91,16 @@ def gpu(name: str) -> Gpu:
         raise ArrayExprError(f"no GPU is named {name!r}: there are {', '.join(_GPUS)}") from None
 
 
+def known_gpu(name: str) -> Gpu:
+    """What is known of a device by what its driver calls it; the defaults of one of the size of an a100 of no other.
+
+    >>> known_gpu("NVIDIA H200").in_flight, known_gpu("another").multiprocessors
+    (23552, 108)
+    """
+    found = next((known for key, known in _GPUS.items() if key in name.lower()), None)
+    return found or Gpu(name, 108)
+
+
 def get_num_threads() -> int:
     """How many threads kernels use that did not fix a number: the one set last, or `ARRAYEXPR_NUM_THREADS`, or 1.
 

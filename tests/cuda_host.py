@@ -19,7 +19,15 @@ from arrayexpr.target import gpu
 
 _HEADER = Path(__file__).with_name("cuda_host.h")
 _ACCESS = np.dtype(
-    [("site", "i4"), ("kind", "i4"), ("block", "u4"), ("lane", "u4"), ("address", "i8"), ("size", "i4"), ("turn", "i4")],
+    [
+        ("site", "i4"),
+        ("kind", "i4"),
+        ("block", "u4"),
+        ("lane", "u4"),
+        ("address", "i8"),
+        ("size", "i4"),
+        ("turn", "i4"),
+    ],
     align=True,
 )
 
@@ -104,9 +112,7 @@ class HostCuda:
 def _instrumented(text: str) -> str:
     """The text with every access of the caller's memory, and of local memory, going through what writes it down."""
     sites = iter(range(1, 1 << 20))
-    text = re.sub(
-        r"\*\(GLOBAL (const )?(\w+) \*\)\(", lambda m: f"traced<{m[1] or ''}{m[2]}>({next(sites)}, ", text
-    )
+    text = re.sub(r"\*\(GLOBAL (const )?(\w+) \*\)\(", lambda m: f"traced<{m[1] or ''}{m[2]}>({next(sites)}, ", text)
     return re.sub(
         r"LOCAL (\w+) (\w+)\[(\d+)\];", lambda m: f"static local_array<{m[1]}, {m[3]}> {m[2]}({next(sites)});", text
     )

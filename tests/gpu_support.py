@@ -1,7 +1,7 @@
 """What tests of kernels for GPUs share: devices that need no GPU, and arrays for them.
 
-Oclgrind interprets OpenCL and says what is out of bounds and where lanes race; PoCL compiles it for the processor, where
-its LLVM knows that. `devices` gives those there are.
+Oclgrind interprets OpenCL and says what is out of bounds and where lanes race; PoCL compiles it for the processor,
+where its LLVM knows that.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from arrayexpr._core.nodes import Apply, Cast, postorder
+from arrayexpr._core.nodes import Apply
 from arrayexpr._core.program import Program
 
 # Before the library is loaded: races between lanes are looked for, and PoCL's way that compiles in seconds.
@@ -70,10 +70,4 @@ def supported(program: Program) -> bool:
             t = node.args[node.op.signature.index("T")].type.element
             if t.kind in node.op.vector_math:
                 return False
-        if isinstance(node, Cast) and node.arg.type.element.kind in "fc" and node.type.element.kind in "iu":
-            continue
     return True
-
-
-def nodes_of(program: Program) -> list[Any]:
-    return list(postorder(program.statements))

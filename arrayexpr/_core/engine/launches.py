@@ -215,7 +215,7 @@ def _power(n: int) -> int:
 
 
 def _tiles(problem: Problem, gpu: Gpu) -> Choice | None:
-    """Tiles through local memory, where that is worth it: of axes that are long, and streams that leap along the last."""
+    """Tiles through local memory, where axes are long and streams leap along the last one; None where not."""
     last = len(problem.lengths) - 1
     if last < 1 or problem.lengths[last] < SHORT:
         return None
@@ -232,7 +232,7 @@ def _tiles(problem: Problem, gpu: Gpu) -> Choice | None:
     while axes:
         staged = [k for a in axes for k in lying[a]]
         sizes = [problem.streams[k].itemsize for k in staged]
-        for side in (_SIDES if len(axes) == 1 else _SIDES_OF_3):
+        for side in _SIDES if len(axes) == 1 else _SIDES_OF_3:
             sides = [side if k in axes or k == last else 1 for k in range(last + 1)]
             room = sum(-(-math.prod(sides) * size * 5 // 4) for size in sizes)
             if room <= min(gpu.local, LOCAL) and side * max(sizes) <= _LONGEST_ROW:
@@ -267,7 +267,9 @@ def _flat(problem: Problem, gpu: Gpu) -> Choice:
     unroll = 1
     while unroll < 4 and loaded * unroll < AHEAD:
         more = lanes[last] * vector * unroll * 2
-        blocks = math.prod(-(-n // (more if k == last else m)) for k, (n, m) in enumerate(zip(problem.lengths, lanes)))
+        blocks = math.prod(
+            -(-n // (more if k == last else m)) for k, (n, m) in enumerate(zip(problem.lengths, lanes, strict=True))
+        )
         if blocks < 8 * gpu.multiprocessors:
             break
         unroll *= 2

@@ -76,9 +76,10 @@ def _reached(extents: Sequence[int], way: Sequence[tuple[int, int, int]]) -> lis
         places = [place + k * step * strides[axis] for place in places for k in range(lanes)]
     return places[:LANES]
 
+
 @record
 class Way:
-    """How the lanes of a block walk a tile: axes, slowest lanes first, each with lanes, turns and neighbours at once."""
+    """How lanes walk a tile: axes, slowest lanes first, each with its lanes, turns, and neighbours at once."""
 
     axes: tuple[tuple[int, int, int, int], ...]
 
@@ -94,9 +95,7 @@ class Way:
 IDLE = -1
 
 
-def ways_of(
-    axes: Sequence[int], along: int, sides: Sequence[int], size: int, vector: int, lanes: int
-) -> Iterator[Way]:
+def ways_of(axes: Sequence[int], along: int, sides: Sequence[int], size: int, vector: int, lanes: int) -> Iterator[Way]:
     """The ways that `lanes` may walk a tile's axes with the fastest along one of them, as far as a line of memory."""
     if math.prod(sides[k] for k in axes) < lanes * vector:
         return
@@ -136,8 +135,8 @@ def arranged(
 ) -> tuple[Way, tuple[Copy, ...]]:
     """The way in which a block computes a tile, and a copy for each of `staged`: (axis that it lies along, axes, size).
 
-    `size` is that of what is stored. Of all ways the first in which no bank is asked twice at a time, with the widest vectors; else the one in which
-    banks are asked twice least.
+    `size` is that of what is stored. Of all ways the first in which no bank is asked twice at a time, with the widest
+    vectors; else the one in which banks are asked twice least.
     """
     wide = dict(vectors)
     tile = [k for k, side in enumerate(sides) if side > 1]

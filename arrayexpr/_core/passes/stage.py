@@ -88,8 +88,8 @@ def _staged(nest: Nest, sides: Sequence[int], vectors: Mapping[int, int], taken:
     read: dict[Node, Node] = {
         load: Load(copy, tuple(places[k].within for k in order)) for load, (copy, order) in staged.items()
     }
-    new = transform(nest.body, {**moved, **read}.get)
-    body = tuple(new[statement] for statement in nest.body)
+    replaced = transform(nest.body, {**moved, **read}.get)
+    body = tuple(replaced[statement] for statement in nest.body)
     ordered = list(places.values())
     full = [*full, Barrier(), *over_lanes(ordered, over_parts(ordered, body))]
     edge = [*edge, Barrier(), *over_lanes(ordered, over_edge(ordered, body))]
@@ -100,11 +100,11 @@ def _staged(nest: Nest, sides: Sequence[int], vectors: Mapping[int, int], taken:
     return inner[0]
 
 
-def _unit_axis(load: Load, loops: Mapping[Node, int]) -> int | None:
+def _unit_axis(load: Load, loops: Mapping[Index, int]) -> int | None:
     """The loop along which the type of what is loaded says that it is contiguous."""
     for subscript, layout in zip(load.subscripts, load.operand.type.layout, strict=True):
         if layout == UNIT:
-            return loops.get(subscript)
+            return loops.get(subscript) if isinstance(subscript, Index) else None
     return None
 
 

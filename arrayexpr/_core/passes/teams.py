@@ -56,12 +56,12 @@ def teams(
                                              half of the lanes: part[j_l] += part[j_l + 128], and so on
                                              lane 0: r[i_b] = part[0]
 
-    Of the axes those that are reduced come last. `lanes` and `vector` are of the last kept and of the last reduced axis,
-    whose lanes are the fastest where there are `rows`, that is where it is the contiguous one; `unroll` is how many
-    vectors a lane takes in at a time, each into accumulators of its own. Values that need what was reduced, as in a
-    softmax, go over the row again: with `held`, the turns that a row takes, over what each lane has kept of it for itself.
-    With `chunk` a block takes in so many elements of the last axis, and stores at the
-    chunk's number along it: what is to be reduced once more.
+    Of the axes those that are reduced come last. `lanes` and `vector` are of the last kept and of the last reduced
+    axis, whose lanes are the fastest where there are `rows`, that is where it is the contiguous one; `unroll` is how
+    many vectors a lane takes in at a time, each into accumulators of its own. Values that need what was reduced, as in
+    a softmax, go over the row again: with `held`, the turns that a row takes, over what each lane has kept of it for
+    itself. With `chunk` a block takes in so many elements of the last axis, and stores at the chunk's number along it:
+    what is to be reduced once more.
 
     Keeps: each element is taken in once, in an order that lengths alone decide.
     Requires: assignments over one shape, with reductions over the same last axes that keep dimensions; as `grid`
@@ -178,14 +178,15 @@ class _Teams:
         lanes = 1 if self.along is None else self.along.lanes
         if self.rows:
             return lanes, self.across.lanes
-        return self.across.lanes, 1 if self.along is None else self.along.vector, lanes
+        # A warp's lanes lie side by side, so that they ask for different banks.
+        return 1 if self.along is None else self.along.vector, self.across.lanes, lanes
 
     def _at(self, along: Places | None, across: Node) -> tuple[Node, ...]:
         """The place of a lane's own part, or that of another one along the reduced axis."""
         lane = integer(0) if along is None else along.lane
         if self.rows:
             return lane, across
-        return across, integer(0) if along is None else along.part, lane
+        return integer(0) if along is None else along.part, across, lane
 
     def _named(self) -> tuple[Places | None, Places]:
         across = self.across.named(f"i{self.reduced[-1]}", self.taken)
@@ -271,9 +272,7 @@ class _Teams:
         vectors = 1 if along is None else along.axis.vector
         unroll, wide = self.across.unroll, self.across.vector
         count = unroll * wide * vectors
-        accumulators = {
-            node: Operand(self._name("sum"), node.type.element.array(1, order="C")) for node in together
-        }
+        accumulators = {node: Operand(self._name("sum"), node.type.element.array(1, order="C")) for node in together}
         body: list[Node] = [Scratch(acc, (integer(count),)) for acc in accumulators.values()]
         each = Index(self._name("k"))
         start = [Store(acc, (each,), neutral(node.op, acc.type.element)) for node, acc in accumulators.items()]
@@ -308,7 +307,7 @@ class _Teams:
         return found
 
     def _own(self, along: Places | None, across: Places) -> Node:
-        """A lane's accumulator for an element: its turn and neighbour on the reduced axis, its neighbour on the kept."""
+        """A lane's accumulator for an element: by turn and neighbour on the reduced axis, and neighbour on the kept."""
         own: Node = integer(0)
         sizes = [(across.turn, self.across.unroll), (across.part, self.across.vector)]
         if along is not None:
