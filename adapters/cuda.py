@@ -24,7 +24,7 @@ _PREAMBLE = """\
 #include <math.h>
 #include <stdint.h>
 #endif
-#define KERNEL extern "C" __global__
+#define KERNEL(lanes) extern "C" __global__ __launch_bounds__(lanes)
 #define HELPER static __device__ inline
 #define GLOBAL
 #define LOCAL __shared__

@@ -106,14 +106,16 @@ def emit_grid(program: Program, dialect: GridDialect, *, values: Collection[str]
     kernels, bodies = [], []
     helpers: dict[str, None] = {}
     may_raise = False
-    index = "long" if wide else "int"
+    index = "int64_t" if wide else "int"
     for number, statement in enumerate(program.statements):
         name = f"{program.name}_{number}" if len(program.statements) > 1 else program.name
         writer = GridWriter(program, dialect, index, values, helpers)
         lines = writer.body((statement,))
         head, parameters = _head(program, writer, lines, values)
         may_raise = may_raise or bool(writer.may_raise)
-        bodies.append("\n".join([f"KERNEL void arrayexpr_{name}({head}) {{", *writer.opening, *lines, "}"]))
+        bodies.append(
+            "\n".join([f"KERNEL({writer.lanes}) void arrayexpr_{name}({head}) {{", *writer.opening, *lines, "}"])
+        )
         kernels.append(Kernel(f"arrayexpr_{name}", parameters, tuple(writer.blocks), writer.lanes, writer.shared))
     body = "\n\n".join([*helpers, *bodies])
     body = body.replace("static inline ", "HELPER ")

@@ -13,7 +13,7 @@ _PREAMBLE = """\
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #endif
 #pragma OPENCL FP_CONTRACT OFF
-#define KERNEL __kernel
+#define KERNEL(lanes) __kernel __attribute__((reqd_work_group_size(lanes, 1, 1)))
 #define HELPER static inline
 #define GLOBAL __global
 #define LOCAL __local

@@ -30,7 +30,7 @@ from .target import Target
 
 #: The languages that `emit` writes, each by the module of its name among the adapters. They are imported when used:
 #: the first result of a kernel does not need one.
-LANGUAGES = ("c",)
+LANGUAGES = ("c", "opencl", "cuda")
 
 # Programs compiled for `evaluate`, by text and types; the one unused longest goes.
 _EVALUATED_MAX = 256
@@ -83,12 +83,24 @@ def emit(program: Program, language: str = "c") -> str:
     """
     if language not in LANGUAGES:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
+    if language != "c":
+        return _emit_grid(program, language)
     from ._core.passes.products import is_product
 
     # A schedule keeps the products of matrices as they are.
     assigns = [s for s in program.statements if isinstance(s, Assign)]
     if len(assigns) == len(program.statements) or not all(map(is_product, assigns)):
         program = optimize(program, target=program.target)
+    text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
+    return text
+
+
+def _emit_grid(program: Program, language: str) -> str:
+    """The text of a program for a GPU; one that is not scheduled yet gets the schedule that holds for any layouts."""
+    from ._core.engine.launches import ahead
+
+    if any(isinstance(s, Assign) for s in program.statements):
+        program = ahead(run(program, array_passes(program)))
     text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
     return text
 
@@ -117,6 +129,8 @@ class _Options:
     def machine(self) -> tuple[Target, int]:
         """The machine to schedule for, and the number of threads that is fixed; 0 where none is."""
         target = self.target or targets.detect()
+        if isinstance(target, targets.Gpu):
+            raise ArrayExprError(f"target {target.name} is a GPU: expected device=, to run on one, or emit")
         if self.vector_math is not None:
             target = replace(target, vector_math=self.vector_math)
         if self.threads is not None:
@@ -408,6 +422,8 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     from ._core.engine.serial import SerialStep
     from ._core.engine.windows import WindowStep
 
+    if compiled.device is not None:
+        return _explain_launches(compiled, arrays)
     before = {id(code) for code in compiled.plan.codes()}
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
     compiled.runtime.run(Kernel(None, "explain"), copies)
@@ -448,6 +464,27 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
             lines.append(_indented(code.program))
             lines.extend(f"  cost: {line}" for line in (described(region, code) if region is not None else ()))
             lines.extend(f"  note: {remark}" for remark in code.program.remarks)
+    return lines
+
+
+def _explain_launches(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
+    """Run once, and describe the launches on the device, and whether bringing host arrays there is worth it."""
+    from ._core.offload import device_seconds
+
+    runtime = compiled.on(compiled.device)
+    results = runtime.run(arrays)
+    named = {o.name: a for o, a in zip(compiled.program.operands, arrays, strict=True) if hasattr(a, "strides")}
+    made = results if isinstance(results, tuple) else (results,)
+    named |= {o.name: a for o, a in zip(compiled.program.results, made, strict=True) if hasattr(a, "strides")}
+    layouts = {name: Layout.of(array) for name, array in named.items()}
+    lines = []
+    seconds = device_seconds(compiled.program.replace(layouts=layouts, target=runtime.device.gpu))
+    if seconds is not None:
+        there, moved = (f"{each * 1e6:.1f} us" for each in seconds)
+        lines.append(f"On {runtime.device.name}: {there} for launches and memory, {moved} to bring arrays there.")
+    for code in runtime.codes():
+        lines.append(f"  {code.choice.schedule}, {dict(code.choice.options)}:")
+        lines.append(_indented(code.program))
     return lines
 
 

@@ -10,6 +10,7 @@
 
 #define __global__
 #define __device__
+#define __launch_bounds__(lanes)
 #define __shared__ static
 #define __align__(n) __attribute__((aligned(n)))
 #define __popcll(x) __builtin_popcountll(x)

@@ -59,7 +59,7 @@ class HostCuda:
             text = _instrumented(text)
         launchers = []
         for kernel in source.kernels:
-            head = re.search(rf"KERNEL void {kernel.name}\((.*)\) \{{", text)
+            head = re.search(rf"KERNEL\(\d+\) void {kernel.name}\((.*)\) \{{", text)
             assert head is not None
             types = [re.fullmatch(r"(.*?)(\w+)", each)[1] for each in head[1].split(", ")] if head[1] else []  # type: ignore[index]
             given = ", ".join(f"*({re.sub('GLOBAL ', '', t)}*)args[{k}]" for k, t in enumerate(types))

@@ -11,7 +11,6 @@ GPU: what can be wrong in a work, or in how its result is checked, is found ther
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib
 import statistics
 import sys

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...target import Gpu
-from ..nodes import Apply, Assign, Node, Operand, Reduce, Slice, View, postorder
+from ..errors import UnsupportedError
+from ..nodes import Apply, Assign, Loop, Node, Operand, Reduce, Slice, View, postorder
 from ..passes.grid import grid
 from ..passes.lower import lower
 from ..passes.stage import stage
@@ -173,7 +174,9 @@ def _teams(problem: Problem, again: bool) -> Choice:
     if again and rows and len(problem.reduced) == 1:
         size = max((s.itemsize for s in inputs if s.strides[r]), default=1)
         wider = across
-        while wider < _MOST_LANES and -(-n_r // wider) * size > HELD:
+        # Functions of doubles take registers, of which a lane has fewer the more lanes there are.
+        most = _MOST_LANES * 4 // max(4, size)
+        while wider < most and -(-n_r // wider) * size > HELD:
             wider *= 2
         if -(-n_r // wider) * size <= HELD:
             held, across, along = 1, wider, min(along, max(1, LANES // wider))
@@ -386,6 +389,22 @@ def scheduled(program: Program, choice: Choice) -> Program:
         lowered = lower(program, together=len(program.statements) > 1)
         return stage(lowered, sides=options["sides"], vectors=dict(options["vectors"]))
     return grid(lower(program, together=len(program.statements) > 1), **options)
+
+
+def ahead(program: Program) -> Program:
+    """A program's element-wise statements scheduled for any layouts: a kernel each, an element a lane.
+
+    Raises UnsupportedError, naming the statement, for another one: what it asks of lengths is known when it is called.
+    """
+    statements: list[Node] = []
+    for statement in program.statements:
+        rank = statement.target.type.rank if isinstance(statement, Assign) else 0
+        one = lower(program.replace(statements=(statement,)))
+        found = grid(one, lanes=(1,) * (rank - 1) + (LANES,)) if rank else one
+        if not all(isinstance(s, Loop) and s.role == "grid" for s in found.statements):
+            raise UnsupportedError(f"{statement!r} for a GPU ahead of time: expected element-wise work on arrays")
+        statements += found.statements
+    return program.replace(statements=tuple(statements))
 
 
 def key_of(problem: Problem, choice: Choice, given: frozenset[str]) -> Any:
