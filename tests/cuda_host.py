@@ -118,11 +118,10 @@ def _instrumented(text: str) -> str:
     )
 
 
-def sectors(accesses: np.ndarray) -> float:
+def sectors(launches: Sequence[np.ndarray]) -> float:
     """The sectors of 32 bytes that warps ask for, over those that the bytes they ask for fill at the least."""
-    found = accesses[accesses["kind"] == 0]
     moved = ideal = 0
-    for group in _requests(found):
+    for group in (group for found in launches for group in _requests(found[found["kind"] == 0])):
         first, last = group["address"] // 32, (group["address"] + group["size"] - 1) // 32
         touched: set[int] = set()
         used: set[int] = set()
@@ -134,10 +133,10 @@ def sectors(accesses: np.ndarray) -> float:
     return moved * 32 / max(1, ideal)
 
 
-def bank_conflicts(accesses: np.ndarray) -> int:
+def bank_conflicts(launches: Sequence[np.ndarray]) -> int:
     """How many times more often a bank is asked for by a warp than it must be, at the worst."""
     worst = 1
-    for group in _requests(accesses[accesses["kind"] == 1]):
+    for group in (group for found in launches for group in _requests(found[found["kind"] == 1])):
         size = int(group["size"][0])
         worst = max(worst, conflicts((group["address"] // size).tolist(), size))
     return worst

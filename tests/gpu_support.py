@@ -10,7 +10,6 @@ import functools
 import os
 from typing import Any
 
-import numpy as np
 import pytest
 
 from arrayexpr._core.nodes import Apply
@@ -27,17 +26,22 @@ LACKING = ("float16", "longdouble", "clongdouble")
 
 @functools.cache
 def opencl(name: str) -> Any:
-    """A device by a part of its name, once it is sure to work; else why not, as a text."""
+    """A device by a part of its name, once it is sure to compile something; else why not, as a text."""
     import arrayexpr
     from arrayexpr import devices
 
     try:
         found = devices.device(f"opencl:{name}")
-        x = np.arange(5.0)
-        works = (arrayexpr.kernel(lambda x: x + x, device=found)(x) == x + x).all()
     except arrayexpr.ArrayExprError as error:
         return str(error).split("\n")[0]
-    return found if works else f"{found.name} gives wrong sums"
+    import pyopencl
+
+    try:
+        # Not a kernel of ours: that one is compiled is what is tested. PoCL's wheel knows no processor younger than it.
+        pyopencl.Program(found.context, "__kernel void nothing(__global int *x) { *x = 1; }").build()
+    except pyopencl.Error as error:
+        return f"{found.name}: {str(error).strip().splitlines()[-1]}"
+    return found
 
 
 def need(name: str) -> Any:
