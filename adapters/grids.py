@@ -352,7 +352,8 @@ class GridWriter(Writer):
             loops.append(inner)
         body = loops[-1].body
         fixed = all(isinstance(each.stop, Constant) for each in loops)
-        if not fixed or not all(isinstance(statement, Store) for statement in body):
+        stores = [statement for statement in body if isinstance(statement, Store)]
+        if not fixed or len(stores) < len(body):
             return False
         vectors = [each for each in loops if isinstance(each, Loop) and each.role == "vector"]
         vector = vectors[-1] if vectors and vectors[-1] is loops[-1] else None
@@ -367,8 +368,8 @@ class GridWriter(Writer):
         outer = self._scopes[-1]
         self._scopes.append(type(outer)(outer))
         # The statements of each turn, with the vector's index left in them.
-        statements = [_fixed(body, dict(turn)) for turn in itertools.product(*turns)]
-        stored = {s.operand for s in body if isinstance(s, Store)}
+        statements = [_fixed(stores, dict(turn)) for turn in itertools.product(*turns)]
+        stored = {s.operand for s in stores}
         for turn in statements:
             self._load_all(turn, vector, width, stored)
         for turn in statements:

@@ -276,7 +276,7 @@ class _Call:
                 raise UnsupportedError(f"{what!r} has no form on {self.device.name}: expected element-wise work")
             if step.moves and step.targets[0].slot not in self.slots:
                 self.slots[step.targets[0].slot] = self.slots[step.moves]
-            elif (len(step.targets) > 1 or step.reduces) and not _together(step, self.slots):
+            elif (len(step.targets) > 1 or step.full) and not _together(step, self.slots):
                 self.steps(step.alone())
             else:
                 self.region(step)
