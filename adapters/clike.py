@@ -49,6 +49,8 @@ from . import prefetches, products, quotients, streams, strips
 from .folds import Folds
 from .packs import Packs
 
+_SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -66,12 +68,16 @@ class Dialect:
     barrier: str = ";"
     #: the test that two arrays share no memory, by their places, ranks and sizes of elements
     disjoint: str = ""
+    #: what stands before the type that a pointer to the caller's memory points to
+    global_space: str = ""
     #: what aligns an array to a vector
     aligned: str = ""
     #: what has a function of one element called on vectors
     vector_form: str = ""
     #: whether primitives/vector_math.h compiles
     vector_math: bool = False
+    #: our real and complex types' names → the suffix of the library's functions of them
+    suffixes: Mapping[str, str] = field(default_factory=lambda: dict(_SUFFIX))
     #: element types the language has no arithmetic for → the type to compute in
     widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
 
@@ -105,7 +111,6 @@ _OWN = {"function": "", "operand": r"[A-Za-z]\w{0,2}", "index": r"[A-Za-z]{1,2}\
 _CONSTANT = re.compile(r" *const [\w ]+ (\w+) = .*;")
 _WORD = re.compile(r"[A-Za-z_]\w*")
 FLOAT32 = element("float32")
-_SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
 
 
 class Names:
@@ -521,7 +526,8 @@ class Writer:
         row = self._scopes[-1].rows.get(_place_of(access))
         if row is None:
             base = self.names.of("operand", operand.name)
-            return f"*({const}{c_type} *)({base}{self.offset(operand, list(enumerate(access.subscripts)))})"
+            space = self.dialect.global_space
+            return f"*({space}{const}{c_type} *)({base}{self.offset(operand, list(enumerate(access.subscripts)))})"
         if not row.axes:
             return f"*{row.name}"
         moving = [(k, access.subscripts[k]) for k in row.axes]
@@ -848,7 +854,7 @@ class Writer:
             # Exact functions of one element are the C library's own.
             if self.vector_math and op.name not in EXACT and function_of(op, t) is not None:
                 return f"{strips.function(self, op, t)}_1({', '.join(atoms)})", _ATOM
-            return f"{spelling}{_SUFFIX[t.name]}({', '.join(atoms)})", _ATOM
+            return f"{spelling}{self.dialect.suffixes[t.name]}({', '.join(atoms)})", _ATOM
         filled = _fill(self._substitute(spelling, t), atoms)
         if op.symbol in ("<", ">", "<=", ">=", "==", "!=") and t.kind != "c":
             return f"({filled})", _ATOM
@@ -872,7 +878,7 @@ class Writer:
             ("$R", self.type(part)),
             *([("$C", self.type(complex_of(t)))] if "$C" in text else ()),
             ("$N", t.name),
-            ("$s", _SUFFIX.get(t.name, "")),
+            ("$s", self.dialect.suffixes.get(t.name, "")),
         ):
             text = text.replace(letter, name)
         return text

@@ -7,7 +7,7 @@ import importlib
 import inspect
 import keyword
 from _thread import allocate_lock
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ from .target import Target
 
 #: The languages that `emit` writes, each by the module of its name among the adapters. They are imported when used:
 #: the first result of a kernel does not need one.
-LANGUAGES = ("c",)
+LANGUAGES = ("c", "opencl", "cuda")
 
 # Programs compiled for `evaluate`, by text and types; the one unused longest goes.
 _EVALUATED_MAX = 256
@@ -80,6 +80,8 @@ def emit(program: Program, language: str = "c") -> str:
     """
     if language not in LANGUAGES:
         raise ArrayExprError(f"language {language!r} is unknown: expected one of {', '.join(LANGUAGES)}")
+    if language != "c":
+        return _emit_grid(program, language)
     from ._core.passes.nests import enclosed
     from ._core.passes.products import is_product
 
@@ -88,6 +90,16 @@ def emit(program: Program, language: str = "c") -> str:
     assigned = any(isinstance(s, Assign) and not is_product(s) for s in statements)
     if assigned or not any(isinstance(s, Loop) for s in statements):
         program = optimize(program, target=program.target)
+    text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
+    return text
+
+
+def _emit_grid(program: Program, language: str) -> str:
+    """The text of a program for a GPU; one that is not scheduled yet gets the schedule that holds for any layouts."""
+    from ._core.engine.launches import ahead
+
+    if any(isinstance(s, Assign) for s in program.statements):
+        program = ahead(run(program, array_passes(program)))
     text: str = importlib.import_module(f"{__package__}.adapters.{language}").emit(program)
     return text
 
@@ -111,15 +123,28 @@ class _Options:
     engine: str | None = None
     wait: bool | None = None
     dead: tuple[str, ...] = ()
+    device: Any = None
 
     def machine(self) -> tuple[Target, int]:
         """The machine to schedule for, and the number of threads that is fixed; 0 where none is."""
         target = self.target or targets.detect()
+        if isinstance(target, targets.Gpu):
+            raise ArrayExprError(f"target {target.name} is a GPU: expected device=, to run on one, or emit")
         if self.vector_math is not None:
             target = replace(target, vector_math=self.vector_math)
         if self.threads is not None:
             return target.with_cores(self.threads), self.threads
         return target, 0 if self.target is None else target.cores
+
+
+def _device_of(values: Iterable[Any]) -> Any | None:
+    """The device that arrays among values live on; None of the host's, for which nothing is imported."""
+    foreign = [v for v in values if not isinstance(v, np.ndarray | np.generic | int | float | complex | None)]
+    if not foreign:
+        return None
+    from .devices import device_of
+
+    return device_of(foreign)
 
 
 class _Compiled:
@@ -134,6 +159,25 @@ class _Compiled:
         )
         mode = mode_of(options.engine, options.wait)
         self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed), options.dead)
+        self.device = options.device
+        self._on: dict[Any, Any] = {}
+
+    def run(self, kernel: Kernel, args: tuple[Any, ...], out: Any) -> Any:
+        """The results for arguments, on the device that was asked for or that they live on, or else here."""
+        device = self.device or _device_of((*args, *(out if isinstance(out, tuple) else (out,))))
+        if device is None:
+            return self.runtime.run(kernel, args, out)
+        return self.on(device).run(args, out)
+
+    def on(self, device: Any) -> Any:
+        """The program's runtime on a device."""
+        from ._core.engine.devices import DeviceRuntime
+        from .devices import device as device_named
+
+        device = device_named(device)
+        if device not in self._on:
+            self._on[device] = DeviceRuntime(self.plan, device)
+        return self._on[device]
 
     @property
     def plan(self) -> Plan:
@@ -153,6 +197,7 @@ def compile(
     engine: str | None = None,
     wait: bool | None = None,
     dead: Sequence[str] = (),
+    device: Any = None,
 ) -> Kernel:
     """A callable for a program: `kernel(*operands, out=None)` gives its result, or a tuple of them.
 
@@ -167,6 +212,9 @@ def compile(
     for one of the two alone. `dead` names operands whose arrays nobody reads after a call: a result of the same
     type and shape may be one of them. Raises ArrayExprError for a name that is no operand's.
 
+    A call runs on the device that its arguments live on: arrays of CuPy, PyTorch, JAX, Numba, pyopencl. `device`
+    ("cuda", "opencl", see `arrayexpr.devices`) has arrays of the host brought there and back as well.
+
     >>> import numpy as np, arrayexpr
     >>> a = arrayexpr.array("a", "float64", 2)
     >>> double = arrayexpr.compile(arrayexpr.program(a + a.T))
@@ -174,10 +222,10 @@ def compile(
     array([[2., 2.],
            [2., 2.]])
     """
-    compiled = _Compiled(program, _Options(target, threads, contract, vector_math, engine, wait, tuple(dead)))
+    compiled = _Compiled(program, _Options(target, threads, contract, vector_math, engine, wait, tuple(dead), device))
 
     def resolve(args: tuple[Any, ...], out: Any = None) -> Any:
-        return compiled.runtime.run(made, args, out)
+        return compiled.run(made, args, out)
 
     made = Kernel(resolve, program.name)
     made.compiled = compiled
@@ -236,7 +284,10 @@ class _Traced:
 
 def _spec(arg: Any, name: str) -> Any:
     """What tracing needs of an argument: its element type and rank, or the kind of a Python scalar."""
-    if isinstance(arg, list | tuple) or (hasattr(arg, "__array__") and not isinstance(arg, np.ndarray | np.generic)):
+    device = _device_of((arg,))
+    if device is not None:
+        arg = device.array(arg)
+    elif isinstance(arg, list | tuple) or (hasattr(arg, "__array__") and not isinstance(arg, np.ndarray | np.generic)):
         arg = np.asarray(arg)
     try:
         return spec_of(arg)
@@ -253,6 +304,7 @@ def kernel(
     vector_math: bool | None = None,
     engine: str | None = None,
     wait: bool | None = None,
+    device: Any = None,
 ) -> Any:
     """Turn a function written for NumPy into a fused kernel.
 
@@ -286,13 +338,14 @@ def kernel(
             vector_math=vector_math,
             engine=engine,
             wait=wait,
+            device=device,
         )
     mode_of(engine, wait)
-    traced = _Traced(function, _Options(target, threads, contract, vector_math, engine, wait))
+    traced = _Traced(function, _Options(target, threads, contract, vector_math, engine, wait, device=device))
 
     def resolve(args: tuple[Any, ...], out: Any = None, **keywords: Any) -> Any:
         args = traced.bind(args, keywords)
-        return traced.for_arguments(args).runtime.run(made, args, out)
+        return traced.for_arguments(args).run(made, args, out)
 
     made = Kernel(resolve, function.__name__)
     made.traced = traced
@@ -368,6 +421,8 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     from ._core.engine.serial import SerialStep
     from ._core.engine.windowstep import WindowStep
 
+    if compiled.device is not None:
+        return _explain_launches(compiled, arrays)
     before = {id(code) for code in compiled.plan.codes()}
     copies = [a.copy(order="K") if isinstance(a, np.ndarray) else a for a in arrays]
     compiled.runtime.run(Kernel(None, "explain"), copies)
@@ -412,6 +467,27 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
             lines.append(_indented(code.program))
             lines.extend(f"  cost: {line}" for line in (described(region, code) if region is not None else ()))
             lines.extend(f"  note: {remark}" for remark in code.program.remarks)
+    return lines
+
+
+def _explain_launches(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
+    """Run once, and describe the launches on the device, and whether bringing host arrays there is worth it."""
+    from ._core.offload import device_seconds
+
+    runtime = compiled.on(compiled.device)
+    results = runtime.run(arrays)
+    named = {o.name: a for o, a in zip(compiled.program.operands, arrays, strict=True) if hasattr(a, "strides")}
+    made = results if isinstance(results, tuple) else (results,)
+    named |= {o.name: a for o, a in zip(compiled.program.results, made, strict=True) if hasattr(a, "strides")}
+    layouts = {name: Layout.of(array) for name, array in named.items()}
+    lines = []
+    seconds = device_seconds(compiled.program.replace(layouts=layouts, target=runtime.device.gpu))
+    if seconds is not None:
+        there, moved = (f"{each * 1e6:.1f} us" for each in seconds)
+        lines.append(f"On {runtime.device.name}: {there} for launches and memory, {moved} to bring arrays there.")
+    for code in runtime.codes():
+        lines.append(f"  {code.choice.schedule}, {dict(code.choice.options)}:")
+        lines.append(_indented(code.program))
     return lines
 
 

@@ -36,6 +36,71 @@ class Target:
         return replace(self, cores=cores)
 
 
+@record
+class Gpu:
+    """What schedules ask of a GPU: sizes in bytes, and how many of each thing it has.
+
+    A program whose target is one is scheduled for it. No device is needed to say so, nor to compile.
+
+    `multiprocessors` run blocks of at most `block` lanes, `warp` of which step together; `resident` lanes fit one
+    multiprocessor. `local` is the memory that a block may share, `line` what memory is read by. `in_flight` bytes have
+    to be asked for by each multiprocessor before the first arrive, for memory to be busy. `bandwidth` is of a copy, in
+    bytes a second, `link` that to the host; `launch` is what a call costs, in seconds. `architecture` is the
+    compiler's name for it, and empty for OpenCL. `double` and `half` say which reals it has.
+
+    >>> gpu("h200").architecture, gpu("h200").multiprocessors
+    ('sm_90', 132)
+    """
+
+    name: str
+    multiprocessors: int
+    local: int = 48 << 10
+    line: int = 128
+    in_flight: int = 32 << 10
+    warp: int = 32
+    block: int = 1024
+    resident: int = 2048
+    banks: int = 32
+    memory: int = 0
+    bandwidth: float = 1e12
+    link: float = 2.5e10
+    launch: float = 5e-6
+    architecture: str = ""
+    double: bool = True
+    half: bool = True
+
+
+#: Bandwidths are what a copy reaches, some 0.9 of what the makers say; bytes in flight are those times a latency of
+#: 0.7 us, for each multiprocessor.
+_GPUS = {
+    "a100": Gpu("a100", 108, in_flight=9 << 10, memory=40 << 30, bandwidth=1.4e12, architecture="sm_80"),
+    "h100": Gpu("h100", 132, in_flight=16 << 10, memory=80 << 30, bandwidth=3.0e12, link=5e10, architecture="sm_90"),
+    "h200": Gpu("h200", 132, in_flight=23 << 10, memory=141 << 30, bandwidth=4.3e12, link=5e10, architecture="sm_90"),
+}
+
+
+def gpu(name: str) -> Gpu:
+    """The GPU of that name: a100, h100, h200. Raises ArrayExprError, with the names there are, for another one.
+
+    >>> gpu("h100").local
+    49152
+    """
+    try:
+        return _GPUS[name.lower()]
+    except KeyError:
+        raise ArrayExprError(f"no GPU is named {name!r}: there are {', '.join(_GPUS)}") from None
+
+
+def known_gpu(name: str) -> Gpu:
+    """What is known of a device by what its driver calls it; the defaults of one of the size of an a100 of no other.
+
+    >>> known_gpu("NVIDIA H200").in_flight, known_gpu("another").multiprocessors
+    (23552, 108)
+    """
+    found = next((known for key, known in _GPUS.items() if key in name.lower()), None)
+    return found or Gpu(name, 108)
+
+
 def get_num_threads() -> int:
     """How many threads kernels use that did not fix a number: the one set last, or `ARRAYEXPR_NUM_THREADS`, or 1.
 

@@ -79,7 +79,7 @@ def stream_program(
         # A stream that walks in no known way has nothing but its rank.
         new[stream] = Operand(stream.name, stream.type.element.array(rank, tuple(layout)))
 
-    mapped = _mapped(values, new, reduced)
+    mapped = over_streams(values, new, reduced)
     assigns = []
     for value, output, (_, whole) in zip(values, outputs, varies[len(streams) :], strict=True):
         goal = new[output]
@@ -123,7 +123,7 @@ def stream_program(
     return scheduled
 
 
-def _mapped(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
+def over_streams(values: Sequence[Node], new: dict[Node, Node], reduced: tuple[int, ...]) -> dict[Node, Node]:
     """The values over other streams; reductions, over no axes as a region has them, over those that are reduced."""
     if not any(isinstance(node, Reduce) for node in postorder(values)):
         return transform(values, new.get)

@@ -34,7 +34,7 @@ from ..nodes import (
     substitute,
 )
 from ..ops import Operator, operator
-from ..primitives import EXTREME_AT, identity, reduces
+from ..primitives import EXTREME_AT, reduces
 from ..program import Program
 from ..types import FALLING, INT64, UNIT, ElementType
 from .elements import (
@@ -49,6 +49,7 @@ from .elements import (
 )
 from .joint import Path, equal_lengths, joined, places
 from .nests import byte_strides, enclosed, untaken
+from .neutral import neutral
 from .requirements import requirements
 
 #: Elements of a strip of accumulators: what a sweep down the columns keeps in the first cache. Measured on
@@ -703,14 +704,14 @@ class _Sweeps:
         for accumulator, (op, value) in stage.accumulators.items():
             extents = () if self.along is None else (integer(self.strip),)
             statements.append(Scratch(accumulator, extents))
-            starts.append(Store(accumulator, lane, _neutral(op, accumulator.type.element)))
+            starts.append(Store(accumulator, lane, neutral(op, accumulator.type.element)))
             steps.append(Store(accumulator, lane, Apply(op, (Load(accumulator, lane), value))))
         index = self.indices[self.reduced[0]]
         for place, found in stage.places.items():
             t = found.extreme.type.element
             statements += [Scratch(operand, (integer(self.strip),)) for operand in (place, found.extreme)]
             starts.append(Store(place, lane, integer(0)))
-            starts.append(Store(found.extreme, lane, _neutral(operator(EXTREME_AT[found.op.name]), t)))
+            starts.append(Store(found.extreme, lane, neutral(operator(EXTREME_AT[found.op.name]), t)))
             best = Load(found.extreme, lane)
             better: Node = Apply(_NOT, (Apply(_NOT_BEFORE[found.op.name], (found.value, best)),))
             if t.kind == "f":
@@ -768,17 +769,3 @@ class _Sweeps:
 def _cost(node: Any) -> float:
     """Operations of a value by itself."""
     return float(node.op.cost if isinstance(node, Apply) else cost(node))
-
-
-def _neutral(op: Operator, t: ElementType) -> Constant:
-    """What an accumulator starts from: the value that changes no other."""
-    text = identity(op, t)
-    if text in ("INFINITY", "-INFINITY", "NAN"):
-        return Constant(float(text.lower().replace("infinity", "inf")), t)
-    if text.endswith(("_MAX", "_MIN")):
-        low, high = (0, (1 << t.bits) - 1) if t.kind == "u" else (-(1 << (t.bits - 1)), (1 << (t.bits - 1)) - 1)
-        return Constant(high if text.endswith("_MAX") else low, t)
-    value = int(text.rpartition(")")[2] or 0) if t.kind != "c" else 0
-    if t.kind == "b":
-        return Constant(bool(value), t)
-    return Constant(value if value >= 0 or t.kind != "u" else (1 << t.bits) - 1, t)

@@ -1,0 +1,77 @@
+"""What tests of kernels for GPUs share: devices that need no GPU, and arrays for them.
+
+Oclgrind interprets OpenCL and says what is out of bounds and where lanes race; PoCL compiles it for the processor,
+where its LLVM knows that.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+import pytest
+
+from arrayexpr._core.nodes import Apply
+from arrayexpr._core.program import Program
+
+# Before the library is loaded: races between lanes are looked for, and PoCL's way that compiles in seconds.
+os.environ.setdefault("OCLGRIND_DATA_RACES", "1")
+os.environ.setdefault("OCLGRIND_UNIFORM_WRITES", "1")
+os.environ.setdefault("POCL_WORK_GROUP_METHOD", "loopvec")
+
+#: Element types that no device of ours has.
+LACKING = ("float16", "longdouble", "clongdouble")
+
+
+@functools.cache
+def opencl(name: str) -> Any:
+    """A device by a part of its name, once it is sure to compile something; else why not, as a text."""
+    import arrayexpr
+    from arrayexpr import devices
+
+    try:
+        found = devices.device(f"opencl:{name}")
+    except arrayexpr.ArrayExprError as error:
+        return str(error).split("\n")[0]
+    import pyopencl
+
+    try:
+        # Not a kernel of ours: that one is compiled is what is tested. PoCL's wheel knows no processor younger than it.
+        pyopencl.Program(found.context, "__kernel void nothing(__global int *x) { *x = 1; }").build()
+    except pyopencl.Error as error:
+        return f"{found.name}: {str(error).strip().splitlines()[-1]}"
+    return found
+
+
+def need(name: str) -> Any:
+    found = opencl(name)
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@pytest.fixture
+def oclgrind() -> Any:
+    """Oclgrind's device: every launch under its checks."""
+    return need("oclgrind")
+
+
+@pytest.fixture
+def pocl() -> Any:
+    """PoCL's device for this processor."""
+    return need("portable computing")
+
+
+def supported(program: Program) -> bool:
+    """Whether a program is one that devices take, with results equal to the interpreter's bit for bit."""
+    for node in program.nodes():
+        if node.type is None:
+            continue
+        if node.type.element.name in LACKING:
+            return False
+        if isinstance(node, Apply):
+            t = node.args[node.op.signature.index("T")].type.element
+            if t.kind in node.op.vector_math:
+                return False
+    return True

@@ -1,0 +1,312 @@
+"""Kernels in CUDA: their text compiled by NVRTC with no device, run on the host, and what it asks of memory counted."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cuda_host import HostCuda, bank_conflicts, sectors
+from gpu_support import supported
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from kernels import check, comparable
+from layouts import same
+from strategies import elementwise_programs, operand_arrays, overlapping_arrays
+
+import arrayexpr
+from arrayexpr._core.passes.banks import conflicts
+
+if shutil.which("g++") is None:
+    pytest.skip("there is no g++ to run CUDA text on the host", allow_module_level=True)
+
+
+def aligned(array: Any) -> Any:
+    """A copy that begins where a GPU's allocator would have it."""
+    room = np.empty(array.nbytes + 256, np.uint8)
+    start = -room.ctypes.data % 256
+    made = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    made[...] = array
+    return made
+
+
+def softmax(a: Any) -> Any:
+    e = np.exp(a - a.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def variance(a: Any) -> Any:
+    return ((a - a.mean(0)) ** 2).mean(0)
+
+
+def uniform(*shape: int, dtype: str = "f4") -> Any:
+    return aligned(np.random.default_rng(len(shape)).uniform(1, 9, shape).astype(dtype))
+
+
+def mixed(x: Any, y: Any, z: Any) -> Any:
+    return x + y.transpose(1, 2, 0) * z.transpose(2, 0, 1)
+
+
+#: Name, function, arrays: what a GPU is to be fast at.
+WORKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "triad": (lambda a, b, c: a * b + c, (uniform(64, 256),) * 3),
+    "triad of doubles": (lambda a, b, c: a * b + c, (uniform(64, 256, dtype="f8"),) * 3),
+    "bytes": (lambda a, b: a + b, (uniform(128, 256, dtype="u1"),) * 2),
+    "transposed": (lambda a, b: a + b.T, (uniform(192, 128), uniform(128, 192))),
+    "transposed doubles": (lambda a, b: a + b.T, (uniform(192, 128, dtype="f8"), uniform(128, 192, dtype="f8"))),
+    "transposed bytes": (lambda a, b: a + b.T, (uniform(192, 128, dtype="u1"), uniform(128, 192, dtype="u1"))),
+    "two transposed": (lambda a, b, c: a * b.T + c.T, (uniform(192, 128), uniform(128, 192), uniform(128, 192))),
+    "into Fortran order": (lambda a, b: (a + b.T).T, (uniform(192, 128), uniform(128, 192))),
+    "mixed": (mixed, (uniform(16, 32, 48), uniform(48, 16, 32), uniform(32, 48, 16))),
+    "mixed doubles": (mixed, tuple(uniform(*s, dtype="f8") for s in ((16, 32, 48), (48, 16, 32), (32, 48, 16)))),
+    "sum of all": (lambda a: a.sum(), (uniform(256, 512),)),
+    "sum down columns": (lambda a: a.sum(0), (uniform(256, 512),)),
+    "sum along rows": (lambda a: a.sum(1), (uniform(24, 4096),)),
+    "sum of the middle": (lambda a: a.sum(1), (uniform(16, 24, 256),)),
+    "sum of the outer two": (lambda a: a.sum((0, 1)), (uniform(16, 24, 256),)),
+    "sum of doubles": (lambda a: a.sum(1), (uniform(24, 4096, dtype="f8"),)),
+    "softmax": (softmax, (uniform(16, 4096),)),
+    "wide softmax": (softmax, (uniform(3, 16384),)),
+    "widest softmax": (softmax, (uniform(2, 32768),)),
+    "softmax of doubles": (softmax, (uniform(2, 8192, dtype="f8"),)),
+    "variance": (variance, (uniform(256, 128),)),
+}
+
+
+def run(name: str, traced: bool = False) -> tuple[HostCuda, Any]:
+    """What the host makes of a work, once it is sure to be right."""
+    function, arrays = WORKS[name]
+    device = HostCuda(traced)
+    kernel = arrayexpr.kernel(function, device=device)
+    got, want = kernel(*arrays), function(*arrays)
+    if "sum" in name or ("softmax" in name or name == "variance"):
+        exact = function(*(a.astype("f8") for a in arrays))
+        np.testing.assert_allclose(got, exact, rtol=2e-6 if want.dtype == np.float32 else 1e-13)
+        # No further off than NumPy's own sum, to a few places.
+        assert np.abs(got - exact).max() <= 4 * np.abs(want - exact).max() + 4 * np.spacing(np.abs(want)).max()
+    else:
+        assert same(got, want)
+    return device, kernel
+
+
+@pytest.mark.parametrize("name", WORKS)
+def test_transactions(name: str) -> None:
+    """Warps ask for no more sectors than their bytes fill, and for no bank of local memory twice at a time."""
+    device, _ = run(name, traced=True)
+    assert all(len(found) for found in device.accesses) and device.accesses
+    assert sectors(device.accesses) <= 1.05
+    assert bank_conflicts(device.accesses) == 1
+
+
+def test_what_is_counted() -> None:
+    """The counts are of what they say: a column of a row-major array takes a sector an element, and one bank."""
+    import cuda_host
+
+    device = HostCuda(traced=True)
+    a = uniform(128, 8)
+    kernel = arrayexpr.kernel(lambda a: a.T + a.T, device=device)
+    assert same(kernel(a), a.T + a.T) and sectors(device.accesses) == 1
+    dtype = cuda_host._ACCESS
+    column = np.zeros(32, dtype)
+    column["lane"], column["size"], column["address"] = np.arange(32), 4, np.arange(32) * 128
+    assert sectors([column]) == 8
+    column["kind"] = 1
+    assert bank_conflicts([column]) == 32
+    assert conflicts(range(0, 64, 2), 4) == 2 and conflicts([5] * 32, 4) == 1
+
+
+@pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
+def test_nvrtc(architecture: str, tmp_path: Path) -> None:
+    """All compiles with no device and no driver, with loads of 16 bytes, and no register is spilled."""
+    pytest.importorskip("cuda.bindings.nvrtc", reason="the test extra brings NVRTC", exc_type=ImportError)
+    from arrayexpr.adapters import nvrtc
+
+    tools = list(Path(nvrtc._bindings().__file__).parents[2].glob("nvidia/**/cuobjdump"))
+    for name in WORKS:
+        device, _ = run(name)
+        for source in device.sources:
+            ptx = nvrtc.compiled(source.text, architecture, "ptx").decode()
+            # Of these the tiles that ask no bank twice have lanes that take fewer elements at once.
+            if source is device.sources[0] and name not in ("mixed doubles", "transposed bytes"):
+                wide = re.findall(r"ld\.global\S*\.(?:v4\.\w32|v2\.\w64)", ptx)
+                assert wide, f"{name} loads no 16 bytes at once"
+            assert "ld.local" not in ptx and "st.local" not in ptx, f"{name} has memory of its own beside registers"
+            code = nvrtc.compiled(source.text, architecture)
+            (tmp_path / "kernel.cubin").write_bytes(code)
+            for tool in tools[:1]:
+                said = subprocess.run(
+                    [tool, "-res-usage", tmp_path / "kernel.cubin"], capture_output=True, text=True, check=True
+                ).stdout
+                assert re.findall(r"STACK:(\d+)", said) == ["0"] * len(source.kernels), f"{name}: {said}"
+
+
+def test_every_operator_compiles() -> None:
+    """NVRTC takes the text of every operator on every type, and says what host and device spell otherwise."""
+    pytest.importorskip("cuda.bindings.nvrtc", reason="the test extra brings NVRTC", exc_type=ImportError)
+    from gpu_support import LACKING
+    from strategies import applicable
+    from test_operators_c import operand_types
+
+    from arrayexpr._core.engine.launches import Choice, scheduled
+    from arrayexpr._core.nodes import Apply, Assign, Operand
+    from arrayexpr._core.program import Program
+    from arrayexpr._core.types import elements
+    from arrayexpr.adapters import cuda, nvrtc
+
+    choice = Choice("grid", (("lanes", (256,)), ("unroll", 1), ("vector", 1)), ())
+    for t in elements():
+        if t.name in LACKING:
+            continue
+        statements, operands, results = [], [], []
+        for number, op in enumerate(applicable(t)):
+            types = operand_types(op, t)
+            given = [Operand(f"x{number}_{k}", u.array(1)) for k, u in enumerate(types)]
+            result = Operand(f"r{number}", op.result(types).array(1))
+            program = Program("one", given, [Assign(result, Apply(op, tuple(given)))], [result])
+            try:
+                cuda.emit(scheduled(program, choice))
+            except arrayexpr.UnsupportedError:
+                assert t.kind == "c"
+                continue
+            statements.append(Assign(result, Apply(op, tuple(given))))
+            operands += given
+            results.append(result)
+        parts = [scheduled(Program("all", operands, [s], results), choice).statements[0] for s in statements]
+        source = cuda.source(Program("all", operands, parts, results))
+        assert len(source.kernels) == len(statements)
+        assert nvrtc.compiled(source.text, "sm_90")
+
+
+@settings(max_examples=10)
+@given(st.data(), elementwise_programs(max_nodes=8, max_statements=2, calls=True))
+def test_random_programs(data: Any, case: Any) -> None:
+    assume(supported(case.program) and comparable(case.program))
+    kernel = arrayexpr.compile(case.program, device=HostCuda())
+    for _ in range(2):
+        check(case.program, kernel, data.draw(operand_arrays(case)), give=data.draw(st.booleans()))
+    check(case.program, kernel, data.draw(overlapping_arrays(case)))
+
+
+@pytest.mark.slow
+@settings(max_examples=200)
+@given(st.data(), elementwise_programs(max_nodes=12, max_statements=3, calls=True))
+def test_more_random_programs(data: Any, case: Any) -> None:
+    assume(supported(case.program) and comparable(case.program))
+    kernel = arrayexpr.compile(case.program, device=HostCuda())
+    check(case.program, kernel, data.draw(operand_arrays(case)), give=data.draw(st.booleans()))
+    check(case.program, kernel, data.draw(overlapping_arrays(case)))
+
+
+class Driver:
+    """A driver over the host's memory: what a CUDA device is asked for, and on which stream."""
+
+    ordinal = 0
+
+    def __init__(self) -> None:
+        self.host = HostCuda()
+        self.streams: list[int] = []
+
+    def gpu(self) -> Any:
+        return self.host.gpu
+
+    def load(self, text: str, names: Any, architecture: str) -> Any:
+        assert architecture == "sm_90"
+        return self.host.load(next(s for s in self.host.sources if s.text == text))
+
+    def allocate(self, size: int, stream: int) -> Any:
+        return self.host.allocate(size)
+
+    def launch(self, function: Any, blocks: int, lanes: int, arguments: Any, stream: int) -> None:
+        self.streams.append(stream)
+        self.host.launch(function, blocks, lanes, arguments)
+
+    def put(self, address: int, data: Any, stream: int) -> None:
+        self.host.put(address, data)
+
+    def get(self, address: int, data: Any, stream: int) -> None:
+        self.host.get(address, data)
+
+
+class OnDevice:
+    """An array that says by the interface of CUDA's libraries where it lies, on a stream."""
+
+    def __init__(self, array: Any, stream: int | None = 7, read_only: bool = False):
+        self.array = array
+        self.__cuda_array_interface__ = {
+            "shape": array.shape,
+            "strides": None if array.flags.c_contiguous else array.strides,
+            "typestr": array.dtype.str,
+            "data": (array.__array_interface__["data"][0], read_only),
+            "version": 3,
+            "stream": stream,
+        }
+
+
+@pytest.fixture
+def cuda_device(monkeypatch: Any) -> Any:
+    """The CUDA runtime with a driver over the host's memory."""
+    from arrayexpr.adapters import cuda_device as adapter
+
+    driver = Driver()
+    device = adapter.CudaDevice(driver)
+    # The text is asked for by the device, and compiled for the host.
+    device.source = driver.host.source  # type: ignore[method-assign]
+    monkeypatch.setattr(adapter, "device_of", lambda array: device)
+    return device
+
+
+def seen(made: Any) -> Any:
+    """The elements of a result, which lies in the host's memory here."""
+
+    class Same:
+        __array_interface__ = {k: v for k, v in made.__cuda_array_interface__.items() if k != "stream"}
+
+    return np.asarray(Same())
+
+
+def test_arrays_of_other_libraries(cuda_device: Any) -> None:
+    """Arrays of any strides, on their library's stream, with results of ours for one that is not known."""
+    a, b = uniform(40, 36), uniform(36, 40)
+    kernel = arrayexpr.kernel(lambda a, b, s: a + b.T * s)
+    made = kernel(OnDevice(a), OnDevice(b), np.float32(2))
+    assert same(seen(made), a + b.T * np.float32(2))
+    assert cuda_device.driver.streams == [7]
+    out = np.zeros((40, 36), "f4")
+    target = OnDevice(out, stream=None)
+    assert kernel(OnDevice(a[::-1]), OnDevice(b[:, ::-1]), np.float32(1), out=target) is target
+    assert same(out, a[::-1] + b[:, ::-1].T)
+    # In place, and of parts that overlap: as if the value were computed first.
+    shift = arrayexpr.compile(arrayexpr.parse("def f(x: float32[:]):\n    x[1:] = x[:-1] + x[1:]\n"))
+    x = uniform(3000)
+    want = x.copy()
+    want[1:] = want[:-1] + want[1:]
+    shift(OnDevice(x))
+    assert same(x, want)
+    with pytest.raises(ValueError, match="operand x is assigned to and its array is read-only"):
+        shift(OnDevice(x, read_only=True))
+    with pytest.raises(arrayexpr.TypeMismatch, match="operand b lies in the host's memory"):
+        kernel(OnDevice(a), b, np.float32(2))
+    with pytest.raises(arrayexpr.TypeMismatch, match="expected whole elements"):
+        kernel(OnDevice(np.zeros(4, "i1,f4")["f1"]), OnDevice(np.zeros(4, "f4")), np.float32(2))
+
+
+def test_calls_on_other_lengths_compile_nothing(cuda_device: Any) -> None:
+    kernel = arrayexpr.kernel(lambda a: a * a)
+    for length in (70000, 70004, 90000, 120000):
+        a = uniform(length)
+        assert same(seen(kernel(OnDevice(a))), a * a)
+    assert len(cuda_device.driver.host.sources) == 1
+
+
+def test_without_a_device() -> None:
+    """What is missing is said, with what to install."""
+    import importlib.util
+
+    if importlib.util.find_spec("cupy") is not None or shutil.which("nvidia-smi"):
+        pytest.skip("there may be a device here")
+    with pytest.raises(arrayexpr.ArrayExprError, match=r"(?s)CUDA.*arrayexpr\[cuda\]"):
+        arrayexpr.kernel(lambda a: a + a, device="cuda")(np.ones(3))

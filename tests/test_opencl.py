@@ -1,0 +1,275 @@
+"""Kernels through OpenCL: bit for bit beside the interpreter, on Oclgrind under its checks and on PoCL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from gpu_support import LACKING, oclgrind, opencl, pocl, supported  # noqa: F401
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from kernels import check, comparable
+from layouts import LAYOUTS, lay_out, same, ulps, values
+from strategies import applicable, elementwise_programs, operand_arrays, overlapping_arrays
+from test_operators_c import operand_types, sample
+
+import arrayexpr
+from arrayexpr._core.interpret import interpret
+from arrayexpr._core.nodes import Apply, Assign, Cast, Operand
+from arrayexpr._core.program import Program
+from arrayexpr._core.types import element, elements
+
+pytest.importorskip("pyopencl", reason="the test extra brings pyopencl and Oclgrind")
+
+TYPES = [t for t in elements() if t.name not in LACKING]
+
+
+@pytest.fixture(params=["oclgrind", "portable computing"])
+def device(request: Any) -> Any:
+    found = opencl(request.param)
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
+
+
+@pytest.mark.parametrize("t", TYPES, ids=str)
+def test_operators(oclgrind: Any, t: Any) -> None:  # noqa: F811
+    """Every operator with a form in OpenCL; those without, functions of complex numbers, say so."""
+    rng = np.random.default_rng(3)
+    refused = set()
+    for op in applicable(t):
+        types = operand_types(op, t)
+        operands = [Operand(f"x{k}", u.array(1)) for k, u in enumerate(types)]
+        result = Operand("r", op.result(types).array(1))
+        program = Program("kernel", operands, [Assign(result, Apply(op, tuple(operands)))], [result])
+        arrays = {o.name: sample(o.type.element, 150, rng) for o in operands}
+        if op.name == "ldexp":
+            arrays["x1"] = rng.integers(-200, 200, 150).astype("i4")
+        try:
+            got = arrayexpr.compile(program, device=oclgrind)(*arrays.values())
+        except arrayexpr.UnsupportedError as error:
+            refused.add(op.name)
+            assert "has no opencl form" in str(error)
+            continue
+        want = interpret(program, arrays)["r"]
+        assert ulps(got, want) <= (4 if t.kind in op.vector_math else 0), op.name
+    assert t.kind == "c" or not refused
+
+
+@pytest.mark.parametrize("to", TYPES, ids=str)
+def test_casts(oclgrind: Any, to: Any) -> None:  # noqa: F811
+    rng = np.random.default_rng(0)
+    for of in TYPES:
+        x, r = Operand("x", of.array(1)), Operand("r", to.array(1))
+        program = Program("kernel", [x], [Assign(r, Cast(x, to) if of is not to else x)], [r])
+        a = sample(of, 203, rng)
+        if of.kind in "fc" and to.kind in "iu":
+            # Beyond an integer's range the result is the processor's own.
+            a = rng.uniform(0, 100, 203).astype(of.dtype)
+        assert same(arrayexpr.compile(program, device=oclgrind)(a), interpret(program, {"x": a})["r"]), of
+
+
+@settings(max_examples=60)
+@given(st.data(), elementwise_programs(max_nodes=8, max_statements=2, calls=True))
+def test_random_programs(data: Any, case: Any) -> None:
+    found = opencl("oclgrind")
+    assume(not isinstance(found, str) and supported(case.program) and comparable(case.program))
+    kernel = arrayexpr.compile(case.program, device=found)
+    for _ in range(2):
+        check(case.program, kernel, data.draw(operand_arrays(case)), give=data.draw(st.booleans()))
+    check(case.program, kernel, data.draw(overlapping_arrays(case)))
+
+
+@pytest.mark.slow
+@settings(max_examples=100)
+@given(st.data(), elementwise_programs(max_nodes=8, max_statements=2, calls=True))
+def test_random_programs_compiled(data: Any, case: Any) -> None:
+    found = opencl("portable computing")
+    assume(not isinstance(found, str) and supported(case.program) and comparable(case.program))
+    kernel = arrayexpr.compile(case.program, device=found)
+    check(case.program, kernel, data.draw(operand_arrays(case)), give=data.draw(st.booleans()))
+    check(case.program, kernel, data.draw(overlapping_arrays(case)))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(device: Any, layout: str) -> None:
+    """Whole blocks and their edges, vectors and none, over several axes, with a broadcast one."""
+    rng = np.random.default_rng(0)
+    t = element("float32")
+
+    def f(a: Any, b: Any, c: Any) -> Any:
+        return np.where(a > b, a * 2 - c, b + c)
+
+    kernel = arrayexpr.kernel(f, device=device)
+    for shape in ((1,), (2100,), (3, 700), (700, 3), (4, 5, 60)):
+        arrays = [lay_out(values(t, shape, rng), layout, rng) for _ in range(2)]
+        arrays.append(values(t, (*shape[:-1], 1), rng))
+        with np.errstate(all="ignore"):
+            want = f(*arrays)
+        assert same(kernel(*arrays), want), shape
+
+
+def test_in_place_and_overlapping(device: Any) -> None:
+    shift = arrayexpr.parse("def f(x: float64[:], s: float64):\n    x[1:] = x[:-1] * s\n")
+    kernel = arrayexpr.compile(shift, device=device)
+    x = np.arange(1000.0)
+    want = x.copy()
+    want[1:] = want[:-1] * 2
+    kernel(x, 2.0)
+    assert same(x, want)
+
+
+def test_arrays_of_the_device(oclgrind: Any) -> None:  # noqa: F811
+    """Results are arrays of the caller's library; a kernel runs where its arguments live."""
+    from pyopencl import array as cl_array
+
+    a, b = np.arange(12.0).reshape(3, 4), np.ones((3, 4))
+    x, y = (cl_array.to_device(oclgrind.queue, each) for each in (a, b))
+    kernel = arrayexpr.kernel(lambda a, b, s: (a * b + s)[::-1])
+    got = kernel(x, y, 2.0)
+    assert isinstance(got, cl_array.Array) and same(got.get(), (a * b + 2.0)[::-1])
+    out = cl_array.zeros(oclgrind.queue, (3, 4), np.float64)
+    assert kernel(x, y, 2.0, out=out) is out and same(out.get(), (a * b + 2.0)[::-1])
+    assert same(kernel(x[1:, ::2], y[:2, 1::2], 2.0).get(), (a[1:, ::2] + 2.0)[::-1])
+    # A scalar that lies on the device is read there.
+    assert same(kernel(x, y, x[1, 1]).get(), (a + 5.0)[::-1])
+    assert same(kernel(a, b, 2.0), (a * b + 2.0)[::-1])
+
+
+def test_errors(oclgrind: Any) -> None:  # noqa: F811
+    from pyopencl import array as cl_array
+
+    kernel = arrayexpr.kernel(lambda a, b: a + b)
+    x = cl_array.to_device(oclgrind.queue, np.ones(3))
+    with pytest.raises(arrayexpr.TypeMismatch, match="operand b lies in the host's memory and others on Oclgrind"):
+        kernel(x, np.ones(3))
+    with pytest.raises(arrayexpr.ShapeMismatch, match="does not broadcast with"):
+        kernel(x, x[:2])
+    half = arrayexpr.kernel(lambda a: a + a, device=oclgrind)
+    with pytest.raises(arrayexpr.UnsupportedError, match="float16.*lacks arithmetic of float16"):
+        half(np.ones(3, "f2"))
+    with pytest.raises(arrayexpr.UnsupportedError, match="has no form on Oclgrind"):
+        arrayexpr.kernel(lambda a: a @ a, device=oclgrind)(np.ones((2, 2)))
+    with pytest.raises(ValueError, match="negative integer powers"):
+        arrayexpr.kernel(lambda a, b: a**b, device=oclgrind)(np.arange(3), -np.arange(3))
+    with pytest.raises(arrayexpr.ArrayExprError, match="no OpenCL device is named 'no such'"):
+        arrayexpr.kernel(lambda a: a + a, device="opencl:no such")(np.ones(3))
+
+
+#: Functions that reduce or transpose, with their shapes: every schedule but the flat one.
+SHAPES = ((5,), (3000,), (40, 36), (3, 700), (700, 3), (65, 130), (9, 20, 33))
+
+
+@pytest.mark.parametrize("layout", ["C", "F", "permuted", "stepped", "broadcast"])
+def test_reductions(oclgrind: Any, layout: str, capfd: Any) -> None:  # noqa: F811
+    """Of whole numbers bit for bit, over every set of axes; and no lanes race."""
+    rng = np.random.default_rng(0)
+    for shape in SHAPES:
+        a = lay_out(rng.integers(-99, 99, shape, "i4"), layout, rng)
+        axes = [None, *range(a.ndim), *([(0, a.ndim - 1)] if a.ndim > 2 else [])]
+        for axis in axes:
+            sums = arrayexpr.kernel(lambda a, axis=axis: a.sum(axis, dtype="i4") * 2, device=oclgrind)
+            most = arrayexpr.kernel(lambda a, axis=axis: a.max(axis) - a.min(axis), device=oclgrind)
+            assert same(sums(a), a.sum(axis, dtype="i4") * np.int32(2)), (shape, axis)
+            assert same(most(a), a.max(axis) - a.min(axis)), (shape, axis)
+    assert "race" not in capfd.readouterr().err
+
+
+def test_extremes_and_nan(oclgrind: Any) -> None:  # noqa: F811
+    rng = np.random.default_rng(1)
+    a = values(element("float64"), (20, 70), rng)
+    for f in (np.max, np.min, np.fmax.reduce, np.fmin.reduce):
+        for axis in (0, 1):
+            got = arrayexpr.kernel(lambda a, f=f, axis=axis: f(a, axis=axis), device=oclgrind)(a)
+            want = f(a, axis=axis)
+            assert np.array_equal(got, want, equal_nan=True)
+    with pytest.raises(arrayexpr.ShapeMismatch, match="no value for no elements"):
+        arrayexpr.kernel(lambda a: a.max(0), device=oclgrind)(np.ones((0, 3)))
+    assert same(arrayexpr.kernel(lambda a: a.sum(0), device=oclgrind)(np.ones((0, 3))), np.zeros(3))
+
+
+def test_rows_again(device: Any) -> None:
+    """Several reductions that wait for one another, and results along the row: kept by lanes, and walked again."""
+
+    def softmax(a: Any) -> Any:
+        e = np.exp(a - a.max(1, keepdims=True))
+        return e / e.sum(1, keepdims=True)
+
+    def normal(a: Any) -> Any:
+        return (a - a.mean(1, keepdims=True)) / np.sqrt(a.var(1, keepdims=True) + 1)
+
+    rng = np.random.default_rng(2)
+    for function in (softmax, normal):
+        kernel = arrayexpr.kernel(function, device=device)
+        for shape in ((3, 50), (40, 132), (2, 3001)):
+            a = rng.standard_normal(shape)
+            np.testing.assert_allclose(kernel(a), function(a), rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(kernel(a.T), function(a.T), rtol=1e-12, atol=1e-14)
+
+
+def mixed(x: Any, y: Any, z: Any) -> Any:
+    return x + y.transpose(1, 2, 0) * z.transpose(2, 0, 1)
+
+
+def test_tiles(device: Any, capfd: Any) -> None:
+    """Operands along other axes, in whole tiles and their edges, of every size of element."""
+    rng = np.random.default_rng(3)
+    for t in ("u1", "i2", "f4", "f8", "c16"):
+        for n, m in ((64, 64), (70, 33), (17, 129)):
+            a, b = rng.integers(0, 9, (n, m)).astype(t), rng.integers(0, 9, (m, n)).astype(t)
+            kernel = arrayexpr.kernel(lambda a, b: a + b.T, device=device)
+            assert same(kernel(a, b), a + b.T)
+            assert same(kernel(a[1:, 1:], b[1:, 1:]), a[1:, 1:] + b[1:, 1:].T)
+        x = rng.integers(0, 9, (18, 21, 35)).astype(t)
+        y, z = (np.ascontiguousarray(x.transpose(order)) for order in ((2, 0, 1), (1, 2, 0)))
+        assert same(arrayexpr.kernel(mixed, device=device)(x, y, z), mixed(x, y, z))
+    square = rng.standard_normal((50, 50))
+    kernel = arrayexpr.kernel(lambda a, b: a + b.T, device=device)
+    want = square + square.T
+    kernel(square, square, out=square)
+    assert same(square, want)
+    assert "race" not in capfd.readouterr().err
+
+
+def planted(monkeypatch: Any, change: Any) -> None:
+    """Have every kernel from here on be of a text that was changed."""
+    from arrayexpr._core.record import replace
+    from arrayexpr.adapters import opencl
+
+    source = opencl.source
+
+    def changed(*args: Any, **named: Any) -> Any:
+        made = source(*args, **named)
+        text = change(made.text)
+        assert text != made.text
+        return replace(made, text=text)
+
+    monkeypatch.setattr(opencl, "source", changed)
+
+
+@pytest.mark.parametrize("work", ["tile", "rows"])
+def test_a_missing_barrier_is_found(oclgrind: Any, monkeypatch: Any, capfd: Any, work: str) -> None:  # noqa: F811
+    planted(monkeypatch, lambda text: text.replace("BARRIER;", ";"))
+    a = np.ones((64, 64))
+    function = {"tile": lambda a: a + a.T, "rows": lambda a: a.sum(1)}[work]
+    arrayexpr.kernel(function, device=oclgrind)(a)
+    assert "data race" in capfd.readouterr().err
+
+
+def test_an_access_out_of_bounds_is_found(oclgrind: Any, monkeypatch: Any, capfd: Any) -> None:  # noqa: F811
+    planted(monkeypatch, lambda text: text.replace("+ 255 < r_n0", "< r_n0"))
+    # A whole block's worth of lanes is wanted, of which some have no element.
+    arrayexpr.kernel(lambda a: a + a, device=oclgrind)(np.ones(399)[::3][:130].repeat(2)[1:258])
+    assert "Invalid" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(st.data(), elementwise_programs(max_nodes=12, max_statements=3, calls=True))
+def test_more_random_programs(data: Any, case: Any) -> None:
+    found = opencl("oclgrind")
+    assume(not isinstance(found, str) and supported(case.program) and comparable(case.program))
+    kernel = arrayexpr.compile(case.program, device=found)
+    check(case.program, kernel, data.draw(operand_arrays(case)), give=data.draw(st.booleans()))
+    check(case.program, kernel, data.draw(overlapping_arrays(case)))
