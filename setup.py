@@ -50,10 +50,12 @@ MODULES = [
     "_core/engine/iterate.pyx",
     "_core/engine/vector_math.pyx",
     "adapters/numexpr/calls.pyx",
+    "adapters/numba/walk.pyx",
 ]
 
 # What a module includes.
 INCLUDED = {
+    "adapters/numba/walk.pyx": ["adapters/numba/walk.h"],
     "_core/engine/pool.pyx": ["_core/engine/pool.h"],
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
     "_core/engine/block.pyx": [
@@ -76,7 +78,7 @@ def extension(path: str) -> Extension:
         module,
         # Adapters lie beside the package in the tree, and in it when installed.
         [path if path.startswith("adapters/") else f"arrayexpr/{path}"],
-        depends=[f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
+        depends=[name if name.startswith("adapters/") else f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
         include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         libraries=LIBRARIES.get(path, []),

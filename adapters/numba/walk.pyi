@@ -1,0 +1,7 @@
+ARRAYS: int
+SCALARS: int
+RANK: int
+WRITTEN: int
+READ: int
+
+def addresses() -> dict[str, int]: ...
