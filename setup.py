@@ -55,7 +55,7 @@ MODULES = [
 
 # What a module includes.
 INCLUDED = {
-    "adapters/numba/walk.pyx": ["adapters/numba/walk.h"],
+    "adapters/numba/walk.pyx": ["adapters/numba/walk.h", "_core/primitives/pack.h"],
     "_core/engine/pool.pyx": ["_core/engine/pool.h"],
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi"],
     "_core/engine/block.pyx": [
@@ -67,7 +67,11 @@ INCLUDED = {
 
 
 #: The loops of the block engine are worth the vectoriser; no product and sum is rounded as one, as in emitted kernels.
-FLAGS = {"_core/engine/block.pyx": ["-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]}
+FLAGS = {
+    "_core/engine/block.pyx": ["-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"],
+    # Its copies go between any two types of one size.
+    "adapters/numba/walk.pyx": ["-O3", "-fno-strict-aliasing"],
+}
 
 LIBRARIES = {} if os.name == "nt" else {"_core/engine/block.pyx": ["m"]}
 

@@ -37,12 +37,18 @@ def plan(program: Program) -> Plan:
     single = list(_assigns(split.statements))
     if len(single) == 1 or len({statement.target.type.rank for statement in single}) > 1:
         return Plan([], single, _locals(split, program), ())
-    fused = fuse(split)
+    fused = fuse(split, guarded=True)
     found = [list(_assigns(group)) for group in regions(fused.statements)]
-    if len(found) >= len(single) or any(len(_names(region)) > walk.ARRAYS for region in found):
+    if len(found) >= len(single) or any(_too_wide(region) for region in found):
         return Plan([], single, _locals(split, program), ())
     stored = tuple(dict.fromkeys(_target(statement) for region in found for statement in region))
     return Plan(found, single, _locals(split, program), stored)
+
+
+def _too_wide(region: Sequence[Assign]) -> bool:
+    arrays = _names(region)
+    operands = {each.name for s in region for each in postorder((s.value,)) if isinstance(each, Operand)}
+    return len(arrays) > walk.ARRAYS or len(operands - arrays.keys()) > walk.SCALARS
 
 
 def hoist(program: Program) -> Program:

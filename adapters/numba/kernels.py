@@ -15,6 +15,7 @@ from numba.core import types
 
 from arrayexpr._core.nodes import Apply, Assign, Node, Operand, postorder
 
+from . import walk
 from .kinds import host_type
 
 WORD: Final = ir.IntType(64)
@@ -77,15 +78,32 @@ class _Kernel:
             place = builder.bitcast(place, context.get_data_type(kind).as_pointer())
             self.scalars[name] = context.data_model_manager[kind].load_from_data_pointer(builder, place)
         self.group = _distinct(module)
+        assigned = {statement.target.name for statement in region}  # type: ignore[union-attr]
+        if unit:
+            for k, name in enumerate(arrays[: walk.STILL]):
+                if name not in assigned and len(arrays) > 1:
+                    first = builder.load(builder.gep(step, [WORD(k)]))
+                    with builder.if_then(builder.icmp_signed("==", first, WORD(0)), likely=False):
+                        self.nest(rows, n, arrays, unit, name)
+                        builder.ret(STATUS(0))
+        self.nest(rows, n, arrays, unit, None)
+        builder.ret(STATUS(0))
+
+    def nest(self, rows: Any, n: Any, arrays: Sequence[str], unit: bool, still: str | None) -> None:
+        """The loops; `still` is an array that stands still along a row."""
+        builder = self.builder
         row, row_done = self.open(rows)
         self.at = {
             name: builder.gep(self.base[name], [builder.mul(row, self.row_step[name])]) for name in arrays
         }
+        self.still: dict[str, Any] = {}
+        if still is not None:
+            place = builder.bitcast(self.at[still], self.models[still].get_data_type().as_pointer())
+            self.still[still] = self.models[still].load_from_data_pointer(builder, place)
         j, element_done = self.open(n)
         self.elements(j, arrays, unit)
         element_done(self.vector_hints(unit))
         row_done(None)
-        builder.ret(STATUS(0))
 
     def model(self, name: str) -> Any:
         for statement in self.region:
@@ -152,7 +170,9 @@ class _Kernel:
         values: dict[Node, Any] = {}
         for node in postorder([statement.value for statement in self.region]):
             if isinstance(node, Operand):
-                if node.type.rank:
+                if node.name in self.still:
+                    values[node] = self.still[node.name]
+                elif node.type.rank:
                     start = len(self.builder.block.instructions)
                     values[node] = self.models[node.name].load_from_data_pointer(self.builder, places[node.name])
                     self.tag(start)

@@ -313,7 +313,7 @@ class _Lowering:
         for length in shape:
             count = builder.mul(count, length)
         at = self.pointers([*(arrays[name].data for name in names), *values])
-        steps = self.words([WORD(0)] * len(names))
+        steps = self.words([WORD(1)] * len(names))
         kind = kernel_type(self.context)
         code = builder.call(
             unit, [ir.Constant(kind.args[0], None), builder.function.args[1], WORD(1), count, at, steps, steps]

@@ -98,7 +98,7 @@ def _statements(group: reader.Group, state: Any, report: Report, inst: Any) -> l
 
 
 def _lower(lowerer: Any, expr: Any) -> Any:
-    return lower(lowerer, expr) if hasattr(expr, "plan") else array_exprs._lower_array_expr(lowerer, expr)
+    return lower(lowerer, expr) if "plan" in expr._kws else array_exprs._lower_array_expr(lowerer, expr)
 
 
 def extend(passes: Any) -> None:

@@ -269,7 +269,7 @@ class _Reader:
         if not whole:
             if not isinstance(self.typemap[index.name], (types.SliceType, types.BaseTuple)):
                 return False
-            sig = self.typing.resolve_getitem(kind, self.typemap[index.name])
+            sig = self.typing.resolve_function_type(python.getitem, (kind, self.typemap[index.name]), {})
             seen = None if sig is None else sig.return_type
         if not isinstance(seen, types.Array):
             return False
@@ -310,6 +310,10 @@ class _Reader:
         self.group.rank = rank
 
     def add(self, target: Operand, value: Node, inst: Any, new: Any, order: Sequence[str], label: str) -> None:
+        read = {each.name: each.type.rank for each in postorder((value,)) if isinstance(each, Operand)}
+        arrays = sum(rank > 0 for rank in read.values())
+        if arrays >= walk.ARRAYS or len(read) - arrays > walk.SCALARS or target.type.rank > walk.RANK:
+            raise Refused(f"{len(read)} operands of {target.type.rank} axes")
         assign = Assign(target, value)
         self.group.statements.append(Taken(assign, inst, inst.loc, new, tuple(order), label))
 

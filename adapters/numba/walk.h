@@ -7,6 +7,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "pack.h"
+
+ARRAYEXPR_PACK(1)
+ARRAYEXPR_PACK(2)
+ARRAYEXPR_PACK(4)
+ARRAYEXPR_PACK(8)
+ARRAYEXPR_PACK(16)
+
 typedef int32_t (*ae_kernel)(void *, void **, intptr_t rows, intptr_t n, char **at, const intptr_t *rows_step,
                              const intptr_t *step);
 
@@ -14,6 +22,7 @@ enum {
     AE_ARRAYS = 24,      /* arrays of a kernel at the most */
     AE_SCALARS = 40,     /* and scalars */
     AE_RANK = 16,
+    AE_STILL = 6,        /* arrays for which, if one alone stands still along a row, a kernel has a loop */
     AE_WRITTEN = 256,    /* in `kind`, beside the size of an element: assigned */
     AE_READ = 512,       /* and read */
     AE_LINE = 64,        /* bytes of a cache line */
@@ -24,8 +33,8 @@ enum {
 
 typedef struct {
     int rank, count;
-    intptr_t shape[AE_RANK];
-    intptr_t stride[AE_ARRAYS][AE_RANK];
+    intptr_t shape[AE_RANK + 1];
+    intptr_t stride[AE_ARRAYS][AE_RANK + 1];
     char *at[AE_ARRAYS];
 } ae_nest;
 
@@ -141,34 +150,48 @@ static void ae_canonical(ae_nest *nest, const intptr_t *kind, intptr_t rank, con
             for (int j = 0; j < nest->count; j++) nest->stride[j][k] = nest->stride[j][k - 1];
         }
         nest->shape[0] = 1;
-        for (int j = 0; j < nest->count; j++) nest->stride[j][0] = 0;
+        for (int j = 0; j < nest->count; j++) nest->stride[j][0] = nest->rank ? 0 : kind[j] & 255;
         nest->rank++;
     }
 }
 
-#define AE_COPY(T)                                                                                                    \
-    if (swap) {                                                                                                       \
-        for (intptr_t j = 0; j < n; j++)                                                                              \
-            for (intptr_t i = 0; i < rows; i++)                                                                       \
-                *(T *)(to + i * to_row + j * to_step) = *(const T *)(from + i * from_row + j * from_step);            \
-    } else {                                                                                                          \
-        for (intptr_t i = 0; i < rows; i++)                                                                           \
-            for (intptr_t j = 0; j < n; j++)                                                                          \
-                *(T *)(to + i * to_row + j * to_step) = *(const T *)(from + i * from_row + j * from_step);            \
-    }                                                                                                                 \
-    break;
-
+#define AE_FILL(T, N)                                                                                                 \
+    static void ae_fill##N(char *to, const char *from, intptr_t from_row, intptr_t rows, intptr_t n) {                \
+        T *next = (T *)to;                                                                                            \
+        for (intptr_t i = 0; i < rows; i++, next += n) {                                                              \
+            const T value = *(const T *)(from + i * from_row);                                                        \
+            for (intptr_t j = 0; j < n; j++) next[j] = value;                                                         \
+        }                                                                                                             \
+    }
 typedef struct { uint64_t part[2]; } ae_wide;
+AE_FILL(uint8_t, 1)
+AE_FILL(uint16_t, 2)
+AE_FILL(uint32_t, 4)
+AE_FILL(uint64_t, 8)
+AE_FILL(ae_wide, 16)
 
-/* Copies rows of elements; `swap`: a column at a time. */
+/* Copies rows of n elements, of which either side is contiguous along one of both axes. */
+#define AE_SIZE(N)                                                                                                    \
+    case N:                                                                                                           \
+        if (from_step == 0 && to_step == N && to_row == n * N) ae_fill##N(to, from, from_row, rows, n);               \
+        else arrayexpr_pack##N(to, to_steps, from, from_steps, extents, 2);                                           \
+        break;
+
 static void ae_copy(char *to, intptr_t to_row, intptr_t to_step, const char *from, intptr_t from_row,
-                    intptr_t from_step, intptr_t rows, intptr_t n, intptr_t size, int swap) {
+                    intptr_t from_step, intptr_t rows, intptr_t n, intptr_t size) {
+    const ptrdiff_t to_steps[2] = {to_row, to_step}, from_steps[2] = {from_row, from_step}, extents[2] = {rows, n};
+    if (to_step != size && to_row != size) {
+        for (intptr_t i = 0; i < rows; i++)
+            for (intptr_t j = 0; j < n; j++)
+                memcpy(to + i * to_row + j * to_step, from + i * from_row + j * from_step, (size_t)size);
+        return;
+    }
     switch (size) {
-    case 1: AE_COPY(uint8_t)
-    case 2: AE_COPY(uint16_t)
-    case 4: AE_COPY(uint32_t)
-    case 8: AE_COPY(uint64_t)
-    default: AE_COPY(ae_wide)
+    AE_SIZE(1)
+    AE_SIZE(2)
+    AE_SIZE(4)
+    AE_SIZE(8)
+    AE_SIZE(16)
     }
 }
 
@@ -178,7 +201,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
     const int count = nest->count, rank = nest->rank, x = rank - 1;
     intptr_t step[AE_ARRAYS], row[AE_ARRAYS], given[AE_ARRAYS];
     char *at[AE_ARRAYS + AE_SCALARS];
-    int staged[AE_ARRAYS], staging = 0, conflicts = 0, across = x - 1, others = 0;
+    int staged[AE_ARRAYS], staging = 0, conflicts = 0, across = x - 1, others = 0, still = -1, stills = 0;
 
     for (int j = 0; j < scalar_count; j++) at[count + j] = scalars[j];
     for (int j = 0; j < count; j++) {
@@ -186,6 +209,10 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
         step[j] = nest->stride[j][x];
         staged[j] = step[j] != size;
         staging += staged[j];
+        if (staged[j] && step[j] == 0) {
+            stills++;
+            if (!(kind[j] & AE_WRITTEN) && still < 0) still = j;
+        }
         if (!staged[j] || step[j] == 0) continue;
         int crossing = -1;
         if (ae_abs(step[j]) >= AE_LINE)
@@ -193,6 +220,11 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
                 if (ae_abs(nest->stride[j][k]) == size) { crossing = k; break; }
         if (crossing >= 0 && (!conflicts || crossing == across)) { across = crossing; conflicts = 1; }
         else others = 1;
+    }
+    /* One array that stands still along a row: `unit` has a loop for each of the first ones. */
+    if (stills == 1 && still >= 0 && still < AE_STILL) {
+        staged[still] = 0;
+        staging--;
     }
     if (conflicts && across != x - 1) ae_move_axis(nest, across, x - 1);
     for (int j = 0; j < count; j++) row[j] = nest->stride[j][x - 1];
@@ -245,8 +277,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
                     at[j] = buffer[j];
                     rows_step[j] = width * size;
                     if (kind[j] & AE_READ)
-                        ae_copy(buffer[j], width * size, size, from, row[j], step[j], height, width, size,
-                                ae_abs(row[j]) < ae_abs(step[j]));
+                        ae_copy(buffer[j], width * size, size, from, row[j], step[j], height, width, size);
                 }
                 const int32_t status = kernel(0, exc, height, width, at, rows_step, given);
                 if (status) return status;
@@ -254,7 +285,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
                     const intptr_t size = kind[j] & 255;
                     if (staged[j] && kind[j] & AE_WRITTEN)
                         ae_copy(base[j] + i * row[j] + c * step[j], row[j], step[j], buffer[j], width * size, size,
-                                height, width, size, ae_abs(row[j]) < ae_abs(step[j]));
+                                height, width, size);
                 }
             }
         }
@@ -289,7 +320,7 @@ static int32_t ae_copy_kernel(void *ret, void **exc, intptr_t rows, intptr_t n, 
                               const intptr_t *step) {
     const intptr_t size = *(const intptr_t *)at[2];
     (void)ret, (void)exc;
-    ae_copy(at[0], rows_step[0], step[0], at[1], rows_step[1], step[1], rows, n, size, 0);
+    ae_copy(at[0], rows_step[0], step[0], at[1], rows_step[1], step[1], rows, n, size);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 ARRAYS: int
 SCALARS: int
 RANK: int
+STILL: int
 WRITTEN: int
 READ: int
 

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, intptr_t, uintptr_t
 
 cdef extern from "walk.h":
     ctypedef int32_t (*ae_kernel)(void *, void **, intptr_t, intptr_t, char **, const intptr_t *, const intptr_t *)
-    int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_WRITTEN, AE_READ
+    int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_STILL, AE_WRITTEN, AE_READ
     int32_t ae_walk(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *,
                     const intptr_t *, intptr_t)
     int32_t ae_move(intptr_t, const intptr_t *, char *, const intptr_t *, char *, const intptr_t *, intptr_t)
@@ -13,6 +13,7 @@ cdef extern from "walk.h":
 ARRAYS: int = AE_ARRAYS
 SCALARS: int = AE_SCALARS
 RANK: int = AE_RANK
+STILL: int = AE_STILL
 WRITTEN: int = AE_WRITTEN
 READ: int = AE_READ
 
