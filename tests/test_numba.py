@@ -93,7 +93,6 @@ def differential(seed: int, **flags: Any) -> None:
     exec(text, space)
     plain, mine = numba.njit(**flags)(space["f"]), njit(**flags)(space["f"])
     layouts = [str(rng.choice(LAYOUTS)) for _ in names]
-    refused: type | None = None
     for attempt in range(4):
         full = tuple(int(rng.choice([1, 2, 3, 5, 70 if rank < 3 else 9])) for _ in range(rank))
         seeds = rng.integers(1 << 30)
@@ -102,21 +101,20 @@ def differential(seed: int, **flags: Any) -> None:
         scalars = int(rng.integers(1, 5)), float(rng.random() + 0.5)
         try:
             expected, error = run(plain, [*sets[0], *scalars])
-        except numba.core.errors.NumbaError as why:
-            refused = type(why)
-            with pytest.raises(numba.core.errors.NumbaError):
+        except (numba.core.errors.NumbaError, AttributeError) as why:
+            # What Numba cannot type (its rules of in-place operators stumble over some types) stays so.
+            with pytest.raises(type(why)):
                 mine(*sets[1], *scalars)
             break
         found, raised = run(mine, [*sets[1], *scalars])
         where = f"seed {seed}\n{text}\n{[(s.shape, s.strides, s.dtype) for s in sets[0]]}"
         # What reads out of bounds in plain Numba raises with us: shapes of these are tested.
         if in_place and error is None and raised is ValueError:
-            continue
+            break
         assert raised == error, where
         if error is None:
             assert same(found, expected), where
             assert all(map(same, sets[1], sets[0])), where
-    assert refused is None or refused is not None
 
 
 @pytest.mark.parametrize("start", range(4))

@@ -170,6 +170,25 @@ AE_FILL(uint32_t, 4)
 AE_FILL(uint64_t, 8)
 AE_FILL(ae_wide, 16)
 
+/* Stores rows of n contiguous elements where columns are contiguous: each is stored as a whole, since lines of several
+   would meet in one set of the cache where a row is a power of two long. */
+#define AE_TURN(N, T)                                                                                                  \
+    case N:                                                                                                           \
+        for (intptr_t j = 0; j < n; j++)                                                                              \
+            for (intptr_t i = 0; i < rows; i++)                                                                       \
+                *(T *)(to + j * to_step + i * N) = *(const T *)(from + (i * n + j) * N);                              \
+        return;
+
+static void ae_turn(char *to, intptr_t to_step, const char *from, intptr_t rows, intptr_t n, intptr_t size) {
+    switch (size) {
+    AE_TURN(1, uint8_t)
+    AE_TURN(2, uint16_t)
+    AE_TURN(4, uint32_t)
+    AE_TURN(8, uint64_t)
+    AE_TURN(16, ae_wide)
+    }
+}
+
 /* Copies rows of n elements, of which either side is contiguous along one of both axes. */
 #define AE_SIZE(N)                                                                                                    \
     case N:                                                                                                           \
@@ -180,6 +199,10 @@ AE_FILL(ae_wide, 16)
 static void ae_copy(char *to, intptr_t to_row, intptr_t to_step, const char *from, intptr_t from_row,
                     intptr_t from_step, intptr_t rows, intptr_t n, intptr_t size) {
     const ptrdiff_t to_steps[2] = {to_row, to_step}, from_steps[2] = {from_row, from_step}, extents[2] = {rows, n};
+    if (to_row == size && to_step != size && from_step == size && from_row == n * size) {
+        ae_turn(to, to_step, from, rows, n, size);
+        return;
+    }
     if (to_step != size && to_row != size) {
         for (intptr_t i = 0; i < rows; i++)
             for (intptr_t j = 0; j < n; j++)
