@@ -54,7 +54,9 @@ def explain(function: Any) -> str:
     for signature, compiled in overloads.items():
         found = (compiled.metadata or {}).get("arrayexpr")
         parts.append(f"{function.__name__}({', '.join(map(str, signature))})")
-        if found is None:
+        if compiled.metadata is None:
+            parts.append("  loaded from Numba's cache, which keeps no report: clear it, or ask with cache=False")
+        elif found is None:
             parts.append("  compiled without the pass")
         elif not found:
             parts.append("  nothing to take: no array statements")

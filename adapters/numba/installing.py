@@ -50,7 +50,9 @@ def jit(signature_or_function: Any = None, cache: bool = False, **options: Any) 
         return numba.jit(signature_or_function, cache=cache, **options)
     if "pipeline_class" in options:
         raise TypeError("jit() of arrayexpr.adapters.numba takes no pipeline_class: it brings its own")
-    function = signature_or_function if callable(signature_or_function) and _is_function(signature_or_function) else None
+    function = (
+        signature_or_function if callable(signature_or_function) and _is_function(signature_or_function) else None
+    )
     signatures = None
     if function is None and signature_or_function is not None:
         signatures = signature_or_function

@@ -93,9 +93,7 @@ class _Kernel:
         """The loops; `still` is an array that stands still along a row."""
         builder = self.builder
         row, row_done = self.open(rows)
-        self.at = {
-            name: builder.gep(self.base[name], [builder.mul(row, self.row_step[name])]) for name in arrays
-        }
+        self.at = {name: builder.gep(self.base[name], [builder.mul(row, self.row_step[name])]) for name in arrays}
         self.still: dict[str, Any] = {}
         if still is not None:
             place = builder.bitcast(self.at[still], self.models[still].get_data_type().as_pointer())

@@ -266,7 +266,9 @@ class _Lowering:
 
     # -- running --
 
-    def run(self, region: Sequence[Assign], shape: Sequence[Any], arrays: Mapping[str, _Array], plain: bool = True) -> None:
+    def run(
+        self, region: Sequence[Assign], shape: Sequence[Any], arrays: Mapping[str, _Array], plain: bool = True
+    ) -> None:
         """Compute a region over a shape: in one go where all arrays lie alike, else as the walk finds best."""
         builder = self.builder
         assigned = list(dict.fromkeys(_target(statement) for statement in region))
@@ -300,7 +302,9 @@ class _Lowering:
     def kernel(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> tuple[Any, Any]:
         key = tuple(region)
         if key not in self.kernels:
-            unit, any_ = (kernel(self.context, self.builder.module, region, names, scalars, each) for each in (True, False))
+            unit, any_ = (
+                kernel(self.context, self.builder.module, region, names, scalars, each) for each in (True, False)
+            )
             self.kernels[key] = unit, any_
         return self.kernels[key]
 
@@ -329,7 +333,9 @@ class _Lowering:
         places = [builder.bitcast(unit, BYTES), builder.bitcast(any_, BYTES)]
         exception = builder.bitcast(builder.function.args[1], BYTES)
         code = self.call(
-            "arrayexpr_walk_1", STATUS, [*places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values))]
+            "arrayexpr_walk_1",
+            STATUS,
+            [*places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values))],
         )
         self.propagate(code)
 
@@ -351,7 +357,9 @@ class _Lowering:
         for name in names:
             array = arrays[name]
             strides += [WORD(0)] * (len(shape) - len(array.shape))
-            for k, (length, stride) in enumerate(zip(array.shape, array.strides, strict=True), len(shape) - len(array.shape)):
+            for k, (length, stride) in enumerate(
+                zip(array.shape, array.strides, strict=True), len(shape) - len(array.shape)
+            ):
                 if length is not shape[k]:
                     stride = builder.select(builder.icmp_signed("==", length, WORD(1)), WORD(0), stride)
                 strides.append(stride)
@@ -392,9 +400,7 @@ class _Lowering:
         """Call a function of walk.h, by name, so that compiled code is good in another process."""
         wanted = [BYTES if isinstance(arg.type, ir.PointerType) else arg.type for arg in args]
         function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, wanted), name)
-        given = [
-            self.builder.bitcast(arg, BYTES) if isinstance(arg.type, ir.PointerType) else arg for arg in args
-        ]
+        given = [self.builder.bitcast(arg, BYTES) if isinstance(arg.type, ir.PointerType) else arg for arg in args]
         return self.builder.call(function, given)
 
 

@@ -12,13 +12,15 @@ from numba.core.typed_passes import NopythonRewrites
 from numba.core.typing import signature
 from numba.np.ufunc import array_exprs
 
+from arrayexpr import __version__
+
 from . import reader, walk
 from .explaining import Report
 from .fusing import plan
 from .lowering import lower
 
-#: What compiled code depends on beside Numba: cached code of another number is compiled anew.
-FINGERPRINT = "arrayexpr.numba.1"
+#: What compiled code depends on beside Numba: cached code of another version is compiled anew.
+FINGERPRINT = f"arrayexpr.numba {__version__} {','.join(walk.addresses())}"
 
 
 def provide() -> None:
