@@ -170,11 +170,7 @@ def test_decorators_take_what_those_of_numba_take() -> None:
         assert f(a).tolist() == [1, 3, 5, 7] and "line" in explain(f)
     with pytest.raises(TypeError, match="pipeline_class"):
         njit(pipeline_class=ours.Compiler)(lambda a: a)
-    with (
-        pytest.raises(numba.core.errors.UnsupportedError, match="unknown|Unrecognized")
-        if False
-        else pytest.raises(Exception)
-    ):
+    with pytest.raises(Exception, match="no_such_option"):
         njit(no_such_option=True)(lambda a: a)(1)
 
 
@@ -352,7 +348,6 @@ def test_statements_together_where_they_share_memory() -> None:
         return t
 
     plain, mine = both(f)
-    rng = np.random.default_rng(1)
     for cut in (0, 1, 7):
         results = []
         for g in (plain, mine):
@@ -360,11 +355,7 @@ def test_statements_together_where_they_share_memory() -> None:
             n = 20
             t = g(base[:n], base[cut : cut + n], base[cut * 2 : cut * 2 + n])
             results.append((t, base))
-        if cut:
-            assert same(results[0], results[1])
-        else:
-            assert same(results[0], results[1])
-    assert rng is not None
+        assert same(results[0], results[1])
 
 
 def test_errors_are_numbas_and_out_of_bounds_is_one() -> None:
@@ -465,14 +456,24 @@ def test_parallel_is_numbas_own() -> None:
 
 @pytest.mark.slow
 def test_numbas_own_tests_of_array_expressions(tmp_path: Path) -> None:
-    code = "import sys, arrayexpr.adapters.numba as n; n.install(); from numba.testing import run_tests; run_tests(sys.argv)"
+    code = "import sys, arrayexpr.adapters.numba as n\nn.install()\nfrom numba.testing import run_tests\n"
     done = subprocess.run(
-        [sys.executable, "-c", code, "numba.tests.test_array_exprs"], capture_output=True, text=True, check=False,
+        [sys.executable, "-c", code + "run_tests(sys.argv)", "numba.tests.test_array_exprs"],
+        capture_output=True,
+        text=True,
+        check=False,
         cwd=tmp_path,
-    )  # fmt: skip
+    )
     failed = {line.split()[1] for line in done.stderr.splitlines() if line.startswith(("FAIL:", "ERROR:"))}
-    assert failed <= SHAPE_OF_IR, done.stderr[-3000:]
+    assert "Ran 21 tests" in done.stderr and failed <= SHAPE_OF_IR, done.stderr[-3000:]
 
 
-#: Tests that assert how many array expressions the IR has, of statements that the pass takes together.
-SHAPE_OF_IR: set[str] = set()
+#: Tests of how many array expressions the IR has, not of what is computed.
+SHAPE_OF_IR = {
+    # Named temporaries are expressions of their own in it: the pass fuses them.
+    "test_annotations",
+    "test_common_subexpressions",
+    "test_complex_subexpression",
+    # A ufunc with an out is none: the pass makes it one.
+    "test_explicit_output",
+}

@@ -28,7 +28,9 @@ class Report:
                 what = "makes a temporary" if taken.new is not None else "assigns to a view"
             if plan.regions:
                 stored = taken.assign.target.name in plan.stored  # type: ignore[union-attr]
-                how = f"fused with lines {', '.join(map(str, where))} into {len(plan.regions)} nest(s)"
+                nests = "one nest" if len(plan.regions) == 1 else f"{len(plan.regions)} nests"
+                others = [str(line) for line in where if line != taken.loc.line]
+                how = f"fused with line {', '.join(others)} into {nests}" if others else f"fused into {nests}"
                 how += "" if stored else ", kept in registers"
                 how += "; one by one where shapes differ or memory is shared"
             else:

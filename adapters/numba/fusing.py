@@ -17,7 +17,7 @@ from arrayexpr._core.regions import regions
 from . import operators, walk
 
 
-@dataclass
+@dataclass(repr=False)
 class Plan:
     """How a group runs. `regions` are what one nest each computes together, or none where nothing is gained; `single`
     the statements one by one, those that `hoisted` makes among them; `stored` what the regions assign."""
@@ -26,6 +26,9 @@ class Plan:
     single: list[Assign]
     hoisted: tuple[Operand, ...]
     stored: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"<{len(self.regions) or len(self.single)} nests>"
 
 
 def plan(program: Program) -> Plan:

@@ -21,6 +21,8 @@ from .kinds import host_type
 WORD: Final = ir.IntType(64)
 BYTES: Final = ir.IntType(8).as_pointer()
 STATUS: Final = ir.IntType(32)
+#: Nodes up to which a kernel has loops for arrays that stand still: each is the whole body once more, to compile.
+_SMALL: Final = 24
 
 
 class _Distinct(MDValue):  # type: ignore[misc]
@@ -39,6 +41,12 @@ class _Distinct(MDValue):  # type: ignore[misc]
 
 def _distinct(module: Any, operands: Sequence[Any] = ()) -> Any:
     return _Distinct(module, operands, name=str(len(module.metadata)))
+
+
+def stills(region: Sequence[Assign]) -> int:
+    """For how many of its first arrays a region's kernel has a loop in which that one stands still along a row."""
+    size = len(postorder([statement.value for statement in region]))
+    return walk.STILL if size <= _SMALL else 0
 
 
 def kernel_type(context: Any) -> Any:
@@ -80,7 +88,7 @@ class _Kernel:
         self.group = _distinct(module)
         assigned = {statement.target.name for statement in region}  # type: ignore[union-attr]
         if unit:
-            for k, name in enumerate(arrays[: walk.STILL]):
+            for k, name in enumerate(arrays[: stills(region)]):
                 if name not in assigned and len(arrays) > 1:
                     first = builder.load(builder.gep(step, [WORD(k)]))
                     with builder.if_then(builder.icmp_signed("==", first, WORD(0)), likely=False):

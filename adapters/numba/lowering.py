@@ -17,7 +17,7 @@ from arrayexpr._core.nodes import Assign, Operand, postorder
 
 from . import walk
 from .fusing import Plan
-from .kernels import BYTES, STATUS, WORD, kernel, kernel_type
+from .kernels import BYTES, STATUS, WORD, kernel, kernel_type, stills
 from .kinds import host_type
 from .reader import Group, Taken
 
@@ -42,7 +42,6 @@ class _Lowering:
         self.context, self.builder = lowerer.context, lowerer.builder
         self.group: Group = expr.group
         self.plan: Plan = expr.plan
-        self.taken = {id(taken.assign): taken for taken in self.group.statements}
         self.arrays: dict[str, _Array] = {}
         self.scalars: dict[str, Any] = {}
         self.kernels: dict[tuple[Assign, ...], tuple[Any, Any]] = {}
@@ -186,21 +185,10 @@ class _Lowering:
         return arrays
 
     def host_of(self, statement: Assign) -> Taken:
-        """What was taken as a statement, or as one that part of it was made a statement of."""
-        found = self.taken.get(id(statement))
-        if found is None:
-            later = self.plan.single[self.plan.single.index(statement) :]
-            given = {_target(taken.assign): taken for taken in self.group.statements}
-            places = [k for k, taken in enumerate(self.group.statements)]
-            position = sum(_target(each) not in self.hoisted_names() for each in self.plan.single) - sum(
-                _target(each) not in self.hoisted_names() for each in later
-            )
-            del given
-            found = self.group.statements[places[position]]
-        return found
-
-    def hoisted_names(self) -> set[str]:
-        return {operand.name for operand in self.plan.hoisted}
+        """The host's statement that one of ours is, or is a part of: parts come before what they are parts of."""
+        hoisted = {operand.name for operand in self.plan.hoisted}
+        before = self.plan.single[: self.plan.single.index(statement)]
+        return self.group.statements[sum(_target(each) not in hoisted for each in before)]
 
     def shape_of(self, statement: Assign, taken: Taken, read: Sequence[str], arrays: Mapping[str, _Array]) -> list[Any]:
         """The shape of a new array; code that raises ValueError where there is none."""
@@ -283,7 +271,7 @@ class _Lowering:
         layouts = {arrays[name].kind.layout for name in names}
         alike = plain and len(layouts) == 1 and layouts <= {"C", "F"}
         if not alike or any(len(arrays[name].shape) != len(shape) for name in names):
-            self.walk(unit, any_, shape, names, arrays, set(assigned), read, values)
+            self.walk(region, unit, any_, shape, names, arrays, set(assigned), read, values)
             return
         same: Any = _FLAG(1)
         for name in names:
@@ -297,7 +285,7 @@ class _Lowering:
             with then:
                 self.straight(unit, shape, names, arrays, values)
             with otherwise:
-                self.walk(unit, any_, shape, names, arrays, set(assigned), read, values)
+                self.walk(region, unit, any_, shape, names, arrays, set(assigned), read, values)
 
     def kernel(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> tuple[Any, Any]:
         key = tuple(region)
@@ -325,8 +313,8 @@ class _Lowering:
         self.propagate(code)
 
     def walk(
-        self, unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str], arrays: Mapping[str, _Array],
-        assigned: set[str], read: Iterable[str], values: Sequence[Any],
+        self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
+        arrays: Mapping[str, _Array], assigned: set[str], read: Iterable[str], values: Sequence[Any],
     ) -> None:  # fmt: skip
         builder = self.builder
         rank, lengths, count, at, strides, kinds = self.table(shape, names, arrays, assigned, read, values)
@@ -335,7 +323,7 @@ class _Lowering:
         code = self.call(
             "arrayexpr_walk_1",
             STATUS,
-            [*places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values))],
+            [*places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values)), WORD(stills(region))],
         )
         self.propagate(code)
 

@@ -53,7 +53,7 @@ class Taken:
     label: str
 
 
-@dataclass
+@dataclass(repr=False)
 class Group:
     """Statements that follow one another, and the program that they are.
 
@@ -68,6 +68,9 @@ class Group:
     program: Program | None = None
     place: int = -1
     rank: int = 0
+
+    def __repr__(self) -> str:
+        return f"<{len(self.statements)} statements>"
 
 
 @dataclass
@@ -137,12 +140,30 @@ class _Reader:
                     continue
             except Refused as why:
                 self.result.remarks.append((inst.loc, f"left to Numba: {why}"))
+            left = self.left(inst)
+            if left is not None:
+                self.result.remarks.append((inst.loc, f"left to Numba: {left}"))
             if self.group.statements and not self.passes(inst):
                 self.close()
         self.close()
         return self.result
 
     # -- what stays where it is --
+
+    def left(self, inst: Any) -> str | None:
+        """What there is to say of a statement on arrays that is none of those that are taken."""
+        if isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
+            return f"assignment to elements of {inst.target.name!r}"
+        value = inst.value if isinstance(inst, ir.Assign) else None
+        if not isinstance(value, ir.Expr) or value.op != "call":
+            return None
+        called = self.typemap.get(value.func.name)
+        if isinstance(called, types.BoundFunction) and isinstance(called.this, types.Array):
+            return f"the method {str(called.typing_key).rpartition('.')[2]} of an array"
+        if any(isinstance(self.typemap.get(var.name), types.Array) for var in value.args):
+            name = getattr(getattr(called, "typing_key", None), "__name__", None)
+            return f"a call of {name or called}"
+        return None
 
     def passes(self, inst: Any) -> bool:
         """Whether a statement may run before all of the group that stands before it in the text."""
@@ -267,7 +288,7 @@ class _Reader:
         whole = isinstance(inst, ir.StaticSetItem) and _whole(inst.index)
         seen = kind
         if not whole:
-            if not isinstance(self.typemap[index.name], (types.SliceType, types.BaseTuple)):
+            if not isinstance(self.typemap[index.name], (types.SliceType, types.BaseTuple, types.Integer)):
                 return False
             sig = self.typing.resolve_function_type(python.getitem, (kind, self.typemap[index.name]), {})
             seen = None if sig is None else sig.return_type

@@ -22,7 +22,7 @@ enum {
     AE_ARRAYS = 24,      /* arrays of a kernel at the most */
     AE_SCALARS = 40,     /* and scalars */
     AE_RANK = 16,
-    AE_STILL = 6,        /* arrays for which, if one alone stands still along a row, a kernel has a loop */
+    AE_STILL = 6,        /* arrays for which, if one alone stands still along a row, kernels have a loop, or none */
     AE_WRITTEN = 256,    /* in `kind`, beside the size of an element: assigned */
     AE_READ = 512,       /* and read */
     AE_LINE = 64,        /* bytes of a cache line */
@@ -220,7 +220,7 @@ static void ae_copy(char *to, intptr_t to_row, intptr_t to_step, const char *fro
 
 /* One pass over the arrays: `return` of a kernel that is not 0 ends it. */
 static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc, char *const *scalars,
-                        intptr_t scalar_count, const intptr_t *kind) {
+                        intptr_t scalar_count, const intptr_t *kind, intptr_t stills_taken) {
     const int count = nest->count, rank = nest->rank, x = rank - 1;
     intptr_t step[AE_ARRAYS], row[AE_ARRAYS], given[AE_ARRAYS];
     char *at[AE_ARRAYS + AE_SCALARS];
@@ -244,8 +244,8 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
         if (crossing >= 0 && (!conflicts || crossing == across)) { across = crossing; conflicts = 1; }
         else others = 1;
     }
-    /* One array that stands still along a row: `unit` has a loop for each of the first ones. */
-    if (stills == 1 && still >= 0 && still < AE_STILL) {
+    /* One array that stands still along a row: `unit` has a loop for each of the first `stills_taken`. */
+    if (stills == 1 && still >= 0 && still < stills_taken) {
         staged[still] = 0;
         staging--;
     }
@@ -328,14 +328,14 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
 /* Runs a kernel over all elements. `at` has `count` arrays and then scalars; `stride` is of `count` rows. */
 static int32_t ae_walk(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank, const intptr_t *shape,
                        intptr_t count, char **at, const intptr_t *stride, const intptr_t *kind,
-                       intptr_t scalar_count) {
+                       intptr_t scalar_count, intptr_t stills_taken) {
     ae_nest nest;
     for (int k = 0; k < rank; k++)
         if (shape[k] == 0) return 0;
     nest.count = (int)count;
     for (int j = 0; j < count; j++) nest.at[j] = at[j];
     ae_canonical(&nest, kind, rank, shape, stride);
-    return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind);
+    return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken);
 }
 
 /* Kernels that copy their second array to the first: elements of `*scalars[0]` bytes. */
@@ -357,5 +357,5 @@ static int32_t ae_move(intptr_t rank, const intptr_t *shape, char *to, const int
         stride[k] = to_stride[k];
         stride[rank + k] = from_stride[k];
     }
-    return ae_walk(ae_copy_kernel, ae_copy_kernel, 0, rank, shape, 2, at, stride, kind, 1);
+    return ae_walk(ae_copy_kernel, ae_copy_kernel, 0, rank, shape, 2, at, stride, kind, 1, 0);
 }

@@ -6,7 +6,7 @@ cdef extern from "walk.h":
     ctypedef int32_t (*ae_kernel)(void *, void **, intptr_t, intptr_t, char **, const intptr_t *, const intptr_t *)
     int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_STILL, AE_WRITTEN, AE_READ
     int32_t ae_walk(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *,
-                    const intptr_t *, intptr_t)
+                    const intptr_t *, intptr_t, intptr_t)
     int32_t ae_move(intptr_t, const intptr_t *, char *, const intptr_t *, char *, const intptr_t *, intptr_t)
     int32_t ae_apart(intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *, const intptr_t *, intptr_t)
 
