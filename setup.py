@@ -54,10 +54,12 @@ MODULES = [
     "_core/engine/chain.pyx",
     "_core/engine/vector_math.pyx",
     "adapters/numexpr/calls.pyx",
+    "adapters/numba/walk.pyx",
 ]
 
 # What a module includes.
 INCLUDED = {
+    "adapters/numba/walk.pyx": ["adapters/numba/walk.h", "_core/primitives/pack.h"],
     "_core/engine/pool.pyx": ["_core/engine/pool.h"],
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi", "_core/engine/parts.pxi"],
     "_core/engine/block.pyx": [
@@ -69,7 +71,11 @@ INCLUDED = {
 
 
 #: The loops of the block engine are worth the vectoriser; no product and sum is rounded as one, as in emitted kernels.
-FLAGS = {"_core/engine/block.pyx": ["-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]}
+FLAGS = {
+    "_core/engine/block.pyx": ["-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"],
+    # Its copies go between any two types of one size.
+    "adapters/numba/walk.pyx": ["-O3", "-fno-strict-aliasing"],
+}
 
 LIBRARIES = {} if os.name == "nt" else {"_core/engine/block.pyx": ["m"]}
 
@@ -80,7 +86,7 @@ def extension(path: str) -> Extension:
         module,
         # Adapters lie beside the package in the tree, and in it when installed.
         [path if path.startswith("adapters/") else f"arrayexpr/{path}"],
-        depends=[f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
+        depends=[name if name.startswith("adapters/") else f"arrayexpr/{name}" for name in INCLUDED.get(path, ())],
         include_dirs=[numpy.get_include(), "arrayexpr/_core/primitives"],
         define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
         libraries=LIBRARIES.get(path, []),

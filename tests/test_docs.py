@@ -49,6 +49,8 @@ def modules() -> Iterator[str]:
 
 @pytest.mark.parametrize("name", ["arrayexpr", *modules()])
 def test_docstrings(name: str) -> None:
+    if name.startswith("arrayexpr.adapters.numba"):
+        pytest.importorskip("numba")
     module = importlib.import_module(name)
     finder = doctest.DocTestFinder(exclude_empty=True)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
@@ -143,6 +145,8 @@ def as_it_was() -> Iterator[None]:
 @pytest.mark.usefixtures("as_it_was")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update_golden: bool) -> None:
+    if page.stem == "numba":
+        pytest.importorskip("numba")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(target, "detect", lambda: target.Target(cores=target.get_num_threads()))

@@ -1,0 +1,66 @@
+"""What the pass did with a function, in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .fusing import Plan
+from .reader import Block, Group
+
+
+class Report:
+    """Collects, while a function is compiled, a line for each statement: (line, text)."""
+
+    def __init__(self) -> None:
+        self.found: list[tuple[int, str]] = []
+
+    def read(self, block: Block) -> None:
+        for loc, remark in block.remarks:
+            self.found.append((loc.line, remark))
+
+    def group(self, group: Group, plan: Plan) -> None:
+        statements = group.statements
+        where = sorted({taken.loc.line for taken in statements})
+        for taken in statements:
+            name = taken.label
+            what = f"makes {name!r}" if taken.new is not None else f"assigns to {name!r}"
+            if taken.label.startswith("$"):
+                what = "makes a temporary" if taken.new is not None else "assigns to a view"
+            if plan.regions:
+                stored = taken.assign.target.name in plan.stored  # type: ignore[union-attr]
+                nests = "one nest" if len(plan.regions) == 1 else f"{len(plan.regions)} nests"
+                others = [str(line) for line in where if line != taken.loc.line]
+                how = f"fused with line {', '.join(others)} into {nests}" if others else f"fused into {nests}"
+                how += "" if stored else ", kept in registers"
+                how += "; one by one where shapes differ or memory is shared"
+            else:
+                how = "a nest of its own"
+            how += "; axes ordered, joined and tiled by strides at run time"
+            self.found.append((taken.loc.line, f"{what}: {how}"))
+        for operand in plan.hoisted:
+            self.found.append((where[-1], f"part {operand.name!r} is computed once where it broadcasts"))
+
+    def lines(self) -> list[tuple[int, str]]:
+        return sorted(self.found)
+
+
+def explain(function: Any) -> str:
+    """What the pass did with each compiled signature of a function, a line for each statement.
+
+    Raises TypeError for what is no function of Numba's.
+    """
+    overloads = getattr(function, "overloads", None)
+    if overloads is None:
+        raise TypeError(f"{function!r} is no function that Numba compiles: expected what `njit` gives")
+    parts = []
+    for signature, compiled in overloads.items():
+        found = (compiled.metadata or {}).get("arrayexpr")
+        parts.append(f"{function.__name__}({', '.join(map(str, signature))})")
+        if compiled.metadata is None:
+            parts.append("  loaded from Numba's cache, which keeps no report: clear it, or ask with cache=False")
+        elif found is None:
+            parts.append("  compiled without the pass")
+        elif not found:
+            parts.append("  nothing to take: no array statements")
+        parts.extend(f"  line {line}: {text}" for line, text in found or ())
+    return "\n".join(parts) if parts else f"{function.__name__} is not compiled yet: call it, then ask"

@@ -1,0 +1,195 @@
+"""A region's kernel as an LLVM function: rows of elements, each computed by Numba's own scalar code.
+
+A region has two: one for elements that lie next to one another, which LLVM vectorises, and one for any steps. Both
+load what the region reads, then compute, then store: statements of a region read what was there before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from llvmlite import ir
+from llvmlite.ir.values import MDValue
+from numba.core import types
+
+from arrayexpr._core.nodes import Apply, Assign, Node, Operand, postorder
+
+from . import walk
+from .kinds import host_type
+
+WORD: Final = ir.IntType(64)
+BYTES: Final = ir.IntType(8).as_pointer()
+STATUS: Final = ir.IntType(32)
+#: Nodes up to which a kernel has loops for arrays that stand still: each is the whole body once more, to compile.
+_SMALL: Final = 24
+
+
+class _Distinct(MDValue):  # type: ignore[misc]
+    """A metadata node that is no other, whatever it holds."""
+
+    def descr(self, buf: Any) -> None:
+        operands = ", ".join(
+            each.get_reference() if isinstance(each.type, ir.MetaDataType) else f"{each.type} {each.get_reference()}"
+            for each in self.operands
+        )
+        buf += (f"distinct !{{ {operands} }}", "\n")
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+def _distinct(module: Any, operands: Sequence[Any] = ()) -> Any:
+    return _Distinct(module, operands, name=str(len(module.metadata)))
+
+
+def stills(region: Sequence[Assign]) -> int:
+    """For how many of its first arrays a region's kernel has a loop in which that one stands still along a row."""
+    size = len(postorder([statement.value for statement in region]))
+    return walk.STILL if size <= _SMALL else 0
+
+
+def kernel_type(context: Any) -> Any:
+    """The LLVM type of a kernel: as `ae_kernel` in walk.h, with the exception's place as Numba calls have it."""
+    places = context.call_conv.get_function_type(types.none, ()).args[:2]
+    return ir.FunctionType(STATUS, [*places, WORD, WORD, *[ir.PointerType(BYTES)], *[ir.PointerType(WORD)] * 2])
+
+
+def kernel(
+    context: Any, module: Any, region: Sequence[Assign], arrays: Sequence[str], scalars: Mapping[str, Any], unit: bool
+) -> Any:
+    """The function that computes a region over rows. `arrays` are its arrays in order, `scalars` the Numba types of its
+    scalars; `unit`: elements lie next to one another."""
+    made = ir.Function(module, kernel_type(context), module.get_unique_name("arrayexpr_kernel"))
+    made.linkage = "internal"
+    made.attributes.add("noinline")
+    return _Kernel(context, module, made, region, arrays, scalars, unit).made
+
+
+class _Kernel:
+    def __init__(
+        self, context: Any, module: Any, made: Any, region: Sequence[Assign], arrays: Sequence[str],
+        scalars: Mapping[str, Any], unit: bool,
+    ):  # fmt: skip
+        self.context, self.module, self.made, self.region = context, module, made, region
+        self.builder = builder = ir.IRBuilder(made.append_basic_block("entry"))
+        _, _, rows, n, at, rows_step, step = made.args
+        self.models = {name: self.model(name) for name in arrays}
+        self.base = {name: builder.load(builder.gep(at, [WORD(k)])) for k, name in enumerate(arrays)}
+        self.row_step = {name: builder.load(builder.gep(rows_step, [WORD(k)])) for k, name in enumerate(arrays)}
+        self.step = {} if unit else {
+            name: builder.load(builder.gep(step, [WORD(k)])) for k, name in enumerate(arrays)
+        }  # fmt: skip
+        self.scalars = {}
+        for k, (name, kind) in enumerate(scalars.items()):
+            place = builder.load(builder.gep(at, [WORD(len(arrays) + k)]))
+            place = builder.bitcast(place, context.get_data_type(kind).as_pointer())
+            self.scalars[name] = context.data_model_manager[kind].load_from_data_pointer(builder, place)
+        self.group = _distinct(module)
+        assigned = {statement.target.name for statement in region}  # type: ignore[union-attr]
+        if unit:
+            for k, name in enumerate(arrays[: stills(region)]):
+                if name not in assigned and len(arrays) > 1:
+                    first = builder.load(builder.gep(step, [WORD(k)]))
+                    with builder.if_then(builder.icmp_signed("==", first, WORD(0)), likely=False):
+                        self.nest(rows, n, arrays, unit, name)
+                        builder.ret(STATUS(0))
+        self.nest(rows, n, arrays, unit, None)
+        builder.ret(STATUS(0))
+
+    def nest(self, rows: Any, n: Any, arrays: Sequence[str], unit: bool, still: str | None) -> None:
+        """The loops; `still` is an array that stands still along a row."""
+        builder = self.builder
+        row, row_done = self.open(rows)
+        self.at = {name: builder.gep(self.base[name], [builder.mul(row, self.row_step[name])]) for name in arrays}
+        self.still: dict[str, Any] = {}
+        if still is not None:
+            place = builder.bitcast(self.at[still], self.models[still].get_data_type().as_pointer())
+            self.still[still] = self.models[still].load_from_data_pointer(builder, place)
+        j, element_done = self.open(n)
+        self.elements(j, arrays, unit)
+        element_done(self.vector_hints(unit))
+        row_done(None)
+
+    def model(self, name: str) -> Any:
+        for statement in self.region:
+            for node in postorder((statement.value, statement.target)):
+                if isinstance(node, Operand) and node.name == name:
+                    return self.context.data_model_manager[host_type(node.type.element)]
+        raise AssertionError(name)
+
+    def open(self, stop: Any) -> tuple[Any, Any]:
+        """A loop from 0, entered; its index, and what closes it with metadata for its last branch."""
+        builder = self.builder
+        before = builder.block
+        body = builder.append_basic_block("loop")
+        after = builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", stop, WORD(0)), body, after)
+        builder.position_at_end(body)
+        index = builder.phi(WORD)
+        index.add_incoming(WORD(0), before)
+
+        def close(metadata: Any) -> None:
+            following = builder.add(index, WORD(1), flags=("nsw",))
+            branch = builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
+            if metadata is not None:
+                branch.set_metadata("llvm.loop", metadata)
+            index.add_incoming(following, builder.block)
+            builder.position_at_end(after)
+
+        return index, close
+
+    def vector_hints(self, unit: bool) -> Any:
+        """No element of an array that is assigned is one of another that is at another place: who calls has tested."""
+        module = self.module
+        loop = _distinct(module)
+        if unit:
+            what = MDValue(module, [ir.MetaDataString(module, "llvm.loop.parallel_accesses"), self.group],
+                           name=str(len(module.metadata)))  # fmt: skip
+        else:
+            what = MDValue(module, [ir.MetaDataString(module, "llvm.loop.vectorize.enable"), ir.IntType(1)(0)],
+                           name=str(len(module.metadata)))  # fmt: skip
+        loop.operands = (loop, what)
+        return loop
+
+    def elements(self, j: Any, arrays: Sequence[str], unit: bool) -> None:
+        places = {}
+        for name in arrays:
+            kind = self.models[name].get_data_type()
+            if unit:
+                first = self.builder.bitcast(self.at[name], kind.as_pointer())
+                places[name] = self.builder.gep(first, [j])
+            else:
+                place = self.builder.gep(self.at[name], [self.builder.mul(j, self.step[name])])
+                places[name] = self.builder.bitcast(place, kind.as_pointer())
+        values = self.computed(places)
+        for statement, value in zip(self.region, values, strict=True):
+            assert isinstance(statement.target, Operand)
+            name = statement.target.name
+            start = len(self.builder.block.instructions)
+            stored = self.models[name].as_data(self.builder, value)
+            self.builder.store(stored, places[name])
+            self.tag(start)
+
+    def computed(self, places: Mapping[str, Any]) -> list[Any]:
+        """The value of each statement of the region at an element."""
+        values: dict[Node, Any] = {}
+        for node in postorder([statement.value for statement in self.region]):
+            if isinstance(node, Operand):
+                if node.name in self.still:
+                    values[node] = self.still[node.name]
+                elif node.type.rank:
+                    start = len(self.builder.block.instructions)
+                    values[node] = self.models[node.name].load_from_data_pointer(self.builder, places[node.name])
+                    self.tag(start)
+                else:
+                    values[node] = self.scalars[node.name]
+            else:
+                assert isinstance(node, Apply), node
+                values[node] = node.op.numpy.emit(self.context, self.builder, [values[arg] for arg in node.args])
+        return [values[statement.value] for statement in self.region]
+
+    def tag(self, start: int) -> None:
+        for each in self.builder.block.instructions[start:]:
+            if each.opname in ("load", "store"):
+                each.set_metadata("llvm.access.group", self.group)

@@ -1,0 +1,405 @@
+"""Groups to LLVM, inside Numba's own lowering: shapes tested, arrays made, kernels walked over them.
+
+What holds is found out at run time: shapes, whether what is assigned is apart from all else, and how arrays lie, by
+which `walk.h` orders, joins and tiles the axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.np import arrayobj
+
+from arrayexpr._core.nodes import Assign, Operand, postorder
+
+from . import walk
+from .fusing import Plan
+from .kernels import BYTES, STATUS, WORD, kernel, kernel_type, stills
+from .kinds import host_type
+from .reader import Group, Taken
+
+_FLAG: Final = ir.IntType(1)
+
+
+def lower(lowerer: Any, expr: Any) -> Any:
+    """The LLVM value of a group's expression: None, the one new array, or a tuple of them."""
+    return _Lowering(lowerer, expr).value()
+
+
+class _Array:
+    """An array as LLVM values: where its first element is, lengths and steps in bytes."""
+
+    def __init__(self, kind: Any, data: Any, shape: Sequence[Any], strides: Sequence[Any], owner: Any):
+        self.kind, self.data, self.shape, self.strides, self.owner = kind, data, list(shape), list(strides), owner
+
+
+class _Lowering:
+    def __init__(self, lowerer: Any, expr: Any):
+        self.lowerer, self.expr = lowerer, expr
+        self.context, self.builder = lowerer.context, lowerer.builder
+        self.group: Group = expr.group
+        self.plan: Plan = expr.plan
+        self.arrays: dict[str, _Array] = {}
+        self.scalars: dict[str, Any] = {}
+        self.kernels: dict[tuple[Assign, ...], tuple[Any, Any]] = {}
+        for (name, (_, kind)), var in zip(self.group.variables.items(), expr.operands, strict=True):
+            value = lowerer.loadvar(var.name)
+            if isinstance(kind, types.Array):
+                self.arrays[name] = self.array(kind, value)
+            else:
+                self.scalars[name] = value
+
+    def array(self, kind: Any, value: Any) -> _Array:
+        made = self.context.make_array(kind)(self.context, self.builder, value)
+        shape = cgutils.unpack_tuple(self.builder, made.shape, kind.ndim)
+        strides = cgutils.unpack_tuple(self.builder, made.strides, kind.ndim)
+        return _Array(kind, self.builder.bitcast(made.data, BYTES), shape, strides, value)
+
+    def empty(self, kind: Any, shape: Sequence[Any]) -> _Array:
+        made = arrayobj._empty_nd_impl(self.context, self.builder, kind, tuple(shape))
+        return self.array(kind, made._getvalue())
+
+    def kind_of(self, name: str) -> Any:
+        """The Numba type of an array that the group makes."""
+        if name in self.group.results:
+            return self.group.results[name][1]
+        for taken in self.group.statements:
+            if taken.new is not None and _target(taken.assign) == name:
+                return taken.new
+        local = next(operand for operand in self.plan.hoisted if operand.name == name)
+        return types.Array(host_type(local.type.element), local.type.rank, "C")
+
+    def value(self) -> Any:
+        results = list(self.group.results)
+        if self.plan.regions:
+            slots = {
+                name: cgutils.alloca_once(self.builder, self.context.get_value_type(self.kind_of(name)))
+                for name in results
+            }
+            shape, holds = self.together()
+            with self.builder.if_else(holds) as (then, otherwise):
+                with then:
+                    self.fused(shape, slots)
+                with otherwise:
+                    self.one_by_one(slots)
+            values = [self.builder.load(slots[name]) for name in results]
+        else:
+            made = self.one_by_one(None)
+            values = [made[name].owner for name in results]
+        if not results:
+            return self.context.get_dummy_value()
+        if len(results) == 1:
+            return values[0]
+        return self.context.make_tuple(self.builder, self.expr.ty, values)
+
+    # -- together --
+
+    def together(self) -> tuple[list[Any], Any]:
+        """The shape of all statements, and whether there is one and what is assigned is apart from all else."""
+        builder = self.builder
+        holds: Any = _FLAG(1)
+        shapes: dict[str, list[Any]] = {name: array.shape for name, array in self.arrays.items()}
+        common: list[Any] | None = None
+        for statement in self.plan.single:
+            name = _target(statement)
+            shape, fits = self.broadcast([shapes[each] for each in _arrays([statement.value])], statement)
+            holds = builder.and_(holds, fits)
+            others = [shapes[name]] if name in shapes else []
+            if common is not None:
+                others.append(common)
+            for other in others:
+                for one, two in zip(shape, other, strict=True):
+                    holds = builder.and_(holds, builder.icmp_signed("==", one, two))
+            shapes.setdefault(name, shape)
+            common = shape if common is None else common
+        assert common is not None
+        assigned = {_target(statement) for statement in self.plan.single} & self.arrays.keys()
+        if assigned:
+            names = list(self.arrays)
+            table = self.table(common, names, self.arrays, assigned, names)
+            apart = self.call("arrayexpr_apart_1", STATUS, [*table, WORD(0)])
+            holds = builder.and_(holds, builder.icmp_signed("!=", apart, STATUS(0)))
+        return common, holds
+
+    def broadcast(self, shapes: Sequence[Sequence[Any]], statement: Assign) -> tuple[list[Any], Any]:
+        """The shape that shapes broadcast to, and whether they do."""
+        builder = self.builder
+        rank = statement.target.type.rank
+        result: list[Any] = [WORD(1)] * rank
+        holds: Any = _FLAG(1)
+        for shape in shapes:
+            for k, length in enumerate(shape, rank - len(shape)):
+                result[k], fits = self.joined(result[k], length)
+                holds = builder.and_(holds, fits)
+        return result, holds
+
+    def joined(self, one: Any, two: Any) -> tuple[Any, Any]:
+        """What two lengths broadcast to, and whether they do."""
+        builder = self.builder
+        if one is two:
+            return one, _FLAG(1)
+        if isinstance(one, ir.Constant):
+            return two, _FLAG(1)
+        first = builder.icmp_signed("==", one, WORD(1))
+        fits = builder.or_(first, builder.icmp_signed("==", two, WORD(1)))
+        fits = builder.or_(fits, builder.icmp_signed("==", one, two))
+        return builder.select(first, two, one), fits
+
+    def fused(self, shape: Sequence[Any], slots: Mapping[str, Any]) -> None:
+        arrays = dict(self.arrays)
+        for name in self.plan.stored:
+            if name not in arrays:
+                arrays[name] = self.empty(self.kind_of(name), shape)
+        for region in self.plan.regions:
+            self.run(region, shape, arrays)
+        for name, slot in slots.items():
+            self.builder.store(arrays[name].owner, slot)
+        for name in self.plan.stored:
+            if name not in self.arrays and name not in slots:
+                self.context.nrt.decref(self.builder, arrays[name].kind, arrays[name].owner)
+
+    # -- one by one --
+
+    def one_by_one(self, slots: Mapping[str, Any] | None) -> dict[str, _Array]:
+        arrays = dict(self.arrays)
+        for statement in self.plan.single:
+            name = _target(statement)
+            read = _arrays([statement.value])
+            taken = self.host_of(statement)
+            if name in arrays:
+                self.into(statement, taken, read, arrays)
+            else:
+                shape = self.shape_of(statement, taken, read, arrays)
+                arrays[name] = self.empty(self.kind_of(name), shape)
+                self.run([statement], shape, arrays)
+        kept = self.group.results if slots is None else slots
+        for name, array in arrays.items():
+            if name not in self.arrays and name not in kept:
+                self.context.nrt.decref(self.builder, array.kind, array.owner)
+        if slots is not None:
+            for name, slot in slots.items():
+                self.builder.store(arrays[name].owner, slot)
+        return arrays
+
+    def host_of(self, statement: Assign) -> Taken:
+        """The host's statement that one of ours is, or is a part of: parts come before what they are parts of."""
+        hoisted = {operand.name for operand in self.plan.hoisted}
+        before = self.plan.single[: self.plan.single.index(statement)]
+        return self.group.statements[sum(_target(each) not in hoisted for each in before)]
+
+    def shape_of(self, statement: Assign, taken: Taken, read: Sequence[str], arrays: Mapping[str, _Array]) -> list[Any]:
+        """The shape of a new array; code that raises ValueError where there is none."""
+        rank = statement.target.type.rank
+        result: list[Any] = [WORD(1)] * rank
+        # Numba numbers arguments by their names; a part that was hoisted has its number.
+        numbered = sorted(read, key=lambda name: taken.order.index(name) if name in taken.order else len(taken.order))
+        for name in numbered:
+            holds: Any = _FLAG(1)
+            shape = arrays[name].shape
+            for k, length in enumerate(shape, rank - len(shape)):
+                result[k], fits = self.joined(result[k], length)
+                holds = self.builder.and_(holds, fits)
+            number = taken.order.index(name) if name in taken.order else len(taken.order)
+            self.require(holds, f"unable to broadcast argument {number} to output array", taken)
+        return result
+
+    def into(self, statement: Assign, taken: Taken, read: Sequence[str], arrays: Mapping[str, _Array]) -> None:
+        """An assignment to an array that there is: through a copy where it shares memory with what is read."""
+        builder = self.builder
+        name = _target(statement)
+        target = arrays[name]
+        holds: Any = _FLAG(1)
+        for each in read:
+            shape = arrays[each].shape
+            for k, length in enumerate(shape, len(target.shape) - len(shape)):
+                if length is target.shape[k]:
+                    continue
+                one = builder.icmp_signed("==", length, WORD(1))
+                holds = builder.and_(holds, builder.or_(one, builder.icmp_signed("==", length, target.shape[k])))
+        self.require(holds, f"cannot assign to {taken.label!r}: the shapes of what is assigned and of it differ", taken)
+        others = [each for each in read if each != name]
+        if not any(each in self.arrays for each in others) or name not in self.arrays:
+            self.run([statement], target.shape, arrays)
+            return
+        names = [name, *others]
+        table = self.table(target.shape, names, arrays, {name}, names)
+        apart = builder.icmp_signed("!=", self.call("arrayexpr_apart_1", STATUS, [*table, WORD(1)]), STATUS(0))
+        with builder.if_else(apart) as (then, otherwise):
+            with then:
+                self.run([statement], target.shape, arrays)
+            with otherwise:
+                copy = self.empty(target.kind.copy(layout="C", readonly=False), target.shape)
+                if name in read:
+                    self.move(target.shape, copy, target)
+                self.run([statement], target.shape, {**arrays, name: copy}, plain=False)
+                self.move(target.shape, target, copy)
+                self.context.nrt.decref(builder, copy.kind, copy.owner)
+
+    def move(self, shape: Sequence[Any], to: _Array, source: _Array) -> None:
+        lengths = self.words(shape)
+        self.call("arrayexpr_move_1", STATUS, [
+            WORD(len(shape)), lengths, to.data, self.words(to.strides), source.data, self.words(source.strides),
+            WORD(self.itemsize(to)),
+        ])  # fmt: skip
+
+    def require(self, holds: Any, message: str, taken: Taken) -> None:
+        if isinstance(holds, ir.Constant):
+            return
+        with cgutils.if_unlikely(self.builder, self.builder.not_(holds)):
+            where = f'\nFile "{taken.loc.filename}", line {taken.loc.line}, '
+            self.context.call_conv.return_user_exc(self.builder, ValueError, (message + where,))
+
+    # -- running --
+
+    def run(
+        self, region: Sequence[Assign], shape: Sequence[Any], arrays: Mapping[str, _Array], plain: bool = True
+    ) -> None:
+        """Compute a region over a shape: in one go where all arrays lie alike, else as the walk finds best."""
+        builder = self.builder
+        assigned = list(dict.fromkeys(_target(statement) for statement in region))
+        read = _arrays([statement.value for statement in region])
+        names = [*assigned, *(name for name in read if name not in assigned)]
+        scalars = {
+            name: types.unliteral(self.group.variables[name][1])
+            for name in _scalars([statement.value for statement in region])
+        }
+        unit, any_ = self.kernel(region, names, scalars)
+        values = [self.slot(self.scalars[name], kind) for name, kind in scalars.items()]
+        layouts = {arrays[name].kind.layout for name in names}
+        alike = plain and len(layouts) == 1 and layouts <= {"C", "F"}
+        if not alike or any(len(arrays[name].shape) != len(shape) for name in names):
+            self.walk(region, unit, any_, shape, names, arrays, set(assigned), read, values)
+            return
+        same: Any = _FLAG(1)
+        for name in names:
+            for one, two in zip(arrays[name].shape, shape, strict=True):
+                if one is not two:
+                    same = builder.and_(same, builder.icmp_signed("==", one, two))
+        if isinstance(same, ir.Constant):
+            self.straight(unit, shape, names, arrays, values)
+            return
+        with builder.if_else(same, likely=True) as (then, otherwise):
+            with then:
+                self.straight(unit, shape, names, arrays, values)
+            with otherwise:
+                self.walk(region, unit, any_, shape, names, arrays, set(assigned), read, values)
+
+    def kernel(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> tuple[Any, Any]:
+        key = tuple(region)
+        if key not in self.kernels:
+            unit, any_ = (
+                kernel(self.context, self.builder.module, region, names, scalars, each) for each in (True, False)
+            )
+            self.kernels[key] = unit, any_
+        return self.kernels[key]
+
+    def straight(
+        self, unit: Any, shape: Sequence[Any], names: Sequence[str], arrays: Mapping[str, _Array], values: Sequence[Any]
+    ) -> None:
+        """One row of all elements."""
+        builder = self.builder
+        count: Any = WORD(1)
+        for length in shape:
+            count = builder.mul(count, length)
+        at = self.pointers([*(arrays[name].data for name in names), *values])
+        steps = self.words([WORD(1)] * len(names))
+        kind = kernel_type(self.context)
+        code = builder.call(
+            unit, [ir.Constant(kind.args[0], None), builder.function.args[1], WORD(1), count, at, steps, steps]
+        )
+        self.propagate(code)
+
+    def walk(
+        self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
+        arrays: Mapping[str, _Array], assigned: set[str], read: Iterable[str], values: Sequence[Any],
+    ) -> None:  # fmt: skip
+        builder = self.builder
+        rank, lengths, count, at, strides, kinds = self.table(shape, names, arrays, assigned, read, values)
+        places = [builder.bitcast(unit, BYTES), builder.bitcast(any_, BYTES)]
+        exception = builder.bitcast(builder.function.args[1], BYTES)
+        code = self.call(
+            "arrayexpr_walk_1",
+            STATUS,
+            [*places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values)), WORD(stills(region))],
+        )
+        self.propagate(code)
+
+    def propagate(self, code: Any) -> None:
+        """Raise what a kernel raised."""
+        builder, convention = self.builder, self.context.call_conv
+        status = convention._get_return_status(builder, code, builder.load(builder.function.args[1]))
+        with cgutils.if_unlikely(builder, status.is_error):
+            convention.return_status_propagate(builder, status)
+
+    def table(
+        self, shape: Sequence[Any], names: Sequence[str], arrays: Mapping[str, _Array], assigned: Iterable[str],
+        read: Iterable[str], values: Sequence[Any] = (),
+    ) -> tuple[Any, ...]:  # fmt: skip
+        """What walk.h takes of arrays over a shape: rank, lengths, count, places, strides and kinds."""
+        builder = self.builder
+        strides: list[Any] = []
+        kinds = []
+        for name in names:
+            array = arrays[name]
+            strides += [WORD(0)] * (len(shape) - len(array.shape))
+            for k, (length, stride) in enumerate(
+                zip(array.shape, array.strides, strict=True), len(shape) - len(array.shape)
+            ):
+                if length is not shape[k]:
+                    stride = builder.select(builder.icmp_signed("==", length, WORD(1)), WORD(0), stride)
+                strides.append(stride)
+            kinds.append(
+                WORD(self.itemsize(array) | walk.WRITTEN * (name in assigned) | walk.READ * (name in set(read)))
+            )
+        at = self.pointers([*(arrays[name].data for name in names), *values])
+        return WORD(len(shape)), self.words(shape), WORD(len(names)), at, self.words(strides), self.words(kinds)
+
+    def itemsize(self, array: _Array) -> int:
+        return int(self.context.get_abi_sizeof(self.context.get_data_type(array.kind.dtype)))
+
+    def slot(self, value: Any, kind: Any) -> Any:
+        """A scalar in memory."""
+        data = self.context.data_model_manager[kind].as_data(self.builder, value)
+        place = self.room(data.type, 1)
+        self.builder.store(data, place)
+        return self.builder.bitcast(place, BYTES)
+
+    def words(self, values: Sequence[Any]) -> Any:
+        return self.filled(WORD, values)
+
+    def pointers(self, values: Sequence[Any]) -> Any:
+        return self.filled(BYTES, values)
+
+    def filled(self, kind: Any, values: Sequence[Any]) -> Any:
+        place = self.room(kind, max(1, len(values)))
+        for k, value in enumerate(values):
+            self.builder.store(value, self.builder.gep(place, [WORD(k)]))
+        return place
+
+    def room(self, kind: Any, count: int) -> Any:
+        """Memory of this call, not cleared: `alloca_once` would store zeros at each entry."""
+        with self.builder.goto_entry_block():
+            return self.builder.alloca(kind, size=count)
+
+    def call(self, name: str, result: Any, args: Sequence[Any]) -> Any:
+        """Call a function of walk.h, by name, so that compiled code is good in another process."""
+        wanted = [BYTES if isinstance(arg.type, ir.PointerType) else arg.type for arg in args]
+        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(result, wanted), name)
+        given = [self.builder.bitcast(arg, BYTES) if isinstance(arg.type, ir.PointerType) else arg for arg in args]
+        return self.builder.call(function, given)
+
+
+def _target(statement: Assign) -> str:
+    assert isinstance(statement.target, Operand)
+    return statement.target.name
+
+
+def _arrays(values: Iterable[Any]) -> list[str]:
+    return [node.name for node in postorder(list(values)) if isinstance(node, Operand) and node.type.rank]
+
+
+def _scalars(values: Iterable[Any]) -> list[str]:
+    return [node.name for node in postorder(list(values)) if isinstance(node, Operand) and not node.type.rank]

@@ -1,0 +1,485 @@
+"""Typed Numba IR to programs: which statements of a block are taken together, and the program that they are.
+
+The reader goes through a block once. What it knows as element-wise work on arrays joins the group that is open; what
+it knows to touch no memory and to raise nothing stays where it is, before the group; anything else is a fence, and
+closes the group. Numba's own rewrite has run: an array expression is one node there, with temporaries that Numba fuses
+inside, so that what Numba rounds between statements shows in the IR.
+"""
+
+from __future__ import annotations
+
+import operator as python
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numba.core import ir, types
+
+from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand, postorder
+from arrayexpr._core.program import Program
+
+from . import operators, walk
+from .kinds import host_type, is_array, map_type
+
+__all__ = ["Group", "Refused", "Taken", "from_host", "origin_of"]
+
+#: Statements taken together at the most: beyond, the code for each by itself, which is there too, would be long.
+MOST: Final = 24
+_SIMPLE: Final = (python.add, python.sub, python.mul, python.neg, python.pos)
+#: What a name that a call starts with may be of: building these touches no array and raises nothing.
+_BUILDERS: Final = (slice,)
+_METADATA: Final = frozenset(("T", "shape", "ndim", "size", "strides", "itemsize", "nbytes", "dtype"))
+
+
+class Refused(Exception):
+    """What is not taken, and why; left to Numba as it stands."""
+
+
+@dataclass
+class Taken:
+    """A statement that is taken: `assign` is it in our tree, `host` and `loc` where it stood.
+
+    `new` is Numba's type of the array that it makes, or None where it assigns to one that there is. `order` are the
+    names of its operands in the order in which Numba numbers them in messages.
+    """
+
+    assign: Assign
+    host: Any
+    loc: Any
+    new: Any
+    order: tuple[str, ...]
+    label: str
+
+
+@dataclass(repr=False)
+class Group:
+    """Statements that follow one another, and the program that they are.
+
+    `variables` has for each operand of the program its variable and Numba type, in order. `results` are the new arrays
+    that someone reads later, with their variables; `copies` are variables that are names of operands from here on.
+    """
+
+    statements: list[Taken] = field(default_factory=list)
+    variables: dict[str, tuple[ir.Var, Any]] = field(default_factory=dict)
+    results: dict[str, tuple[ir.Var, Any]] = field(default_factory=dict)
+    copies: list[tuple[ir.Var, ir.Var, Any]] = field(default_factory=list)
+    program: Program | None = None
+    place: int = -1
+    rank: int = 0
+
+    def __repr__(self) -> str:
+        return f"<{len(self.statements)} statements>"
+
+
+@dataclass
+class Block:
+    """A block as it was read: groups, the places in its body that they take, what is put before a place, remarks."""
+
+    groups: list[Group] = field(default_factory=list)
+    gone: set[int] = field(default_factory=set)
+    before: dict[int, list[Any]] = field(default_factory=dict)
+    remarks: list[tuple[Any, str]] = field(default_factory=list)
+
+
+def origin_of(node: Node, program: Program) -> tuple[Any, ...]:
+    """The statements of Numba's IR, with `loc`, that a node came from."""
+    return tuple(program.origins.get(node, ()))
+
+
+def from_host(state: Any) -> dict[int, Block]:
+    """By label, what is taken of each block of a function in Numba's pipeline, after type inference and rewrites."""
+    uses: Counter[str] = Counter()
+    defined: Counter[str] = Counter()
+    for block in state.func_ir.blocks.values():
+        for inst in block.body:
+            target = inst.target.name if isinstance(inst, ir.Assign) else None
+            if target is not None:
+                defined[target] += 1
+            for name in _read(inst):
+                uses[name] += 1
+    return {label: _Reader(state, uses, defined).block(block) for label, block in state.func_ir.blocks.items()}
+
+
+def _read(inst: Any) -> list[str]:
+    """The names of variables that an instruction reads, each as often as it does."""
+    if isinstance(inst, ir.Assign):
+        value = inst.value
+        return [value.name] if isinstance(value, ir.Var) else [v.name for v in getattr(value, "list_vars", list)()]
+    return [var.name for var in inst.list_vars()]
+
+
+class _Reader:
+    """Reads one block."""
+
+    def __init__(self, state: Any, uses: Mapping[str, int], defined: Mapping[str, int]):
+        self.state = state
+        self.typemap, self.calltypes, self.typing = state.typemap, state.calltypes, state.typingctx
+        self.uses, self.defined = uses, defined
+        self.result = Block()
+        self.open()
+
+    def open(self) -> None:
+        self.group = Group()
+        #: By variable, the operand of the group that it names.
+        self.names: dict[str, str] = {}
+        self.made: dict[str, Operand] = {}
+        #: How often the group reads a variable that it assigns.
+        self.inside: Counter[str] = Counter()
+        self.taken: list[int] = []
+
+    def block(self, block: Any) -> Block:
+        for place, inst in enumerate(block.body):
+            try:
+                if self.array_statement(inst, place):
+                    self.group.place = place
+                    self.taken.append(place)
+                    if len(self.group.statements) >= MOST or len(self.group.variables) >= walk.ARRAYS - 4:
+                        self.close()
+                    continue
+            except Refused as why:
+                self.result.remarks.append((inst.loc, f"left to Numba: {why}"))
+            left = self.left(inst)
+            if left is not None:
+                self.result.remarks.append((inst.loc, f"left to Numba: {left}"))
+            if self.group.statements and not self.passes(inst):
+                self.close()
+        self.close()
+        return self.result
+
+    # -- what stays where it is --
+
+    def left(self, inst: Any) -> str | None:
+        """What there is to say of a statement on arrays that is none of those that are taken."""
+        if isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
+            return f"assignment to elements of {inst.target.name!r}"
+        value = inst.value if isinstance(inst, ir.Assign) else None
+        if not isinstance(value, ir.Expr) or value.op != "call":
+            return None
+        called = self.typemap.get(value.func.name)
+        if isinstance(called, types.BoundFunction) and isinstance(called.this, types.Array):
+            return f"the method {str(called.typing_key).rpartition('.')[2]} of an array"
+        if any(isinstance(self.typemap.get(var.name), types.Array) for var in value.args):
+            name = getattr(getattr(called, "typing_key", None), "__name__", None)
+            return f"a call of {name or called}"
+        return None
+
+    def passes(self, inst: Any) -> bool:
+        """Whether a statement may run before all of the group that stands before it in the text."""
+        if not isinstance(inst, ir.Assign):
+            return False
+        defined = {var.name for var, _ in self.group.results.values()} | {var.name for var, _, _ in self.group.copies}
+        if inst.target.name in self.names or any(name in defined for name in _read(inst)):
+            return False
+        value = inst.value
+        if isinstance(value, (ir.Const, ir.Global, ir.FreeVar, ir.Var)):
+            return True
+        return isinstance(value, ir.Expr) and not self.reads_memory(value)
+
+    def reads_memory(self, value: Any) -> bool:
+        """Whether an expression reads arrays, or may raise: whatever is not known to do neither."""
+        typemap = self.typemap
+        match value.op:
+            case "getattr":
+                of = typemap[value.value.name]
+                return not (isinstance(of, types.Module) or (type(of) is types.Array and value.attr in _METADATA))
+            case "build_tuple":
+                return False
+            case "binop" | "unary":
+                plain = all(isinstance(typemap[var.name], (types.Integer, types.Float)) for var in value.list_vars())
+                return not (plain and value.fn in _SIMPLE)
+            case "call":
+                called = typemap[value.func.name]
+                return not (isinstance(called, types.Function) and called.typing_key in _BUILDERS)
+            case "static_getitem" | "getitem":
+                of = typemap[value.value.name]
+                if isinstance(of, types.BaseTuple) and value.op == "static_getitem":
+                    return False
+                index = value.index_var if value.op == "static_getitem" else value.index
+                return index is None or type(of) is not types.Array or not _slices(typemap[index.name])
+        return True
+
+    # -- what is taken --
+
+    def array_statement(self, inst: Any, place: int) -> bool:
+        """Put a statement into the group if it is element-wise work on arrays."""
+        if isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
+            return self.setitem(inst, place)
+        if not isinstance(inst, ir.Assign) or not isinstance(inst.value, ir.Expr):
+            return False
+        value = inst.value
+        if value.op == "arrayexpr":
+            return self.expression(inst)
+        if value.op == "inplace_binop":
+            return self.in_place(inst)
+        if value.op == "call" and isinstance(self.typemap.get(value.func.name), types.Function):
+            function = self.typemap[value.func.name].typing_key
+            if isinstance(function, np.ufunc) and len(value.args) + len(value.kws) > function.nin:
+                return self.call_with_out(inst, function)
+        return False
+
+    def expression(self, inst: Any) -> bool:
+        kind = inst.value.ty
+        if not is_array(kind):
+            raise Refused(f"results of type {kind}")
+        self.begin(kind.ndim)
+        with _Attempt(self):
+            node = operators.converted(self.tree(inst.value.expr), kind.dtype)
+            if node.type.rank != kind.ndim:
+                raise Refused("an expression of no arrays")
+            order = [self.names[name] for name in sorted({var.name for var in inst.value.list_vars()})]
+            target = self.new(inst.target, kind)
+            self.add(target, node, inst, kind, order, inst.target.name)
+        return True
+
+    def in_place(self, inst: Any) -> bool:
+        value, sig = inst.value, self.calltypes.get(inst.value)
+        kind = self.typemap[value.lhs.name]
+        if not isinstance(kind, types.Array) or value.fn not in operators.INPLACE:
+            return False
+        if sig is None or sig.return_type != kind or self.typemap[inst.target.name] != kind:
+            raise Refused("an in-place operator that gives another type")
+        return self.loop(inst, operators.INPLACE[value.fn], [value.lhs, value.rhs], value.lhs)
+
+    def call_with_out(self, inst: Any, function: Any) -> bool:
+        value = inst.value
+        if value.kws or value.vararg is not None or len(value.args) != function.nin + 1 or function.nout != 1:
+            raise Refused("a ufunc called otherwise than with its operands and one out")
+        out = value.args[-1]
+        if self.typemap[inst.target.name] != self.typemap[out.name]:
+            raise Refused("a ufunc whose out is of another type than its result")
+        return self.loop(inst, function, value.args[:-1], out)
+
+    def loop(self, inst: Any, ufunc: Any, inputs: Sequence[ir.Var], out: ir.Var) -> bool:
+        kind = self.typemap[out.name]
+        if not is_array(kind):
+            raise Refused(f"assignment to {kind}")
+        self.begin(kind.ndim)
+        with _Attempt(self):
+            given = []
+            for var in inputs:
+                each = self.typemap[var.name]
+                each = each.dtype if isinstance(each, types.Array) else types.unliteral(each)
+                if map_type(each) is None:
+                    raise Refused(f"operands of type {each}")
+                given.append(each)
+            row = operators.loop(ufunc, tuple(given), kind.dtype)
+            if not row.numpy.lowers(self.state.targetctx):
+                raise Refused(f"{ufunc.__name__} of {', '.join(map(str, given))} into {kind.dtype}")
+            if max(getattr(self.typemap[var.name], "ndim", 0) for var in inputs) > kind.ndim:
+                raise Refused("operands of more axes than out")
+            args = tuple(self.leaf(var) for var in inputs)
+            target = self.leaf(out)
+            if inst.value.op == "inplace_binop":
+                # The IR names it once.
+                self.inside[out.name] -= 1
+            self.add(target, Apply(row, args), inst, None, [self.names[v.name] for v in inputs], out.name)
+            self.called(inst.target, out, kind)
+        return True
+
+    def setitem(self, inst: Any, place: int) -> bool:
+        kind, value = self.typemap[inst.target.name], self.typemap[inst.value.name]
+        if type(kind) is not types.Array:
+            return False
+        index = inst.index_var if isinstance(inst, ir.StaticSetItem) else inst.index
+        if index is None:
+            return False
+        whole = isinstance(inst, ir.StaticSetItem) and _whole(inst.index)
+        seen = kind
+        if not whole:
+            if not isinstance(self.typemap[index.name], (types.SliceType, types.BaseTuple, types.Integer)):
+                return False
+            sig = self.typing.resolve_function_type(python.getitem, (kind, self.typemap[index.name]), {})
+            seen = None if sig is None else sig.return_type
+        if not isinstance(seen, types.Array):
+            return False
+        if not is_array(seen):
+            raise Refused(f"assignment to {seen}")
+        if isinstance(value, types.Array):
+            if not is_array(value) or value.ndim > seen.ndim:
+                raise Refused(f"assignment of {value}")
+        elif map_type(value) is None:
+            raise Refused(f"assignment of {value}")
+        if not whole and not _slices(self.typemap[index.name]) and self.state.flags.boundscheck:
+            raise Refused("an index that is checked")
+        if not whole and any(inst.target.name == var.name for var, _ in self.group.results.values()):
+            # A view of what the group makes is there after it.
+            self.close()
+        self.begin(seen.ndim)
+        with _Attempt(self):
+            node = operators.converted(self.leaf(inst.value), seen.dtype)
+            target = self.leaf(inst.target) if whole else self.view(inst, index, sig, place)
+            self.add(target, node, inst, None, [self.names[inst.value.name]], inst.target.name)
+        return True
+
+    def view(self, inst: Any, index: ir.Var, sig: Any, place: int) -> Operand:
+        """The part of an array that is assigned to, as a variable of its own."""
+        var = inst.target.scope.redefine("$arrayexpr.view", loc=inst.loc)
+        self.typemap[var.name] = sig.return_type
+        made = ir.Expr.getitem(inst.target, index, inst.loc)
+        self.calltypes[made] = sig
+        self.result.before.setdefault(place, []).append(ir.Assign(made, var, inst.loc))
+        return self.leaf(var)
+
+    # -- the group --
+
+    def begin(self, rank: int) -> None:
+        """See to it that the open group is of one rank."""
+        if self.group.statements and self.group.rank != rank:
+            self.close()
+        self.group.rank = rank
+
+    def add(self, target: Operand, value: Node, inst: Any, new: Any, order: Sequence[str], label: str) -> None:
+        read = {each.name: each.type.rank for each in postorder((value,)) if isinstance(each, Operand)}
+        arrays = sum(rank > 0 for rank in read.values())
+        if arrays >= walk.ARRAYS or len(read) - arrays > walk.SCALARS or target.type.rank > walk.RANK:
+            raise Refused(f"{len(read)} operands of {target.type.rank} axes")
+        assign = Assign(target, value)
+        self.group.statements.append(Taken(assign, inst, inst.loc, new, tuple(order), label))
+
+    def called(self, var: ir.Var, of: ir.Var, kind: Any) -> None:
+        """From here on a variable is another name of an array that the group assigns to."""
+        name = self.names[of.name]
+        self.names[var.name] = name
+        self.group.copies.append((var, of, kind))
+
+    def new(self, var: ir.Var, kind: Any) -> Operand:
+        name = f"n{len(self.made)}"
+        self.names[var.name] = name
+        self.group.results[name] = var, kind
+        return self.made.setdefault(name, Operand(name, _element(kind.dtype).array(kind.ndim)))
+
+    def leaf(self, var: ir.Var) -> Operand:
+        """The operand that a variable is."""
+        self.inside[var.name] += 1
+        if var.name not in self.names:
+            kind = self.typemap[var.name]
+            if isinstance(kind, types.Array):
+                if not is_array(kind):
+                    raise Refused(f"operands of type {kind}")
+                made = _element(kind.dtype).array(kind.ndim)
+            else:
+                if map_type(kind) is None:
+                    raise Refused(f"operands of type {kind}")
+                made = _element(kind).array(0)
+            name = f"o{len(self.made)}"
+            self.names[var.name] = name
+            self.made[name] = Operand(name, made)
+            self.group.variables[name] = var, kind
+        return self.made[self.names[var.name]]
+
+    def tree(self, tree: Any) -> Node:
+        """One of Numba's array expressions: (function, arguments), a variable or a constant."""
+        if isinstance(tree, ir.Var):
+            return self.leaf(tree)
+        if isinstance(tree, ir.Const) or not isinstance(tree, tuple):
+            raise Refused("an expression of constants")
+        function, given = tree
+        if not isinstance(function, np.ufunc) and function not in _OPERATORS:
+            raise Refused(f"the function {function}")
+        nodes: list[Node] = []
+        kinds, constants = [], []
+        for arg in given:
+            if isinstance(arg, ir.Const):
+                kind = types.maybe_literal(arg.value) or self.typing.resolve_value_type(arg.value)
+                if kind is None or map_type(kind) is None:
+                    raise Refused(f"the constant {arg.value!r}")
+                constants.append((arg.value,))
+            else:
+                node = self.tree(arg)
+                kind = host_type(node.type.element)
+                nodes.append(node)
+                constants.append(None)
+            kinds.append(kind)
+        sig = self.typing.resolve_function_type(function, tuple(kinds), {})
+        if sig is None or map_type(sig.return_type) is None or len(sig.args) != len(kinds):
+            raise Refused(f"{function.__name__} of {', '.join(map(str, kinds))}")
+        if any(map_type(each) is None for each in sig.args) or not nodes:
+            raise Refused(f"{function.__name__} of {', '.join(map(str, sig.args))}")
+        return Apply(operators.scalar(function, tuple(kinds), tuple(constants), sig), tuple(nodes))
+
+    def close(self) -> None:
+        """End the open group: what it makes that nobody else reads is a local."""
+        group = self.group
+        if group.statements:
+            inner = Counter(self.inside)
+            outside = {name for name in self.names if self.uses[name] > inner[name]}
+            copies = []
+            for var, of, kind in reversed(group.copies):
+                if var.name in outside:
+                    copies.append((var, of, kind))
+                    outside.add(of.name)
+            group.copies = copies[::-1]
+            results, local = {}, []
+            for name, (var, kind) in group.results.items():
+                if var.name in outside or self.defined[var.name] > 1:
+                    results[name] = var, kind
+                else:
+                    local.append(self.made[name])
+            group.results = results
+            group.program = Program(
+                self.state.func_id.func_name,
+                [self.made[name] for name in group.variables],
+                [taken.assign for taken in group.statements],
+                [self.made[name] for name in results],
+                locals=local,
+                origins=_origins(group.statements),
+            )
+            self.result.groups.append(group)
+            self.result.gone.update(self.taken)
+        self.open()
+
+
+class _Attempt:
+    """A statement that is tried: what it put into the group goes again if it is refused."""
+
+    def __init__(self, reader: _Reader):
+        self.reader = reader
+
+    def __enter__(self) -> _Attempt:
+        reader = self.reader
+        self.kept = (
+            dict(reader.names), dict(reader.made), Counter(reader.inside),
+            dict(reader.group.variables), dict(reader.group.results),
+        )  # fmt: skip
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is not None:
+            reader = self.reader
+            reader.names, reader.made, reader.inside, reader.group.variables, reader.group.results = self.kept
+
+
+_OPERATORS: Final = frozenset((
+    python.pos, python.neg, python.invert, python.add, python.sub, python.mul, python.truediv, python.floordiv,
+    python.mod, python.pow, python.lshift, python.rshift, python.and_, python.or_, python.xor,
+    python.eq, python.ne, python.lt, python.le, python.gt, python.ge,
+))  # fmt: skip
+
+
+def _element(kind: Any) -> Any:
+    found = map_type(kind)
+    assert found is not None
+    return found
+
+
+def _whole(index: Any) -> bool:
+    """Whether a constant index shows all of an array as it is."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts)
+
+
+def _slices(index: Any) -> bool:
+    """Whether an index of this type is of slices and new axes: it raises nothing."""
+    parts: Iterator[Any] | tuple[Any, ...] = index.types if isinstance(index, types.BaseTuple) else (index,)
+    return all(isinstance(part, (types.SliceType, types.EllipsisType, types.NoneType)) for part in parts)
+
+
+def _origins(statements: Sequence[Taken]) -> dict[Node, tuple[Any, ...]]:
+    found: dict[Node, tuple[Any, ...]] = {}
+    for taken in statements:
+        for node in postorder((taken.assign,)):
+            if not isinstance(node, Constant):
+                found[node] = (*found.get(node, ()), taken.host)
+    return found

@@ -1,0 +1,361 @@
+/* Walks element-wise kernels over strided arrays: the order of axes, tiles and overlap, all found from run-time strides.
+ *
+ * A kernel computes `rows` rows of `n` elements. `at` has the address of each array's first element, then those of
+ * scalars; `rows_step` the bytes from row to row, `step` those from element to element. `unit` takes every element next
+ * to the one before it and ignores `step`; `any` takes any steps. Both return Numba's status, 0 for none. */
+
+#include <stdint.h>
+#include <string.h>
+
+#include "pack.h"
+
+ARRAYEXPR_PACK(1)
+ARRAYEXPR_PACK(2)
+ARRAYEXPR_PACK(4)
+ARRAYEXPR_PACK(8)
+ARRAYEXPR_PACK(16)
+
+typedef int32_t (*ae_kernel)(void *, void **, intptr_t rows, intptr_t n, char **at, const intptr_t *rows_step,
+                             const intptr_t *step);
+
+enum {
+    AE_ARRAYS = 24,      /* arrays of a kernel at the most */
+    AE_SCALARS = 40,     /* and scalars */
+    AE_RANK = 16,
+    AE_STILL = 6,        /* arrays for which, if one alone stands still along a row, kernels have a loop, or none */
+    AE_WRITTEN = 256,    /* in `kind`, beside the size of an element: assigned */
+    AE_READ = 512,       /* and read */
+    AE_LINE = 64,        /* bytes of a cache line */
+    AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
+    AE_STRIP = 512,      /* elements of a tile where they do not */
+    AE_ROOM = 1 << 18    /* bytes of all tiles together, on the stack and in the second cache: beyond, half as wide */
+};
+
+typedef struct {
+    int rank, count;
+    intptr_t shape[AE_RANK + 1];
+    intptr_t stride[AE_ARRAYS][AE_RANK + 1];
+    char *at[AE_ARRAYS];
+} ae_nest;
+
+static inline intptr_t ae_abs(intptr_t x) { return x < 0 ? -x : x; }
+
+/* The first byte of an array and the one after its last. */
+static void ae_bounds(int rank, const intptr_t *shape, const intptr_t *stride, const char *at, intptr_t size,
+                      const char **low, const char **high) {
+    *low = at;
+    *high = at + size;
+    for (int k = 0; k < rank; k++) {
+        const intptr_t reach = (shape[k] - 1) * stride[k];
+        if (reach < 0) *low += reach; else *high += reach;
+    }
+}
+
+/* Whether no array that is assigned shares memory with another one; `same` allows for the very same elements. */
+static int32_t ae_apart(intptr_t rank, const intptr_t *shape, intptr_t count, char **at, const intptr_t *stride,
+                        const intptr_t *kind, intptr_t same) {
+    for (int k = 0; k < rank; k++)
+        if (shape[k] == 0) return 1;
+    for (int w = 0; w < count; w++) {
+        if (!(kind[w] & AE_WRITTEN)) continue;
+        const char *low, *high;
+        ae_bounds((int)rank, shape, stride + w * rank, at[w], kind[w] & 255, &low, &high);
+        for (int x = 0; x < count; x++) {
+            if (x == w || (x < w && (kind[x] & AE_WRITTEN))) continue;
+            const char *first, *last;
+            ae_bounds((int)rank, shape, stride + x * rank, at[x], kind[x] & 255, &first, &last);
+            if (last <= low || high <= first) continue;
+            if (!same || at[w] != at[x] || (kind[w] & 255) != (kind[x] & 255)) return 0;
+            for (int k = 0; k < rank; k++)
+                if (shape[k] > 1 && stride[w * rank + k] != stride[x * rank + k]) return 0;
+        }
+    }
+    return 1;
+}
+
+/* What a step along an axis costs: bytes that have to come, a whole line at the most; assigned arrays count twice. */
+static intptr_t ae_step_cost(const ae_nest *nest, const intptr_t *kind, int axis) {
+    intptr_t cost = 0;
+    for (int j = 0; j < nest->count; j++) {
+        const intptr_t step = ae_abs(nest->stride[j][axis]);
+        cost += (step < AE_LINE ? step : AE_LINE) * (kind[j] & AE_WRITTEN ? 2 : 1);
+    }
+    return cost;
+}
+
+static intptr_t ae_reach(const ae_nest *nest, const intptr_t *kind, int axis) {
+    intptr_t cost = 0;
+    for (int j = 0; j < nest->count; j++)
+        cost += ae_abs(nest->stride[j][axis]) * (kind[j] & AE_WRITTEN ? 2 : 1);
+    return cost;
+}
+
+static void ae_move_axis(ae_nest *nest, int from, int to) {
+    const int by = from < to ? 1 : -1;
+    const intptr_t length = nest->shape[from];
+    for (int k = from; k != to; k += by) nest->shape[k] = nest->shape[k + by];
+    nest->shape[to] = length;
+    for (int j = 0; j < nest->count; j++) {
+        const intptr_t step = nest->stride[j][from];
+        for (int k = from; k != to; k += by) nest->stride[j][k] = nest->stride[j][k + by];
+        nest->stride[j][to] = step;
+    }
+}
+
+/* Drops axes of length 1, turns falling ones, orders them by what they move, and joins those that go on as one. */
+static void ae_canonical(ae_nest *nest, const intptr_t *kind, intptr_t rank, const intptr_t *shape,
+                         const intptr_t *stride) {
+    nest->rank = 0;
+    for (int k = 0; k < rank; k++) {
+        if (shape[k] == 1) continue;
+        const int axis = nest->rank++;
+        int rising = 0, falling = 0;
+        nest->shape[axis] = shape[k];
+        for (int j = 0; j < nest->count; j++) {
+            const intptr_t step = stride[j * rank + k];
+            nest->stride[j][axis] = step;
+            rising |= step > 0;
+            falling |= step < 0;
+        }
+        if (falling && !rising)
+            for (int j = 0; j < nest->count; j++) {
+                nest->at[j] += (shape[k] - 1) * nest->stride[j][axis];
+                nest->stride[j][axis] = -nest->stride[j][axis];
+            }
+    }
+    /* Insertion keeps the order of axes that move alike. */
+    for (int k = 1; k < nest->rank; k++)
+        for (int i = k; i > 0 && ae_reach(nest, kind, i - 1) < ae_reach(nest, kind, i); i--)
+            ae_move_axis(nest, i - 1, i);
+    int inner = nest->rank - 1;
+    for (int k = nest->rank - 2; k >= 0; k--)
+        if (ae_step_cost(nest, kind, k) < ae_step_cost(nest, kind, inner)) inner = k;
+    if (nest->rank > 1) ae_move_axis(nest, inner, nest->rank - 1);
+    for (int k = nest->rank - 2; k >= 0; k--) {
+        int joined = 1;
+        for (int j = 0; j < nest->count && joined; j++)
+            joined = nest->stride[j][k] == nest->shape[k + 1] * nest->stride[j][k + 1];
+        if (!joined) continue;
+        nest->shape[k] *= nest->shape[k + 1];
+        for (int j = 0; j < nest->count; j++) nest->stride[j][k] = nest->stride[j][k + 1];
+        for (int i = k + 1; i < nest->rank - 1; i++) {
+            nest->shape[i] = nest->shape[i + 1];
+            for (int j = 0; j < nest->count; j++) nest->stride[j][i] = nest->stride[j][i + 1];
+        }
+        nest->rank--;
+    }
+    while (nest->rank < 2) {
+        for (int k = nest->rank; k > 0; k--) {
+            nest->shape[k] = nest->shape[k - 1];
+            for (int j = 0; j < nest->count; j++) nest->stride[j][k] = nest->stride[j][k - 1];
+        }
+        nest->shape[0] = 1;
+        for (int j = 0; j < nest->count; j++) nest->stride[j][0] = nest->rank ? 0 : kind[j] & 255;
+        nest->rank++;
+    }
+}
+
+#define AE_FILL(T, N)                                                                                                 \
+    static void ae_fill##N(char *to, const char *from, intptr_t from_row, intptr_t rows, intptr_t n) {                \
+        T *next = (T *)to;                                                                                            \
+        for (intptr_t i = 0; i < rows; i++, next += n) {                                                              \
+            const T value = *(const T *)(from + i * from_row);                                                        \
+            for (intptr_t j = 0; j < n; j++) next[j] = value;                                                         \
+        }                                                                                                             \
+    }
+typedef struct { uint64_t part[2]; } ae_wide;
+AE_FILL(uint8_t, 1)
+AE_FILL(uint16_t, 2)
+AE_FILL(uint32_t, 4)
+AE_FILL(uint64_t, 8)
+AE_FILL(ae_wide, 16)
+
+/* Stores rows of n contiguous elements where columns are contiguous: each is stored as a whole, since lines of several
+   would meet in one set of the cache where a row is a power of two long. */
+#define AE_TURN(N, T)                                                                                                  \
+    case N:                                                                                                           \
+        for (intptr_t j = 0; j < n; j++)                                                                              \
+            for (intptr_t i = 0; i < rows; i++)                                                                       \
+                *(T *)(to + j * to_step + i * N) = *(const T *)(from + (i * n + j) * N);                              \
+        return;
+
+static void ae_turn(char *to, intptr_t to_step, const char *from, intptr_t rows, intptr_t n, intptr_t size) {
+    switch (size) {
+    AE_TURN(1, uint8_t)
+    AE_TURN(2, uint16_t)
+    AE_TURN(4, uint32_t)
+    AE_TURN(8, uint64_t)
+    AE_TURN(16, ae_wide)
+    }
+}
+
+/* Copies rows of n elements, of which either side is contiguous along one of both axes. */
+#define AE_SIZE(N)                                                                                                    \
+    case N:                                                                                                           \
+        if (from_step == 0 && to_step == N && to_row == n * N) ae_fill##N(to, from, from_row, rows, n);               \
+        else arrayexpr_pack##N(to, to_steps, from, from_steps, extents, 2);                                           \
+        break;
+
+static void ae_copy(char *to, intptr_t to_row, intptr_t to_step, const char *from, intptr_t from_row,
+                    intptr_t from_step, intptr_t rows, intptr_t n, intptr_t size) {
+    const ptrdiff_t to_steps[2] = {to_row, to_step}, from_steps[2] = {from_row, from_step}, extents[2] = {rows, n};
+    if (to_row == size && to_step != size && from_step == size && from_row == n * size) {
+        ae_turn(to, to_step, from, rows, n, size);
+        return;
+    }
+    if (to_step != size && to_row != size) {
+        for (intptr_t i = 0; i < rows; i++)
+            for (intptr_t j = 0; j < n; j++)
+                memcpy(to + i * to_row + j * to_step, from + i * from_row + j * from_step, (size_t)size);
+        return;
+    }
+    switch (size) {
+    AE_SIZE(1)
+    AE_SIZE(2)
+    AE_SIZE(4)
+    AE_SIZE(8)
+    AE_SIZE(16)
+    }
+}
+
+/* One pass over the arrays: `return` of a kernel that is not 0 ends it. */
+static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc, char *const *scalars,
+                        intptr_t scalar_count, const intptr_t *kind, intptr_t stills_taken) {
+    const int count = nest->count, rank = nest->rank, x = rank - 1;
+    intptr_t step[AE_ARRAYS], row[AE_ARRAYS], given[AE_ARRAYS];
+    char *at[AE_ARRAYS + AE_SCALARS];
+    int staged[AE_ARRAYS], staging = 0, conflicts = 0, across = x - 1, others = 0, still = -1, stills = 0;
+
+    for (int j = 0; j < scalar_count; j++) at[count + j] = scalars[j];
+    for (int j = 0; j < count; j++) {
+        const intptr_t size = kind[j] & 255;
+        step[j] = nest->stride[j][x];
+        staged[j] = step[j] != size;
+        staging += staged[j];
+        if (staged[j] && step[j] == 0) {
+            stills++;
+            if (!(kind[j] & AE_WRITTEN) && still < 0) still = j;
+        }
+        if (!staged[j] || step[j] == 0) continue;
+        int crossing = -1;
+        if (ae_abs(step[j]) >= AE_LINE)
+            for (int k = x - 1; k >= 0; k--)
+                if (ae_abs(nest->stride[j][k]) == size) { crossing = k; break; }
+        if (crossing >= 0 && (!conflicts || crossing == across)) { across = crossing; conflicts = 1; }
+        else others = 1;
+    }
+    /* One array that stands still along a row: `unit` has a loop for each of the first `stills_taken`. */
+    if (stills == 1 && still >= 0 && still < stills_taken) {
+        staged[still] = 0;
+        staging--;
+    }
+    if (conflicts && across != x - 1) ae_move_axis(nest, across, x - 1);
+    for (int j = 0; j < count; j++) row[j] = nest->stride[j][x - 1];
+
+    const intptr_t n = nest->shape[x], rows = nest->shape[x - 1];
+    intptr_t tile_rows = rows, tile = n;
+    ae_kernel kernel = unit;
+    if (staging && !conflicts && others) {
+        kernel = any;
+        staging = 0;
+        for (int j = 0; j < count; j++) staged[j] = 0;
+    } else if (conflicts) {
+        tile_rows = rows < AE_TILE ? rows : AE_TILE;
+        tile = n < AE_TILE ? n : AE_TILE;
+    } else if (staging) {
+        tile = n < AE_STRIP ? n : AE_STRIP;
+        tile_rows = AE_STRIP / tile;
+    }
+    for (int j = 0; j < count; j++) given[j] = staged[j] ? kind[j] & 255 : step[j];
+    intptr_t element = 0;
+    for (int j = 0; j < count; j++)
+        if (staged[j]) element += kind[j] & 255;
+    while (conflicts && tile_rows * tile * element > AE_ROOM) {
+        tile_rows = (tile_rows + 1) / 2;
+        tile = (tile + 1) / 2;
+    }
+    char room[(staging ? tile_rows * tile * element : 0) + AE_LINE];
+    char *buffer[AE_ARRAYS];
+    char *next = (char *)(((uintptr_t)room + AE_LINE - 1) / AE_LINE * AE_LINE);
+    for (int j = 0; j < count; j++) {
+        buffer[j] = next;
+        if (staged[j]) next += tile_rows * tile * (kind[j] & 255);
+    }
+
+    intptr_t index[AE_RANK] = {0};
+    char *base[AE_ARRAYS];
+    for (int j = 0; j < count; j++) base[j] = nest->at[j];
+    for (;;) {
+        for (intptr_t i = 0; i < rows; i += tile_rows) {
+            const intptr_t height = rows - i < tile_rows ? rows - i : tile_rows;
+            for (intptr_t c = 0; c < n; c += tile) {
+                const intptr_t width = n - c < tile ? n - c : tile;
+                intptr_t rows_step[AE_ARRAYS];
+                for (int j = 0; j < count; j++) {
+                    const intptr_t size = kind[j] & 255;
+                    char *from = base[j] + i * row[j] + c * step[j];
+                    at[j] = from;
+                    rows_step[j] = row[j];
+                    if (!staged[j]) continue;
+                    at[j] = buffer[j];
+                    rows_step[j] = width * size;
+                    if (kind[j] & AE_READ)
+                        ae_copy(buffer[j], width * size, size, from, row[j], step[j], height, width, size);
+                }
+                const int32_t status = kernel(0, exc, height, width, at, rows_step, given);
+                if (status) return status;
+                for (int j = 0; j < count && staging; j++) {
+                    const intptr_t size = kind[j] & 255;
+                    if (staged[j] && kind[j] & AE_WRITTEN)
+                        ae_copy(base[j] + i * row[j] + c * step[j], row[j], step[j], buffer[j], width * size, size,
+                                height, width, size);
+                }
+            }
+        }
+        int k = x - 2;
+        for (; k >= 0; k--) {
+            if (++index[k] < nest->shape[k]) {
+                for (int j = 0; j < count; j++) base[j] += nest->stride[j][k];
+                break;
+            }
+            for (int j = 0; j < count; j++) base[j] -= (nest->shape[k] - 1) * nest->stride[j][k];
+            index[k] = 0;
+        }
+        if (k < 0) return 0;
+    }
+}
+
+/* Runs a kernel over all elements. `at` has `count` arrays and then scalars; `stride` is of `count` rows. */
+static int32_t ae_walk(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank, const intptr_t *shape,
+                       intptr_t count, char **at, const intptr_t *stride, const intptr_t *kind,
+                       intptr_t scalar_count, intptr_t stills_taken) {
+    ae_nest nest;
+    for (int k = 0; k < rank; k++)
+        if (shape[k] == 0) return 0;
+    nest.count = (int)count;
+    for (int j = 0; j < count; j++) nest.at[j] = at[j];
+    ae_canonical(&nest, kind, rank, shape, stride);
+    return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken);
+}
+
+/* Kernels that copy their second array to the first: elements of `*scalars[0]` bytes. */
+static int32_t ae_copy_kernel(void *ret, void **exc, intptr_t rows, intptr_t n, char **at, const intptr_t *rows_step,
+                              const intptr_t *step) {
+    const intptr_t size = *(const intptr_t *)at[2];
+    (void)ret, (void)exc;
+    ae_copy(at[0], rows_step[0], step[0], at[1], rows_step[1], step[1], rows, n, size);
+    return 0;
+}
+
+/* Copies an array to another one that is apart from it. */
+static int32_t ae_move(intptr_t rank, const intptr_t *shape, char *to, const intptr_t *to_stride, char *from,
+                       const intptr_t *from_stride, intptr_t size) {
+    char *at[3] = {to, from, (char *)&size};
+    const intptr_t kind[2] = {size | AE_WRITTEN, size | AE_READ};
+    intptr_t stride[2 * AE_RANK];
+    for (int k = 0; k < rank; k++) {
+        stride[k] = to_stride[k];
+        stride[rank + k] = from_stride[k];
+    }
+    return ae_walk(ae_copy_kernel, ae_copy_kernel, 0, rank, shape, 2, at, stride, kind, 1, 0);
+}

@@ -1,0 +1,27 @@
+"""The address of the compiled walk over strided arrays, for code that Numba compiles; see `walk.h`."""
+
+from libc.stdint cimport int32_t, intptr_t, uintptr_t
+
+cdef extern from "walk.h":
+    ctypedef int32_t (*ae_kernel)(void *, void **, intptr_t, intptr_t, char **, const intptr_t *, const intptr_t *)
+    int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_STILL, AE_WRITTEN, AE_READ
+    int32_t ae_walk(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *,
+                    const intptr_t *, intptr_t, intptr_t)
+    int32_t ae_move(intptr_t, const intptr_t *, char *, const intptr_t *, char *, const intptr_t *, intptr_t)
+    int32_t ae_apart(intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *, const intptr_t *, intptr_t)
+
+ARRAYS: int = AE_ARRAYS
+SCALARS: int = AE_SCALARS
+RANK: int = AE_RANK
+STILL: int = AE_STILL
+WRITTEN: int = AE_WRITTEN
+READ: int = AE_READ
+
+
+def addresses() -> dict:
+    """By the name that compiled code calls it by, where each function is in this process."""
+    return {
+        "arrayexpr_walk_1": <uintptr_t>&ae_walk,
+        "arrayexpr_apart_1": <uintptr_t>&ae_apart,
+        "arrayexpr_move_1": <uintptr_t>&ae_move,
+    }

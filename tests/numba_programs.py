@@ -1,0 +1,98 @@
+"""Random functions of array statements for Numba, and arrays to call them with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+UNARY = ("np.sqrt", "np.exp", "-", "np.abs", "np.sin")
+BINARY = ("+", "-", "*", "/", "np.add", "np.multiply", "np.maximum", "//", "%", "<", "np.subtract", "+", "*", "**")
+WHOLE = ("+", "-", "*", "np.add", "np.multiply", "np.maximum", "&", "|", "^", "//", "<", "np.subtract", "+", "*", ">>")
+DTYPES = ("f8", "f8", "f4", "i8", "i4", "u1", "i2", "c16", "c8", "?")
+LAYOUTS = ("C", "F", "A", "A")
+
+
+class Source:
+    """Makes the text of a function of `arrays` (name to dtype) and scalars `k` and `x`."""
+
+    def __init__(self, rng: np.random.Generator, arrays: dict[str, str], in_place: bool):
+        self.rng, self.arrays, self.in_place = rng, arrays, in_place
+        self.locals: list[str] = []
+
+    def pick(self, among: Any) -> Any:
+        return among[int(self.rng.integers(len(among)))]
+
+    def leaf(self) -> str:
+        if self.rng.random() < 0.12:
+            return self.pick(("k", "x", "2", "1.5", "3"))
+        return self.array()
+
+    def array(self) -> str:
+        return str(self.pick([*self.arrays, *self.locals]))
+
+    def expression(self, depth: int) -> str:
+        if depth == 0:
+            return self.leaf()
+        choice = self.rng.random()
+        plain = all(kind[0] == "f" for kind in self.arrays.values())
+        if choice < 0.15:
+            unary = self.pick(UNARY if plain else ("-",))
+            return f"{unary}({self.expression(depth - 1)})"
+        op = self.pick(BINARY if plain else WHOLE)
+        one, two = self.expression(depth - 1), self.array() if depth == 1 else self.expression(depth - 1)
+        return f"{op}({one}, {two})" if op.startswith("np.") else f"({one} {op} {two})"
+
+    def statement(self, count: int) -> str:
+        choice = self.rng.random()
+        value = self.expression(int(self.rng.integers(1, 4)))
+        if choice < 0.45:
+            name = f"t{count}"
+            text = f"{name} = {value} + {self.array()}"
+            self.locals.append(name)
+            return text
+        target = self.pick(("out", "out", "a"))
+        if choice < 0.7 or not self.in_place:
+            return f"{target}[{self.pick((':', ':', '...', ':', '1:'))}] = {value}"
+        if choice < 0.85:
+            return f"{target} {self.pick(('+=', '-=', '*='))} {self.leaf()}"
+        ufunc = self.pick(("np.add", "np.multiply", "np.maximum"))
+        return f"{ufunc}({self.array()}, {self.leaf()}, {target})"
+
+    def text(self, statements: int) -> str:
+        lines = [f"    {self.statement(count)}" for count in range(statements)]
+        results = [name for name in self.locals if self.rng.random() < 0.4]
+        lines.append(f"    return ({''.join(f'{name}, ' for name in results)})" if results else "    return None")
+        return f"def f({', '.join(self.arrays)}, k, x):\n" + "\n".join(lines) + "\n"
+
+
+def values(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
+    kind = np.dtype(dtype).kind
+    if kind in "iu":
+        return rng.integers(0, 100, shape).astype(dtype)
+    if kind == "b":
+        return rng.random(shape) < 0.5
+    made = rng.random(shape) * 4 - 1
+    made = np.where(rng.random(shape) < 0.05, rng.choice([np.nan, np.inf, -0.0, 0.0], shape), made)
+    return (made + 1j * rng.random(shape)).astype(dtype) if kind == "c" else made.astype(dtype)
+
+
+def laid_out(rng: np.random.Generator, array: Any, layout: str) -> Any:
+    """An array of the same values, laid out as Numba types `layout`: for A in one of several ways."""
+    if layout != "A":
+        return np.array(array, order=layout)
+    room = np.zeros([n * 2 + 1 for n in array.shape], array.dtype)
+    way = int(rng.integers(4))
+    if way == 0:
+        view = room[tuple(slice(0, 2 * n, 2) for n in array.shape)]
+    elif way == 1:
+        view = room[tuple(slice(1, n + 1) for n in array.shape)][tuple(slice(None, None, -1) for _ in array.shape)]
+    elif way == 2:
+        room = np.zeros([n + 1 for n in array.shape[::-1]], array.dtype).T
+        view = room[tuple(slice(1, n + 1) for n in array.shape)]
+    else:
+        order = rng.permutation(array.ndim)
+        room = np.zeros([array.shape[k] + 1 for k in order], array.dtype).transpose(np.argsort(order))
+        view = room[tuple(slice(0, n) for n in array.shape)]
+    view[...] = array
+    return view

@@ -1,0 +1,479 @@
+"""The pass in Numba's pipeline: bit-equal to plain Numba on random functions, and what its users rely on."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba")
+
+from numba_programs import DTYPES, LAYOUTS, Source, laid_out, values  # noqa: E402
+
+import arrayexpr.adapters.numba as ours  # noqa: E402
+from arrayexpr._core.errors import UnsupportedError  # noqa: E402
+from arrayexpr.adapters.numba import explain, njit, pipeline, versions  # noqa: E402
+
+
+def same(one: Any, two: Any) -> bool:
+    """Whether results are equal bit for bit, NaNs among themselves, and lie alike in memory."""
+    if one is None or two is None:
+        return one is two
+    if isinstance(one, tuple):
+        return len(one) == len(two) and all(map(same, one, two))
+    return (
+        one.dtype == two.dtype
+        and one.shape == two.shape
+        and one.strides == two.strides
+        and np.array_equal(one, two, equal_nan=one.dtype.kind in "fc")
+        and (one.dtype.kind != "f" or np.array_equal(np.signbit(one[one == 0]), np.signbit(two[two == 0])))
+    )
+
+
+class Taken:
+    """Counts, while it is entered, the statements that the pass takes."""
+
+    def __enter__(self) -> Taken:
+        self.statements = self.fused = 0
+        self.plan = pipeline.plan
+
+        def counting(program: Any) -> Any:
+            made = self.plan(program)
+            self.statements += len(program.statements)
+            self.fused += len(program.statements) if made.regions else 0
+            return made
+
+        pipeline.plan = counting
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pipeline.plan = self.plan
+
+
+def arguments(
+    rng: np.random.Generator, names: dict[str, str], layouts: list[str], full: tuple[int, ...], broadcast: bool,
+    aliased: bool,
+) -> list[Any]:  # fmt: skip
+    """Arrays for a function; `broadcast`: some of length 1 along axes; `aliased`: `b` and `out` share memory."""
+    args = []
+    for (name, dtype), layout in zip(names.items(), layouts, strict=True):
+        shape = tuple(1 if broadcast and name not in ("out", "a") and rng.random() < 0.3 else n for n in full)
+        args.append(laid_out(rng, values(rng, shape, dtype), layout))
+    if aliased and names["b"] == names["out"] and layouts[1] == layouts[3]:
+        args[1] = args[3]
+        if layouts[1] == "A" and rng.random() < 0.7:
+            args = [args[0][:-1], args[3][:-1], args[2][: max(1, full[0] - 1)], args[3][1:]]
+    return args
+
+
+def run(function: Any, args: Any) -> Any:
+    try:
+        return function(*args), None
+    except (ValueError, ZeroDivisionError) as error:
+        return None, type(error)
+
+
+def differential(seed: int, **flags: Any) -> None:
+    rng = np.random.default_rng(seed)
+    rank = int(rng.integers(1, 4))
+    kinds = [rng.choice(DTYPES)] * 4 if rng.random() < 0.6 else list(rng.choice(DTYPES[:6], 4))
+    if "?" in kinds or rng.random() < 0.5:
+        kinds = ["f8"] * 4 if "?" in kinds else kinds
+    names = dict(zip(("a", "b", "c", "out"), map(str, kinds), strict=True))
+    # Plain Numba gives no care to what overlaps in these.
+    in_place = bool(rng.random() < 0.5)
+    source = Source(rng, names, in_place)
+    text = source.text(int(rng.integers(1, 11 if rng.random() < 0.2 else 5)))
+    space: dict[str, Any] = {"np": np}
+    exec(text, space)
+    plain, mine = numba.njit(**flags)(space["f"]), njit(**flags)(space["f"])
+    layouts = [str(rng.choice(LAYOUTS)) for _ in names]
+    for attempt in range(4):
+        full = tuple(int(rng.choice([1, 2, 3, 5, 70 if rank < 3 else 9])) for _ in range(rank))
+        seeds = rng.integers(1 << 30)
+        aliased = not in_place and attempt == 3
+        sets = [arguments(np.random.default_rng(seeds), names, layouts, full, attempt > 0, aliased) for _ in range(2)]
+        scalars = int(rng.integers(1, 5)), float(rng.random() + 0.5)
+        try:
+            expected, error = run(plain, [*sets[0], *scalars])
+        except (numba.core.errors.NumbaError, AttributeError) as why:
+            # What Numba cannot type (its rules of in-place operators stumble over some types) stays so.
+            with pytest.raises(type(why)):
+                mine(*sets[1], *scalars)
+            break
+        found, raised = run(mine, [*sets[1], *scalars])
+        where = f"seed {seed}\n{text}\n{[(s.shape, s.strides, s.dtype) for s in sets[0]]}"
+        # What reads out of bounds in plain Numba raises with us: shapes of these are tested.
+        if in_place and error is None and raised is ValueError:
+            break
+        assert raised == error, where
+        if error is None:
+            assert same(found, expected), where
+            assert all(map(same, sets[1], sets[0])), where
+
+
+@pytest.mark.parametrize("start", range(4))
+def test_random_functions_are_bit_equal_to_plain_numba(start: int) -> None:
+    with Taken() as taken:
+        for seed in range(start * 1000, start * 1000 + 4):
+            differential(seed)
+    assert taken.statements > 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("start", range(50))
+def test_more_random_functions_are_bit_equal_to_plain_numba(start: int) -> None:
+    with Taken() as taken:
+        for seed in range(start * 100 + 10_000, start * 100 + 10_020):
+            differential(seed)
+    assert taken.statements > 20 and taken.fused > 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "flags", [{"boundscheck": True}, {"error_model": "numpy"}, {"nogil": True}, {"parallel": True}]
+)
+def test_random_functions_keep_the_flags(flags: dict[str, Any]) -> None:
+    for seed in range(20_000, 20_012):
+        differential(seed, **flags)
+
+
+# -- Ways in ----------------------------------------------------------------------------------------
+
+
+def test_versions_that_nobody_tested_are_refused() -> None:
+    with pytest.raises(UnsupportedError, match="Numba 0.99.0: the pass is known to fit"):
+        versions.check("0.99.0")
+    versions.check()
+
+
+def test_decorators_take_what_those_of_numba_take() -> None:
+    a = np.arange(4.0)
+    for decorate in (
+        njit,
+        ours.jit,
+        njit(),
+        njit(nogil=True),
+        njit("float64[:](float64[:])"),
+        njit(["f8[::1](f8[::1])"]),
+    ):
+
+        @decorate
+        def f(a: Any) -> Any:
+            return a * 2 + 1
+
+        assert f(a).tolist() == [1, 3, 5, 7] and "line" in explain(f)
+    with pytest.raises(TypeError, match="pipeline_class"):
+        njit(pipeline_class=ours.Compiler)(lambda a: a)
+    with pytest.raises(Exception, match="no_such_option"):
+        njit(no_such_option=True)(lambda a: a)(1)
+
+
+def _outer(a: Any) -> Any:
+    return a * 2 + a
+
+
+def test_dispatchers_pickle_with_the_pass() -> None:
+    f = njit(_outer)
+    a = np.ones((2, 3))
+    f(a)
+    g = pickle.loads(pickle.dumps(f))
+    code = "import pickle, sys, numpy as np\nf = pickle.loads(sys.stdin.buffer.read())\nf(np.ones((2, 2)))\n"
+    code += "from arrayexpr.adapters.numba import explain\nassert 'makes' in explain(f), explain(f)\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=pickle.dumps(njit(lambda a: a * 2 + a)), capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    assert np.array_equal(g(a), 3 * a)
+
+
+CACHED = """
+import sys, numpy as np, numba
+from arrayexpr.adapters.numba import explain, install, njit
+how, path = sys.argv[1:]
+sys.path.insert(0, path)
+if how == "installed":
+    install()
+import cached
+f = (njit if how == "ours" else numba.njit)(cache=True)(cached.f)
+x = np.zeros(9)
+f(x)
+# Plain Numba reads what it has just stored: 0, 1, 2, 3, ...
+print(x.tolist() == [0] + [1] * 8, sum(f.stats.cache_hits.values()))
+explain(f)
+"""
+
+
+def test_the_cache_serves_no_code_of_the_other_kind(tmp_path: Path) -> None:
+    (tmp_path / "cached.py").write_text("import numpy as np\ndef f(x):\n    np.add(x[:-1], 1, x[1:])\n")
+
+    def call(how: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", CACHED, how, str(tmp_path)], capture_output=True, text=True, check=False,
+            env={**__import__("os").environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert call("plain") == "False 0"
+    assert call("ours") == "True 0"
+    assert call("ours") == "True 1"
+    assert call("plain") == "False 1"
+    assert call("installed") == "True 1"
+
+
+def test_installed_for_every_function_and_taken_out_again() -> None:
+    a = np.ones((3, 3))
+    ours.install()
+    ours.install()
+    try:
+        f = numba.njit(lambda a: a + a * 2)
+        assert f(a).tolist() == (3 * a).tolist() and "makes" in explain(f)
+
+        @numba.vectorize
+        def add(x: Any, y: Any) -> Any:
+            return x + y
+
+        @numba.guvectorize(["void(f8[:], f8[:], f8[:])"], "(n),(n)->(n)")
+        def both(x: Any, y: Any, r: Any) -> None:
+            r[:] = x * y + 1
+
+        assert add(a, a).tolist() == (2 * a).tolist() and both(a, a).tolist() == (a + 1).tolist()
+    finally:
+        ours.uninstall()
+        ours.uninstall()
+    g = numba.njit(lambda a: a + a * 2)
+    g(a)
+    assert "without the pass" in explain(g)
+    # Ours among plain ones, and plain ones among ours.
+    h = numba.njit(lambda a: f(a) + g(a))
+    assert h(a).tolist() == (6 * a).tolist()
+    k = njit(lambda a: g(a) - h(a) * a)
+    assert k(a).tolist() == (-3 * a).tolist()
+
+
+def test_explain() -> None:
+    @njit
+    def f(a: Any, b: Any, out: Any) -> Any:
+        t = a * b
+        out[:] = t + a
+        return out.sum()
+
+    assert "not compiled yet" in explain(f)
+    f(np.ones((2, 2)), np.ones((2, 2)), np.ones((2, 2)))
+    said = explain(f)
+    assert "makes 't': fused" in said and "kept in registers" in said and "assigns to 'out'" in said
+    with pytest.raises(TypeError, match="expected what `njit` gives"):
+        explain(len)
+
+
+# -- What it means ----------------------------------------------------------------------------------
+
+
+def both(function: Any, *args: Any, **flags: Any) -> tuple[Any, Any]:
+    return numba.njit(**flags)(function), njit(**flags)(function)
+
+
+def test_a_program_means_what_numba_computes() -> None:
+    from arrayexpr._core.interpret import interpret
+
+    programs = []
+    plan = pipeline.plan
+
+    def keeping(program: Any) -> Any:
+        programs.append(program)
+        return plan(program)
+
+    def f(a: Any, b: Any) -> Any:
+        return (a + b) // b * 2 - a
+
+    pipeline.plan = keeping
+    try:
+        a, b = np.array([250, 7, 9], "u1"), np.array([10, 2, 3], "u1")
+        found = njit(f)(a, b)
+    finally:
+        pipeline.plan = plan
+    (program,) = programs
+    # Constants are given as scalars, as Numba gives them.
+    given = iter((a, b))
+    arrays = {each.name: next(given) if each.type.rank else 2 for each in program.operands}
+    (result,) = interpret(program, arrays).values()
+    assert np.array_equal(result, found) and np.array_equal(found, numba.njit(f)(a, b))
+    value = program.statements[0].value
+    (origin,) = ours.origin_of(value, program)[-1:]
+    assert origin.loc.line == f.__code__.co_firstlineno + 1
+
+
+def test_overlap_is_as_in_numpy_where_plain_numba_is_wrong() -> None:
+    @njit
+    def shift(x: Any) -> None:
+        np.add(x[:-1], 1, x[1:])
+
+    @njit
+    def add(x: Any, y: Any) -> None:
+        x += y
+
+    for n in (3, 100, 5000):
+        x = np.arange(float(n))
+        want = x.copy()
+        want[1:] = want[:-1] + 1
+        shift(x)
+        assert np.array_equal(x, want)
+        for one, two in (
+            (slice(1, None), slice(None, -1)),
+            (slice(None, -1), slice(1, None)),
+            (slice(None), slice(None, None, -1)),
+        ):
+            x, want = np.arange(float(n)), np.arange(float(n))
+            want[one] += want[two].copy()
+            add(x[one], x[two])
+            assert np.array_equal(x, want)
+    m = np.arange(100 * 100.0).reshape(100, 100)
+    want = m + m.T
+    add(m, m.T)
+    assert np.array_equal(m, want)
+
+
+def test_statements_together_where_they_share_memory() -> None:
+    def f(a: Any, b: Any, out: Any) -> Any:
+        out[:] = a + b
+        b[:] = out * a
+        t = a - b
+        a += t
+        return t
+
+    plain, mine = both(f)
+    for cut in (0, 1, 7):
+        results = []
+        for g in (plain, mine):
+            base = np.random.default_rng(5).random((60, 40))
+            n = 20
+            t = g(base[:n], base[cut : cut + n], base[cut * 2 : cut * 2 + n])
+            results.append((t, base))
+        assert same(results[0], results[1])
+
+
+def test_errors_are_numbas_and_out_of_bounds_is_one() -> None:
+    def grow(a: Any, b: Any) -> Any:
+        return a + b
+
+    def assign(a: Any, b: Any) -> None:
+        a[:] = b * 2
+
+    def add(a: Any, b: Any) -> None:
+        a += b
+
+    def two(a: Any, b: Any, out: Any) -> None:
+        out[:] = a * 2
+        out[:] = a + b
+
+    for function in (grow, assign):
+        plain, mine = both(function)
+        for shapes in (((3, 4), (4, 3)), ((3, 4), (3, 5)), ((2, 3), (4,))):
+            args = [np.ones(shape) for shape in shapes]
+            with pytest.raises(ValueError) as theirs:
+                plain(*args)
+            with pytest.raises(ValueError) as found:
+                mine(*args)
+            if function is grow:
+                assert str(found.value).splitlines()[0] == str(theirs.value).splitlines()[0]
+    with pytest.raises(ValueError, match="cannot assign to 'a'"):
+        njit(add)(np.ones((2, 3)), np.ones((3, 3)))
+    # What stands before the error is done.
+    out = np.zeros(3)
+    with pytest.raises(ValueError):
+        njit(two)(np.ones(3), np.ones(2), out)
+    assert out.tolist() == [2, 2, 2]
+
+
+def test_an_exception_of_scalar_code_comes_through() -> None:
+    def divide(a: Any, b: Any) -> Any:
+        return a / b
+
+    for plain, mine in (both(divide), both(divide, error_model="numpy")):
+        a, zero = np.ones((3, 3), "c16"), np.zeros((3, 3), "c16")
+        expected, error = run(plain, (a.T, zero))
+        found, raised = run(mine, (a.T, zero))
+        assert raised == error and (error or same(found, expected))
+
+
+def test_nothing_leaks() -> None:
+    @njit
+    def f(a: Any, b: Any, out: Any) -> Any:
+        t = a * b
+        u = np.sin(t) + b
+        out[:] = u * t
+        out += u
+        return u, t
+
+    from numba.core.runtime import _nrt_python, rtsys
+
+    rtsys.initialize(numba.core.registry.cpu_target.target_context)
+    _nrt_python.memsys_enable_stats()
+    a, b = np.ones((9, 9)), np.ones((9, 1))
+    f(a, b, a.copy()), f(b.T.copy(), b, a.copy())
+    before = rtsys.get_allocation_stats()
+    for _ in range(10):
+        f(a, b, np.asfortranarray(a)), f(b.T.copy(), b, a.copy()), f(a, a, a), f(a, a.T, a[::-1])
+    after = rtsys.get_allocation_stats()
+    assert after.alloc - before.alloc == after.free - before.free
+
+
+def test_effects_stand_between_statements() -> None:
+    def f(a: Any, out: Any) -> Any:
+        out[:] = a + 1
+        n = out[0]
+        out[:] = a + n
+        s = 0.0
+        for i in range(3):
+            out += a
+            s += out[i]
+        t = out * 2
+        u = t.T
+        t += 1
+        return s, u, t.sum()
+
+    plain, mine = both(f)
+    one, two = (np.arange(4.0) for _ in range(2))
+    a = np.linspace(0, 1, 4)
+    expected, found = plain(a, one), mine(a, two)
+    assert expected[0] == found[0] and expected[2] == found[2] and np.array_equal(expected[1], found[1])
+    assert np.array_equal(one, two)
+
+
+def test_parallel_is_numbas_own() -> None:
+    @njit(parallel=True)
+    def f(a: Any) -> Any:
+        return (a * 2 + 1).sum()
+
+    assert f(np.ones(1000)) == 3000
+
+
+@pytest.mark.slow
+def test_numbas_own_tests_of_array_expressions(tmp_path: Path) -> None:
+    code = "import sys, arrayexpr.adapters.numba as n\nn.install()\nfrom numba.testing import run_tests\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code + "run_tests(sys.argv)", "numba.tests.test_array_exprs"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    failed = {line.split()[1] for line in done.stderr.splitlines() if line.startswith(("FAIL:", "ERROR:"))}
+    assert "Ran 21 tests" in done.stderr and failed <= SHAPE_OF_IR, done.stderr[-3000:]
+
+
+#: Tests of how many array expressions the IR has, not of what is computed.
+SHAPE_OF_IR = {
+    # Named temporaries are expressions of their own in it: the pass fuses them.
+    "test_annotations",
+    "test_common_subexpressions",
+    "test_complex_subexpression",
+    # A ufunc with an out is none: the pass makes it one.
+    "test_explicit_output",
+}
