@@ -1,0 +1,105 @@
+"""The adapter in Cython's pipeline: for as long as `enabled` is entered, modules are compiled with it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import Cython
+from Cython.Build import Dependencies
+from Cython.Compiler import Nodes, Pipeline
+from Cython.Compiler.ParseTreeTransforms import AnalyseExpressionsTransform
+from Cython.Compiler.Visitor import VisitorTransform
+
+from . import directives, versions
+from .statements import InPlaceAssignment, SingleAssignment
+from .vector import CLASSES
+
+_STATEMENTS: dict[type[Any], type[Any]] = {
+    Nodes.SingleAssignmentNode: SingleAssignment,
+    Nodes.InPlaceAssignmentNode: InPlaceAssignment,
+}
+_SWAPPED = {**CLASSES, **_STATEMENTS}
+
+
+class Prepare(VisitorTransform):  # type: ignore[misc]
+    """Gives operators and assignments the classes that take memoryviews."""
+
+    def visit_Node(self, node: Any) -> Any:
+        self.visitchildren(node)
+        own = _SWAPPED.get(type(node))
+        if own is not None:
+            node.__class__ = own
+        return node
+
+    def visit_CythonUtilityCodeNode(self, node: Any) -> Any:
+        return node
+
+
+_entered = 0
+
+
+@contextmanager
+def enabled(default: bool = True) -> Iterator[None]:
+    """Cython compiles with the adapter while this is entered.
+
+    `default` is what the directive `arrayexpr` is where a module does not say. Raises UnsupportedCython for a version
+    of Cython whose internals are not known, before anything is changed.
+    """
+    versions.check(Cython.__version__)
+    global _entered
+    with ExitStack() as stack:
+        stack.enter_context(directives.declared(default))
+        if not _entered:
+            stack.enter_context(_replaced(Pipeline, "create_pipeline", _create_pipeline(Pipeline.create_pipeline)))
+            stack.enter_context(
+                _replaced(
+                    Dependencies, "cythonize_one_helper", functools.partial(cythonize_one, default=default)
+                )
+            )
+        _entered += 1
+        try:
+            yield
+        finally:
+            _entered -= 1
+
+
+def cythonize_one(task: Any, default: bool) -> Any:
+    """Compiles one file in a process of its own, which has not entered `enabled`."""
+    with enabled(default):
+        return Dependencies.cythonize_one(*task)
+
+
+@contextmanager
+def _replaced(module: Any, name: str, function: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, function)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def _create_pipeline(original: Any) -> Any:
+    @functools.wraps(original)
+    def create_pipeline(context: Any, mode: Any, exclude_classes: Any = ()) -> Any:
+        stages = original(context, mode, exclude_classes)
+        # Utility code that is written in Cython is Cython's own.
+        if mode == "pxd" or type(context).__name__ == "CythonUtilityCodeContext":
+            return stages
+        return Pipeline.insert_into_pipeline(stages, Prepare(), before=AnalyseExpressionsTransform)
+
+    return create_pipeline
+
+
+def cythonize(module_list: Any, *args: Any, **options: Any) -> Any:
+    """As Cython's `cythonize`, with the adapter; extensions get what their kernels need.
+
+    The directive `arrayexpr` is on where a module does not say otherwise, or as `compiler_directives` has it.
+    """
+    with enabled():
+        return Dependencies.cythonize(module_list, *args, **options)
+
+
