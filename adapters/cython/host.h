@@ -172,14 +172,14 @@ static CYTHON_UNUSED int arrayexpr_shares(int rank, const ptrdiff_t *shape, cons
     return arrayexpr_meet(&s, 0, ((intptr_t)b + high_b) - start_a, size_a, size_b);
 }
 
-/* Whether an array must be read before the target is written: it shares memory, and is not the very same view. */
-static CYTHON_INLINE int arrayexpr_conflicts(int rank, int k, const int *sizes, char *const *data,
-                                             const ptrdiff_t *shape, const ptrdiff_t *steps) {
-    int same = data[k] == data[0] && sizes[k] == sizes[0];
+/* Whether an array may be read while a target is written: they share no memory, or, if `same`, are the very same view. */
+static CYTHON_INLINE int arrayexpr_apart(int rank, int target, int k, int same, const int *sizes, char *const *data,
+                                         const ptrdiff_t *shape, const ptrdiff_t *steps) {
+    same = same && data[k] == data[target] && sizes[k] == sizes[target];
     for (int axis = 0; axis < rank; ++axis)
-        same = same && steps[k * rank + axis] == steps[axis];
-    return !same
-        && arrayexpr_shares(rank, shape, data[0], steps, sizes[0], data[k], steps + k * rank, sizes[k]);
+        same = same && steps[k * rank + axis] == steps[target * rank + axis];
+    return same || !arrayexpr_shares(rank, shape, data[target], steps + target * rank, sizes[target], data[k],
+                                     steps + k * rank, sizes[k]);
 }
 
 /* A copy of what an array holds along the axes that it moves along; its steps become the copy's. NULL without memory. */

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
+from arrayexpr._core.driver import run
 from arrayexpr._core.nodes import Apply, Assign, Cast, Node, Operand, Reduce, postorder, substitute
 from arrayexpr._core.ops import operator
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, STRIDED, UNIT
-from arrayexpr.kernel import optimize
 from arrayexpr.target import Target
 
 from .. import c
@@ -59,13 +59,37 @@ def assignment(value: Node, target: Operand, arrays: Sequence[Operand], numbers:
     The target may be one of the arrays that the value reads; it is not among `arrays` then.
     """
     rank = min(target.type.rank, 2)
-    made = [
-        _scheduled(name, value, target, arrays, numbers, rank, layout)
-        for name, layout in (("unit", (STRIDED,) * (rank - 1) + (UNIT,)), ("any", None))
-    ]
+    made = _versions([(target, value)], arrays, numbers, rank)
     ranks = [target.type.rank, *(a.type.rank for a in arrays)]
     sizes = [target.type.element.itemsize, *(a.type.element.itemsize for a in arrays)]
-    return _finished(made, _CALL, rank=target.type.rank, inner=rank, ranks=ranks, sizes=sizes, numbers=len(numbers))
+    return _finished(made, _CALL + _WALK, rank=target.type.rank, inner=rank, ranks=ranks, sizes=sizes, numbers=len(numbers))
+
+
+def nest(stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand]) -> Kernel:
+    """The kernel of a nest of loops that stores values in targets, all arrays of the nest's rank.
+
+    No value reads a target other than its own. `geometry` is the shape, then the steps of each array, targets first.
+    Returns 1 where it has run, 0 where the loops have to run as they were written: arrays share memory.
+    """
+    targets = [target for target, _ in stores]
+    rank = targets[0].type.rank
+    inner = min(rank, 2)
+    made = _versions(stores, arrays, numbers, inner)
+    sizes = [a.type.element.itemsize for a in (*targets, *arrays)]
+    return _finished(
+        made, _NEST + _WALK, rank=rank, inner=inner, ranks=[rank] * len(sizes), sizes=sizes, numbers=len(numbers),
+        targets=len(targets),
+    )  # fmt: skip
+
+
+def _versions(
+    stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand], rank: int
+) -> list[Program]:
+    """For targets that are contiguous along the last axis, and for any others."""
+    return [
+        _scheduled(name, stores, arrays, numbers, rank, layout)
+        for name, layout in (("unit", (STRIDED,) * (rank - 1) + (UNIT,)), ("any", None))
+    ]
 
 
 def test(condition: Node, arrays: Sequence[Operand], numbers: Sequence[Operand]) -> Kernel:
@@ -78,7 +102,7 @@ def test(condition: Node, arrays: Sequence[Operand], numbers: Sequence[Operand])
     target = Operand("found", BOOL.array(0))
     inner = min(rank, 2)
     body = Reduce(operator("logical_or"), condition, ()) if arrays else condition
-    made = [_scheduled("any", body, target, arrays, numbers, inner, None)]
+    made = [_scheduled("any", [(target, body)], arrays, numbers, inner, None)]
     return _finished(
         made, _TEST, rank=rank, inner=inner, ranks=[rank, *(a.type.rank for a in arrays)],
         sizes=[1, *(a.type.element.itemsize for a in arrays)], numbers=len(numbers),
@@ -87,29 +111,30 @@ def test(condition: Node, arrays: Sequence[Operand], numbers: Sequence[Operand])
 
 def _scheduled(
     suffix: str,
-    value: Node,
-    target: Operand,
+    stores: Sequence[tuple[Operand, Node]],
     arrays: Sequence[Operand],
     numbers: Sequence[Operand],
     rank: int,
     layout: tuple[str, ...] | None,
 ) -> Program:
-    """The program over operands of the kernel's own names, all of its rank."""
+    """The program over operands of the kernel's own names, all of its rank, as a schedule."""
     new: dict[Node, Node] = {}
+    for k, (operand, _) in enumerate(stores):
+        new[operand] = Operand(f"r{k}", operand.type.element.array(rank if operand.type.rank else 0, layout))
     for k, operand in enumerate(arrays):
         new[operand] = Operand(f"a{k}", operand.type.element.array(rank))
     for k, operand in enumerate(numbers):
         new[operand] = Operand(f"s{k}", operand.type)
-    stored = Operand("r", target.type.element.array(rank if target.type.rank else 0, layout))
-    new[target] = stored
-    if isinstance(value, Reduce):
-        inner = _renamed(value.arg, new)
-        value = Reduce(value.op, inner, tuple(range(inner.type.rank)))
-    else:
-        value = _renamed(value, new)
-    operands = [stored, *(new[a] for a in arrays), *(new[s] for s in numbers)]
-    program = Program(suffix, operands, [Assign(stored, value)])
-    return optimize(program, target=TARGET)
+    statements: list[Node] = []
+    for target, value in stores:
+        if isinstance(value, Reduce):
+            inner = _renamed(value.arg, new)
+            value = Reduce(value.op, inner, tuple(range(inner.type.rank)))
+        else:
+            value = _renamed(value, new)
+        statements.append(Assign(new[target], value))
+    program = Program(suffix, list(new.values()), statements, target=TARGET)
+    return run(program, together=len(stores) > 1)
 
 
 def _renamed(value: Node, new: dict[Node, Node]) -> Node:
@@ -117,7 +142,7 @@ def _renamed(value: Node, new: dict[Node, Node]) -> Node:
 
 
 def _finished(programs: Sequence[Program], call: str, *, rank: int, inner: int, ranks: Sequence[int],
-              sizes: Sequence[int], numbers: int) -> Kernel:  # fmt: skip
+              sizes: Sequence[int], numbers: int, targets: int = 1) -> Kernel:  # fmt: skip
     """The text, under a name that is a hash of it."""
     texts, helpers = [], dict[str, None]()
     for program in programs:
@@ -126,7 +151,7 @@ def _finished(programs: Sequence[Program], call: str, *, rank: int, inner: int, 
         texts.append("\n".join(f"static CYTHON_UNUSED {line}" if _heads(line) else line for line in function))
     body = "\n".join(texts) + "\n" + call
     for word, text in (
-        ("RANK", rank), ("INNER", inner), ("COUNT", len(ranks)), ("NUMBERS", numbers),
+        ("RANK", rank), ("INNER", inner), ("COUNT", len(ranks)), ("NUMBERS", numbers), ("TARGETS", targets),
         ("RANKS", ", ".join(map(str, ranks))), ("SIZES", ", ".join(map(str, sizes))),
     ):  # fmt: skip
         body = body.replace(f"${word}$", str(text))
@@ -159,7 +184,7 @@ def either(conditions: Sequence[Node]) -> Node:
 #: Walks the outer axes, and calls one of the versions on the inner ones.
 _CALL = """\
 static int NAME(char **data, const ptrdiff_t *geometry) {
-    enum { RANK = $RANK$, INNER = $INNER$, COUNT = $COUNT$, NUMBERS = $NUMBERS$ };
+    enum { RANK = $RANK$, INNER = $INNER$, COUNT = $COUNT$, NUMBERS = $NUMBERS$, TARGETS = 1, DONE = 0 };
     static const int ranks[COUNT] = {$RANKS$}, sizes[COUNT] = {$SIZES$};
     ptrdiff_t shape[RANK], steps[COUNT * RANK], at[RANK];
     arrayexpr_array arrays[COUNT + NUMBERS];
@@ -170,7 +195,7 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
     if (work != 1) return work;
     left = arrayexpr_canonical(RANK, COUNT, data, shape, steps);
     for (int k = 1; k < COUNT; ++k) {
-        if (!arrayexpr_conflicts(RANK, k, sizes, data, shape, steps)) continue;
+        if (arrayexpr_apart(RANK, 0, k, 1, sizes, data, shape, steps)) continue;
         copies[copied] = arrayexpr_copied(RANK, shape, data[k], steps + k * RANK, sizes[k]);
         if (copies[copied] == NULL) {
             arrayexpr_raise_memory();
@@ -178,6 +203,10 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
         }
         data[k] = copies[copied++];
     }
+"""
+
+#: What follows once arrays lie in one order.
+_WALK = """\
     if (left > 2) arrayexpr_cross(RANK, left, COUNT, sizes, shape, steps);
     for (int k = 0; k < COUNT + NUMBERS; ++k) {
         arrays[k].data = data[k];
@@ -185,8 +214,11 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
         arrays[k].strides = k < COUNT ? steps + k * RANK + RANK - INNER : NULL;
     }
     for (int axis = 0; axis < RANK; ++axis) at[axis] = 0;
-    const int unit = steps[RANK - 1] == sizes[0] || shape[RANK - 1] == 1;
-    if (unit) steps[RANK - 1] = sizes[0];
+    int unit = 1;
+    for (int k = 0; k < TARGETS; ++k) {
+        unit = unit && (steps[k * RANK + RANK - 1] == sizes[k] || shape[RANK - 1] == 1);
+    }
+    for (int k = 0; unit && k < TARGETS; ++k) steps[k * RANK + RANK - 1] = sizes[k];
     const ptrdiff_t needed = unit ? NAME_unit_scratch(arrays) : NAME_any_scratch(arrays);
     if (needed > 0 && (scratch = malloc((size_t)needed + 63)) == NULL) {
         arrayexpr_raise_memory();
@@ -206,12 +238,29 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
         }
         if (axis < 0) break;
     }
-    status = 0;
+    status = DONE;
 end:
     free(scratch);
     while (copied > 0) free(copies[--copied]);
     return status;
 }
+"""
+
+_NEST = """\
+static int NAME(char **data, const ptrdiff_t *geometry) {
+    enum { RANK = $RANK$, INNER = $INNER$, COUNT = $COUNT$, NUMBERS = $NUMBERS$, TARGETS = $TARGETS$, DONE = 1 };
+    static const int sizes[COUNT] = {$SIZES$};
+    ptrdiff_t shape[RANK], steps[COUNT * RANK], at[RANK];
+    arrayexpr_array arrays[COUNT + NUMBERS];
+    char *copies[1];
+    void *scratch = NULL;
+    int copied = 0, status = ARRAYEXPR_ERROR, left;
+    for (int axis = 0; axis < RANK; ++axis) shape[axis] = geometry[axis];
+    for (int k = 0; k < COUNT * RANK; ++k) steps[k] = shape[k % RANK] == 1 ? 0 : geometry[RANK + k];
+    left = arrayexpr_canonical(RANK, COUNT, data, shape, steps);
+    for (int target = 0; target < TARGETS; ++target)
+        for (int k = target + 1; k < COUNT; ++k)
+            if (!arrayexpr_apart(RANK, target, k, TARGETS == 1, sizes, data, shape, steps)) return 0;
 """
 
 _TEST = """\

@@ -10,10 +10,13 @@ from typing import Any
 import Cython
 from Cython.Build import Dependencies
 from Cython.Compiler import Nodes, Pipeline
+from Cython.Compiler.Optimize import IterationTransform
 from Cython.Compiler.ParseTreeTransforms import AnalyseExpressionsTransform
-from Cython.Compiler.Visitor import VisitorTransform
+from Cython.Compiler.Visitor import EnvTransform, VisitorTransform
 
-from . import directives, versions
+from . import directives, report, versions
+from .loops import Left
+from .nests import raised
 from .statements import InPlaceAssignment, SingleAssignment
 from .vector import CLASSES
 
@@ -35,6 +38,26 @@ class Prepare(VisitorTransform):  # type: ignore[misc]
         return node
 
     def visit_CythonUtilityCodeNode(self, node: Any) -> Any:
+        return node
+
+
+class Raise(EnvTransform):  # type: ignore[misc]
+    """Gives loops over memoryviews the kernels that compute the same."""
+
+    def visit_ForFromStatNode(self, node: Any) -> Any:
+        if self.current_directives.get(directives.NAME):
+            try:
+                return raised(node, self.current_directives, self.env_stack[-1][0], self.current_env())
+            except Left as left:
+                report.left(node.pos, "loop", str(left))
+        self.visitchildren(node)
+        return node
+
+    def visit_ParallelRangeNode(self, node: Any) -> Any:
+        # Its loops have variables of each thread's own, by rules of their own.
+        return node
+
+    def visit_NestNode(self, node: Any) -> Any:
         return node
 
 
@@ -89,7 +112,8 @@ def _create_pipeline(original: Any) -> Any:
         # Utility code that is written in Cython is Cython's own.
         if mode == "pxd" or type(context).__name__ == "CythonUtilityCodeContext":
             return stages
-        return Pipeline.insert_into_pipeline(stages, Prepare(), before=AnalyseExpressionsTransform)
+        stages = Pipeline.insert_into_pipeline(stages, Prepare(), before=AnalyseExpressionsTransform)
+        return Pipeline.insert_into_pipeline(stages, Raise(context), after=IterationTransform)
 
     return create_pipeline
 
