@@ -17,6 +17,9 @@ from .elements import common, element_of, plain, promoted
 _INT, _LONG = element("int32"), element("int64")
 _FLOAT32, _FLOAT64 = element("float32"), element("float64")
 
+#: The attribute of a conditional expression that is its test: `test` before Cython 3.2.
+CONDITION: str = ExprNodes.CondExprNode.subexprs[0]
+
 #: Functions of C's math.h, without the suffix of their type, by the operators that they are.
 FUNCTIONS = {
     **{name: name for name in ("exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh cbrt sqrt".split())},
@@ -225,7 +228,7 @@ class Reader:
 
     def _choice(self, node: Any) -> Node:
         t = self._type(node)
-        condition = self._condition(node.condition)
+        condition = self._condition(getattr(node, CONDITION))
         self._path.append(condition)
         then = _cast(self.read(node.true_val), t)
         self._path[-1] = Apply(operator("logical_not"), (condition,))

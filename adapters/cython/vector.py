@@ -18,7 +18,7 @@ from arrayexpr._core.nodes import Operand
 
 from . import directives
 from .elements import element_of
-from .reader import ElementNode, Reader, Unread, function_of
+from .reader import CONDITION, ElementNode, Reader, Unread, function_of
 
 _numbers = itertools.count()
 
@@ -167,12 +167,16 @@ def _among(nodes: list[Any], env: Any) -> bool:
 class _Binary:
     """A binary operator: `+`, `-`, `*`, `/`, `//`, `%`, `**`, `&`, `|`, `^`, `<<`, `>>`."""
 
-    def analyse_operation(self: Any, env: Any) -> Any:
-        if _among([self.operand1, self.operand2], env):
-            made = combined(self, {"operand1": self.operand1, "operand2": self.operand2}, env)
+    def analyse_types(self: Any, env: Any) -> Any:
+        if not directives.is_on(env):
+            return super().analyse_types(env)  # type: ignore[misc]
+        operand1, operand2 = self.operand1.analyse_types(env), self.operand2.analyse_types(env)
+        if _among([operand1, operand2], env):
+            made = combined(self, {"operand1": operand1, "operand2": operand2}, env)
             if made is not None:
                 return made
-        return super().analyse_operation(env)  # type: ignore[misc]
+        self.operand1, self.operand2 = Analysed(operand1), Analysed(operand2)
+        return super().analyse_types(env)  # type: ignore[misc]
 
 
 class _Unary:
@@ -210,17 +214,17 @@ class _Choice:
     """`a if condition else b`, element by element where the condition is on memoryviews."""
 
     def analyse_types(self: Any, env: Any) -> Any:
-        if not directives.is_on(env) or not isinstance(self.condition, _Comparison):
+        if not directives.is_on(env) or not isinstance(getattr(self, CONDITION), _Comparison):
             return super().analyse_types(env)  # type: ignore[misc]
-        condition = self.condition.analyse_types(env)
+        condition = getattr(self, CONDITION).analyse_types(env)
         if isinstance(condition, VectorNode):
-            parts = {"condition": condition}
+            parts = {CONDITION: condition}
             parts |= {name: getattr(self, name).analyse_types(env) for name in ("true_val", "false_val")}
             made = combined(self, parts, env) if _among(list(parts.values()), env) else None
             if made is not None:
                 return made
             self.true_val, self.false_val = Analysed(parts["true_val"]), Analysed(parts["false_val"])
-        self.condition = Analysed(condition)
+        setattr(self, CONDITION, Analysed(condition))
         return super().analyse_types(env)  # type: ignore[misc]
 
 
