@@ -7,7 +7,10 @@ In modules that are compiled so, `out[...] = a * b + c` and its like work on typ
 that arrayexpr has scheduled. See docs/how-to/cython.md.
 """
 
-from .pipeline import cythonize, enabled
-from .versions import UnsupportedCython
+from .versions import UnsupportedCython, check_installed
+
+check_installed()
+
+from .pipeline import cythonize, enabled  # noqa: E402
 
 __all__ = ["UnsupportedCython", "cythonize", "enabled"]

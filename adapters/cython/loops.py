@@ -154,7 +154,7 @@ def _check_order(nest: Nest) -> None:
             if node in targets and node is not target:
                 raise Left("a statement reads what another one stores to")
     by_base: dict[str, set[tuple[Any, ...]]] = {}
-    for access, operand in nest.accesses.items():
+    for access in nest.accesses:
         by_base.setdefault(access.base, set()).add(access.axes)
     for access, operand in nest.accesses.items():
         if operand in targets and len(by_base[access.base]) > 1 and _shifted(by_base[access.base]):
@@ -162,10 +162,12 @@ def _check_order(nest: Nest) -> None:
 
 
 def _shifted(places: set[tuple[Any, ...]]) -> bool:
-    """Whether accesses of one memoryview differ only by where they start: then an iteration reads what another stores."""
-    return len({tuple(loop for loop, _ in axes) for axes in places}) == 1 and any(
-        loop is not None for axes in places for loop, _ in axes
-    ) and not _apart_by_invariants(places)
+    """Whether accesses of one memoryview differ by where they start alone: an iteration reads what another stores."""
+    return (
+        len({tuple(loop for loop, _ in axes) for axes in places}) == 1
+        and any(loop is not None for axes in places for loop, _ in axes)
+        and not _apart_by_invariants(places)
+    )
 
 
 def _apart_by_invariants(places: set[tuple[Any, ...]]) -> bool:
@@ -268,7 +270,9 @@ def _text(node: Any, taken: set[Any]) -> str:
 
 def _shape_of(node: Any) -> str | None:
     """The memoryview, as C, whose `shape` a node is."""
-    if not (isinstance(node, ExprNodes.AttributeNode) and node.attribute == "shape" and node.obj.type.is_memoryviewslice):
+    if not (
+        isinstance(node, ExprNodes.AttributeNode) and node.attribute == "shape" and node.obj.type.is_memoryviewslice
+    ):
         return None
     own = node.obj
     plain = own.is_name and _readable(own.entry) or own.is_attribute and _plain_attribute(own)
@@ -276,7 +280,11 @@ def _shape_of(node: Any) -> str | None:
 
 
 def unwrapped(node: Any) -> Any:
-    while isinstance(node, ExprNodes.CoerceToTempNode | ExprNodes.CoercionNode) and node.type.is_int and node.arg.type.is_int:
+    while (
+        isinstance(node, ExprNodes.CoerceToTempNode | ExprNodes.CoercionNode)
+        and node.type.is_int
+        and node.arg.type.is_int
+    ):
         node = node.arg
     return node
 
@@ -301,7 +309,7 @@ def _plain_attribute(node: Any) -> bool:
         and node.obj.is_name
         and node.obj.type.is_extension_type
         and _local(node.obj.entry)
-        and not node.obj.may_be_none()
+        and (node.obj.entry.is_self_arg or not node.obj.may_be_none())
     )
 
 

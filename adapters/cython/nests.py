@@ -6,7 +6,10 @@ from typing import Any
 
 from Cython.Compiler import Nodes, PyrexTypes
 
+from arrayexpr._core.nodes import Operand
+
 from . import kernels, loops
+from .elements import plain
 from .kernels import Kernel
 from .loops import Nest
 from .writer import Kernels
@@ -19,6 +22,14 @@ class NestNode(Nodes.StatNode):  # type: ignore[misc]
     """A nest of loops, with the kernel that computes the same."""
 
     child_attrs = ["loop"]
+
+    loop: Any
+    nest: Nest
+    guarded: bool
+    arrays: list[Operand]
+    numbers: list[tuple[Any, Operand]]
+    kernels: Kernels
+    kernel: Kernel
 
     @classmethod
     def of(cls, loop: Any, nest: Nest, guarded: bool, env: Any) -> NestNode:
@@ -33,6 +44,12 @@ class NestNode(Nodes.StatNode):  # type: ignore[misc]
         made: Kernel = kernels.nest(nest.stores, node.arrays, [operand for _, operand in node.numbers])
         node.kernel = node.kernels.add(made)
         return node
+
+    def description(self) -> str:
+        """What a report says of it."""
+        tests = "where no arrays share memory" + (" and subscripts lie within their axes" if self.guarded else "")
+        loops_of = f"{len(self.nest.loops)} loops" if len(self.nest.loops) > 1 else "a loop"
+        return f"{loops_of} over {len(self.arrays) + len(self.nest.stores)} arrays, {tests}"
 
     def analyse_expressions(self, env: Any) -> NestNode:
         return self
@@ -69,7 +86,13 @@ class NestNode(Nodes.StatNode):  # type: ignore[misc]
             steps: list[list[str]] = [[] for _ in lengths]
             for axis, (loop, start) in enumerate(access.axes):
                 stride = f"{access.base}.strides[{axis}]"
-                at = start if loop is None else f"(arrayexpr_l{loop} + {start})" if start != "0" else f"arrayexpr_l{loop}"
+                at = (
+                    start
+                    if loop is None
+                    else f"(arrayexpr_l{loop} + {start})"
+                    if start != "0"
+                    else f"arrayexpr_l{loop}"
+                )
                 first.append(f"{at} * {stride}")
                 if loop is not None:
                     steps[loop].append(stride)
@@ -77,7 +100,7 @@ class NestNode(Nodes.StatNode):  # type: ignore[misc]
             geometry += [" + ".join(step) or "0" for step in steps]
         for number, operand in self.numbers:
             name = f"arrayexpr_{operand.name}"
-            declared = number.type.declaration_code(name).replace("const ", "")
+            declared = plain(number.type).declaration_code(name)
             code.putln(f"const {declared} = {number.result()};")
             data.append(f"(char *)&{name}")
         call = f"{self.kernel.name}((char *[]){{{', '.join(data)}}}, (const ptrdiff_t[]){{{', '.join(geometry)}}})"

@@ -8,13 +8,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import Cython
+from Cython import Utils
 from Cython.Build import Dependencies
 from Cython.Compiler import Nodes, Pipeline
 from Cython.Compiler.Optimize import IterationTransform
+from Cython.Compiler.Options import CompilationOptions
 from Cython.Compiler.ParseTreeTransforms import AnalyseExpressionsTransform
 from Cython.Compiler.Visitor import EnvTransform, VisitorTransform
 
-from . import directives, report, versions
+from . import directives, report, stale, versions
 from .loops import Left
 from .nests import raised
 from .statements import InPlaceAssignment, SingleAssignment
@@ -47,7 +49,9 @@ class Raise(EnvTransform):  # type: ignore[misc]
     def visit_ForFromStatNode(self, node: Any) -> Any:
         if self.current_directives.get(directives.NAME):
             try:
-                return raised(node, self.current_directives, self.env_stack[-1][0], self.current_env())
+                made = raised(node, self.current_directives, self.env_stack[-1][0], self.current_env())
+                report.raised(node.pos, "loop", made.description())
+                return made
             except Left as left:
                 report.left(node.pos, "loop", str(left))
         self.visitchildren(node)
@@ -76,12 +80,15 @@ def enabled(default: bool = True) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(directives.declared(default))
         if not _entered:
-            stack.enter_context(_replaced(Pipeline, "create_pipeline", _create_pipeline(Pipeline.create_pipeline)))
-            stack.enter_context(
-                _replaced(
-                    Dependencies, "cythonize_one_helper", functools.partial(cythonize_one, default=default)
-                )
-            )
+            helper = functools.partial(cythonize_one, default=default)
+            for module, name, function in (
+                (Pipeline, "create_pipeline", _create_pipeline(Pipeline.create_pipeline)),
+                (Dependencies, "cythonize_one", stale.marking(Dependencies.cythonize_one)),
+                (Dependencies, "cythonize_one_helper", helper),
+                (Utils, "file_generated_by_this_cython", stale.asking(Utils.file_generated_by_this_cython)),
+                (CompilationOptions, "get_fingerprint", stale.fingerprinting(CompilationOptions.get_fingerprint)),
+            ):
+                stack.enter_context(_replaced(module, name, function))
         _entered += 1
         try:
             yield
@@ -109,8 +116,8 @@ def _create_pipeline(original: Any) -> Any:
     @functools.wraps(original)
     def create_pipeline(context: Any, mode: Any, exclude_classes: Any = ()) -> Any:
         stages = original(context, mode, exclude_classes)
-        # Utility code that is written in Cython is Cython's own.
-        if mode == "pxd" or type(context).__name__ == "CythonUtilityCodeContext":
+        # Utility code that is written in Cython is Cython's own. Kernels are C, which C++ has not all of.
+        if mode == "pxd" or context.cpp or type(context).__name__ == "CythonUtilityCodeContext":
             return stages
         stages = Pipeline.insert_into_pipeline(stages, Prepare(), before=AnalyseExpressionsTransform)
         return Pipeline.insert_into_pipeline(stages, Raise(context), after=IterationTransform)
@@ -119,11 +126,10 @@ def _create_pipeline(original: Any) -> Any:
 
 
 def cythonize(module_list: Any, *args: Any, **options: Any) -> Any:
-    """As Cython's `cythonize`, with the adapter; extensions get what their kernels need.
+    """As Cython's `cythonize`, with the adapter: the same parameters, and the same list of extensions.
 
-    The directive `arrayexpr` is on where a module does not say otherwise, or as `compiler_directives` has it.
+    The directive `arrayexpr` is on, but where a module, a function or `compiler_directives` says `arrayexpr=False`.
+    Raises CompileError as Cython does, and UnsupportedCython for a version of Cython that is not known.
     """
     with enabled():
         return Dependencies.cythonize(module_list, *args, **options)
-
-

@@ -258,10 +258,11 @@ class Reader:
 def _cast(value: Node, to: ElementType) -> Node:
     if value.type.element is to:
         return value
-    if isinstance(value, Constant) and value.type.element.kind in "iu" and to.kind in "iuf":
-        return Constant(to.dtype.type(value.value).item() if to.kind == "f" and to.bits <= 64 else value.value, to) if (
-            to.kind == "f" and to.bits <= 64 or _fits(value.value, to)
-        ) else Cast(value, to)
+    if isinstance(value, Constant) and value.type.element.kind in "iu":
+        if _fits(value.value, to):
+            return Constant(value.value, to)
+        if to.kind == "f" and to.bits <= 64:
+            return Constant(to.dtype.type(value.value).item(), to)
     return Cast(value, to)
 
 
@@ -317,4 +318,3 @@ _METHODS: tuple[tuple[type[Any], _Method], ...] = (
     (ExprNodes.CondExprNode, Reader._choice),
     (ExprNodes.SimpleCallNode, Reader._call),
 )
-

@@ -7,17 +7,19 @@ from typing import Any
 from Cython.Compiler import ExprNodes, Nodes
 from Cython.Compiler.Errors import error
 
-from . import directives
+from . import directives, report
 from .elements import element_of
 from .reader import Reader, Unread
 from .vector import Analysed, VectorNode, combined, is_number, leaf, takes_part, why_no_operand
 from .writer import AssignmentNode
 
-
 _SUBSCRIPTS = (ExprNodes.IndexNode, ExprNodes.SliceIndexNode)
 
 
 class SingleAssignment(Nodes.SingleAssignmentNode):  # type: ignore[misc]
+    lhs: Any
+    rhs: Any
+
     def analyse_types(self, env: Any, use_temp: int = 0) -> Any:
         if not directives.is_on(env):
             return super().analyse_types(env, use_temp)
@@ -33,6 +35,9 @@ class SingleAssignment(Nodes.SingleAssignmentNode):  # type: ignore[misc]
 
 
 class InPlaceAssignment(Nodes.InPlaceAssignmentNode):  # type: ignore[misc]
+    lhs: Any
+    rhs: Any
+
     def analyse_types(self, env: Any) -> Any:
         if not directives.is_on(env) or not isinstance(self.lhs, _SUBSCRIPTS):
             return super().analyse_types(env)
@@ -70,6 +75,5 @@ def assigned(pos: Any, lhs: Any, value: VectorNode, env: Any) -> Any:
         return AssignmentNode.nothing(pos)
     own = [operand for node, operand in value.leaves if node is lhs]
     leaves = [each for each in value.leaves if each[0] is not lhs]
+    report.raised(pos, "statement", f"a kernel over {len(value.leaves) + 1} operands of up to {lhs.type.ndim} axes")
     return AssignmentNode.of(pos, lhs, own, leaves, read, reader.checks, env)
-
-

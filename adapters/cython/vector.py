@@ -232,10 +232,10 @@ class _Cast:
     """`<double> x` of each element."""
 
     def analyse_types(self: Any, env: Any) -> Any:
-        if not directives.is_on(env) or self.typecheck or not isinstance(self.operand, _VECTOR):
+        if not directives.is_on(env) or self.typecheck or not isinstance(self.operand, _OPERANDS):
             return super().analyse_types(env)  # type: ignore[misc]
         operand = self.operand.analyse_types(env)
-        if isinstance(operand, VectorNode):
+        if takes_part(operand):
             made = combined(self, {"operand": operand}, env)
             if made is not None:
                 return made
@@ -289,4 +289,8 @@ CLASSES: dict[type[Any], type[Any]] = {
     **_derived(_Cast, "TypecastNode"),
     **_derived(_Call, "SimpleCallNode"),
 }
-_VECTOR = tuple({_Binary, _Unary, _Comparison, _Choice, _Cast, _Call})
+#: What a cast may have as operand that is on memoryviews.
+_OPERANDS = (
+    *(_Binary, _Unary, _Comparison, _Choice, _Cast, _Call),
+    *(ExprNodes.NameNode, ExprNodes.AttributeNode, ExprNodes.IndexNode, ExprNodes.SliceIndexNode),
+)

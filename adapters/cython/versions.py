@@ -28,3 +28,10 @@ def check(version: str) -> tuple[int, int]:
         wanted = " to ".join(".".join(map(str, v)) for v in (OLDEST, NEWEST))
         raise UnsupportedCython(f"Cython {version} is not supported: expected {wanted}")
     return number
+
+
+def check_installed() -> None:
+    """Raise UnsupportedCython where the Cython that is installed is none that is known."""
+    import Cython
+
+    check(Cython.__version__)

@@ -11,6 +11,7 @@ from Cython.Compiler.Code import UtilityCode
 from arrayexpr._core.nodes import Node, Operand, substitute
 
 from . import kernels
+from .elements import plain
 from .kernels import Kernel
 from .reader import Check
 
@@ -20,6 +21,8 @@ class Kernels:
 
     def __init__(self) -> None:
         self.made: dict[str, Kernel] = {}
+        #: Those of which shapes are tested before the kernel runs.
+        self.fitting: dict[str, None] = {}
         self._code: Any = None
 
     @staticmethod
@@ -41,6 +44,7 @@ class Kernels:
             functions = [kernel.functions for kernel in self.made.values()]
             body = [kernels.opening(), kernels.host_code(), *helpers, *functions, kernels.closing()]
             prototypes = [f"static int {name}(char **data, const ptrdiff_t *geometry);" for name in self.made]
+            prototypes += [f"static int {name}_fits(const ptrdiff_t *geometry);" for name in self.fitting]
             includes = ["#include <stddef.h>", "#include <stdint.h>", "#include <stdlib.h>", "#include <string.h>"]
             self._code = UtilityCode(
                 proto="\n".join([*includes, *prototypes]) + "\n", impl="\n".join(body), name="arrayexpr"
@@ -58,6 +62,14 @@ class AssignmentNode(Nodes.StatNode):  # type: ignore[misc]
 
     operands: list[Any]
     target: Any
+    #: Our operand for each of `operands`, and for the target.
+    places: list[Operand]
+    stored: Operand
+    arrays: list[Operand]
+    numbers: list[Operand]
+    kernels: Kernels
+    kernel: Kernel
+    tests: list[tuple[Check, Kernel, list[Operand], list[Operand]]]
 
     @classmethod
     def of(
@@ -90,6 +102,8 @@ class AssignmentNode(Nodes.StatNode):  # type: ignore[misc]
             numbers = [operand for operand in node.places if not operand.type.rank and operand in read]
             kernel = node.kernels.add(kernels.test(condition, arrays, numbers))
             node.tests.append((check, kernel, arrays, numbers))
+        if node.tests:
+            node.kernels.fitting[node.kernel.name] = None
         node.stored = stored
         return node
 
@@ -120,8 +134,12 @@ class AssignmentNode(Nodes.StatNode):  # type: ignore[misc]
         for node, operand in zip(self.operands, self.places, strict=True):
             if not operand.type.rank:
                 number = f"arrayexpr_{operand.name}"
-                code.putln(f"const {node.type.declaration_code(number)} = {results[operand]};".replace("const const", "const"))
+                code.putln(f"const {plain(node.type).declaration_code(number)} = {results[operand]};")
                 results[operand] = number
+        if self.tests:
+            # Shapes come before values.
+            fits = f"{self.kernel.name}_fits({self._geometry([self.stored, *self.arrays], results)})"
+            code.putln(code.error_goto_if_neg(fits, self.pos))
         for check, kernel, arrays, numbers in self.tests:
             self._test(code, check, kernel, arrays, numbers, results)
         call = self._call(self.kernel, [self.stored, *self.arrays], self.numbers, results, self.target.type.ndim)
@@ -138,9 +156,11 @@ class AssignmentNode(Nodes.StatNode):  # type: ignore[misc]
             # An element that is not computed raises nothing.
             lengths = [f"{results[self.stored]}.shape[{axis}]" for axis in range(self.target.type.ndim)]
             code.putln(f"const ptrdiff_t arrayexpr_first[] = {{{' && '.join(f'{n} > 0' for n in lengths)}, 0}};")
-        found = self._call(kernel, [self.stored, *arrays], numbers, results, rank, "arrayexpr_first" if not arrays else "")
+        found = self._call(
+            kernel, [self.stored, *arrays], numbers, results, rank, "arrayexpr_first" if not arrays else ""
+        )
         code.putln(f"const int arrayexpr_found = {found};")
-        code.putln(f"if (unlikely(arrayexpr_found != 0)) {{")
+        code.putln("if (unlikely(arrayexpr_found != 0)) {")
         code.putln("if (arrayexpr_found > 0) {")
         code.putln("PyGILState_STATE arrayexpr_state = PyGILState_Ensure();")
         code.putln(f'PyErr_SetString({check.exception}, "{check.message}");')
@@ -152,15 +172,20 @@ class AssignmentNode(Nodes.StatNode):  # type: ignore[misc]
 
     def _call(self, kernel: Kernel, arrays: Any, numbers: Any, results: Any, rank: int, shape: str = "") -> str:
         """A call of a kernel, the first array with its last `rank` axes."""
-        geometry = []
-        for k, operand in enumerate(arrays):
-            axes = range(operand.type.rank - (rank if k == 0 else operand.type.rank), operand.type.rank)
-            for what in ("shape", "strides"):
-                geometry += [f"{results[operand]}.{what}[{axis}]" for axis in axes]
         data = [f"(char *){results[operand]}.data" for operand in arrays]
         data += [f"(char *)&{results[operand]}" for operand in numbers]
-        given = shape or f"(const ptrdiff_t[]){{{', '.join(geometry)}}}"
+        given = shape or self._geometry(arrays, results, rank)
         return f"{kernel.name}((char *[]){{{', '.join(data)}}}, {given})"
+
+    def _geometry(self, arrays: Any, results: Any, rank: int = 0) -> str:
+        """The lengths and steps of arrays, as C; of the first one's last `rank` axes, where it is not 0."""
+        parts = []
+        for k, operand in enumerate(arrays):
+            own = operand.type.rank
+            axes = range(own - (rank or own) if k == 0 else 0, own)
+            for what in ("shape", "strides"):
+                parts += [f"{results[operand]}.{what}[{axis}]" for axis in axes]
+        return f"(const ptrdiff_t[]){{{', '.join(parts)}}}"
 
 
 def _once(leaves: Sequence[tuple[Any, Operand]], new: dict[Node, Node]) -> tuple[list[Any], list[Operand]]:
