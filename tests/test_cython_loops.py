@@ -38,17 +38,20 @@ def test_the_report_says_what_was_done_and_why_not(built: Any) -> None:
     done = {name for name, entries in functions.items() if any(entry.done for entry in entries)}
     assert done == {
         *("axpy", "three", "stencil", "two", "in_place", "columns", "diagonal", "rows", "checked", "wraps"),
-        *("without_gil", "integers", "step"),
+        *("without_gil", "integers", "step", "repeated"),
     }
     why = {name: entries[0].text for name, entries in functions.items() if not entries[0].done}
     assert why == {
         "crosswise": "a statement reads what another one stores to",
         "shift": "it reads other elements of a",
-        "total": "it stores nothing to a memoryview",
+        "total": "it has s, which an iteration hands to the next",
         "rows": "there are statements beside its inner loop",
         "last_seen": "t, which it sets, is used outside of it",
         "may_raise": "it may raise 'float division': cdivision is off",
         "uses_index": "it has the value of i, the variable of a loop",
+        "running": "it has a if",
+        "delayed": "it has t, which an iteration hands to the next",
+        "moved": "it has a subscript that is no loop variable plus a number",
         "breaks": "it has a if",
     }
 
@@ -142,6 +145,27 @@ def test_what_an_iteration_hands_to_the_next(m: Any, rng: np.random.Generator) -
     expected = 3 * base
     m.in_place(base, base)
     np.testing.assert_allclose(base, expected, rtol=1e-15)
+
+
+def test_numbers_that_an_iteration_hands_to_the_next(m: Any, rng: np.random.Generator) -> None:
+    a, out = rng.integers(0, 9, 500).astype(float), np.zeros(500)
+    m.running(a, out)
+    np.testing.assert_array_equal(out, a.cumsum())
+    m.delayed(a, out)
+    np.testing.assert_array_equal(out, [5, *a[:-1]])
+    m.moved(a, out)
+    np.testing.assert_array_equal(out, a)
+
+
+def test_a_target_whose_elements_share_memory(m: Any) -> None:
+    for steps in [(8, 8), (0, 8), (-8, 16)]:
+        base, expected = np.zeros(800), np.zeros(800)
+        first = 400
+        m.repeated(np.lib.stride_tricks.as_strided(base[first:], (30, 40), steps))
+        for i in range(30):
+            for j in range(40):
+                expected[first + (i * steps[0] + j * steps[1]) // 8] += 1
+        np.testing.assert_array_equal(base, expected)
 
 
 def test_columns_diagonals_and_rows(m: Any, rng: np.random.Generator) -> None:

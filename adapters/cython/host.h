@@ -172,6 +172,21 @@ static CYTHON_UNUSED int arrayexpr_shares(int rank, const ptrdiff_t *shape, cons
     return arrayexpr_meet(&s, 0, ((intptr_t)b + high_b) - start_a, size_a, size_b);
 }
 
+/* Whether no two elements of an array share memory, as far as steps that contain one another tell. */
+static CYTHON_INLINE int arrayexpr_single(int rank, const ptrdiff_t *shape, const ptrdiff_t *steps, int size) {
+    for (int axis = 0; axis < rank; ++axis) {
+        const ptrdiff_t own = arrayexpr_magnitude(steps[axis]);
+        ptrdiff_t within = size;
+        if (shape[axis] == 1) continue;
+        for (int other = 0; other < rank; ++other) {
+            const ptrdiff_t step = arrayexpr_magnitude(steps[other]);
+            if (other != axis && (step < own || (step == own && other > axis))) within += step * (shape[other] - 1);
+        }
+        if (own < within) return 0;
+    }
+    return 1;
+}
+
 /* Whether an array may be read while a target is written: they share no memory, or, if `same`, are the very same view. */
 static CYTHON_INLINE int arrayexpr_apart(int rank, int target, int k, int same, const int *sizes, char *const *data,
                                          const ptrdiff_t *shape, const ptrdiff_t *steps) {

@@ -361,6 +361,8 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
     for (int k = 0; k < COUNT * RANK; ++k) steps[k] = shape[k % RANK] == 1 ? 0 : geometry[RANK + k];
     left = arrayexpr_canonical(RANK, COUNT, data, shape, steps);
     for (int target = 0; target < TARGETS; ++target)
+        if (!arrayexpr_single(RANK, shape, steps + target * RANK, sizes[target])) return 0;
+    for (int target = 0; target < TARGETS; ++target)
         for (int k = target + 1; k < COUNT; ++k)
             if (!arrayexpr_apart(RANK, target, k, TARGETS == 1, sizes, data, shape, steps)) return 0;
 """

@@ -51,12 +51,18 @@ class Nest:
     temporaries: dict[Any, Node] = field(default_factory=dict)
     #: Each memoryview, once, by the C that it is.
     bases: dict[str, Any] = field(default_factory=dict)
+    #: Every variable that the body assigns, and those that bounds read.
+    assigned: set[Any] = field(default_factory=set)
+    bounds: set[Any] = field(default_factory=set)
 
 
 def read(loop: Any, directives: Any) -> Nest:
     """The nest that a loop is the outermost of; raises Left where it is none that a kernel may run."""
     nest = Nest([])
-    body = _descend(loop, nest, None)
+    body = _descend(loop, nest)
+    nest.assigned = {each.lhs.entry for each in body if _assigns_name(each)}
+    for entry in nest.assigned & nest.bounds:
+        raise Left(f"it assigns {entry.name}, which a bound reads")
     reader = LoopReader(directives, nest)
     for statement in body:
         _statement(statement, nest, reader)
@@ -68,7 +74,11 @@ def read(loop: Any, directives: Any) -> Nest:
     return nest
 
 
-def _descend(loop: Any, nest: Nest, stop: Any) -> list[Any]:
+def _assigns_name(statement: Any) -> bool:
+    return isinstance(statement, Nodes.SingleAssignmentNode) and bool(statement.lhs.is_name)
+
+
+def _descend(loop: Any, nest: Nest) -> list[Any]:
     """Add a loop, and those that are its whole body, and give the statements of the innermost."""
     if loop.is_py_target or not loop.from_range:
         raise Left("it is no loop of a C number over range")
@@ -83,13 +93,13 @@ def _descend(loop: Any, nest: Nest, stop: Any) -> list[Any]:
     if any(entry is each.entry for each in nest.loops):
         raise Left(f"{loop.target.name} is the variable of two of its loops")
     set_here = {each.entry for each in nest.loops}
-    start = _text(loop.bound1, set_here)
+    start = _text(loop.bound1, set_here, nest.bounds)
     bound = unwrapped(loop.bound2)
     if isinstance(bound, UtilNodes.LetRefNode) and not nest.loops:
         # Evaluated before the outermost loop begins, whatever it is.
         stop_text = None
     else:
-        stop_text = _text(bound, set_here)
+        stop_text = _text(bound, set_here, nest.bounds)
     nest.loops.append(Range(entry, str(entry.cname), start, stop_text or ""))
     body = _statements(loop.body)
     if len(body) == 1:
@@ -97,7 +107,7 @@ def _descend(loop: Any, nest: Nest, stop: Any) -> list[Any]:
         if isinstance(inner, UtilNodes.LetNode) and isinstance(inner.body, Nodes.ForFromStatNode):
             inner = inner.body
         if isinstance(inner, Nodes.ForFromStatNode):
-            return _descend(inner, nest, None)
+            return _descend(inner, nest)
     return body
 
 
@@ -193,6 +203,8 @@ class LoopReader(Reader):
             known = self.nest.temporaries.get(node.entry)
             if known is not None:
                 return known
+            if node.entry in self.nest.assigned:
+                raise Unread(f"{node.name}, which an iteration hands to the next")
         if isinstance(node, ExprNodes.NameNode | ExprNodes.AttributeNode):
             return self._number(node)
         return super().read(node)
@@ -244,27 +256,33 @@ class LoopReader(Reader):
         return None, self._invariant(index)
 
     def _invariant(self, node: Any) -> str:
-        taken = set(self._variables) | set(self.nest.temporaries)
+        taken = set(self._variables) | self.nest.assigned
         try:
             return _text(node, taken)
         except Left:
             raise Unread("a subscript that is no loop variable plus a number") from None
 
 
-def _text(node: Any, taken: set[Any]) -> str:
-    """C for an integer that has no effect, and that nothing in the nest changes; raises Left for any other."""
+def _text(node: Any, taken: set[Any], names: set[Any] | None = None) -> str:
+    """C for an integer that has no effect, and that nothing in the nest changes; raises Left for any other.
+
+    `taken` are variables that it may not read; those that it reads are put among `names`.
+    """
     node = unwrapped(node)
     if isinstance(node, UtilNodes.LetRefNode):
-        return _text(node.expression, taken)
+        return _text(node.expression, taken, names)
     if isinstance(node, ExprNodes.IntNode) and isinstance(node.constant_result, int):
         return f"(({node.constant_result}))" if node.constant_result < 0 else str(node.constant_result)
     if node.type is not None and node.type.is_int:
         if node.is_name and _readable(node.entry) and node.entry not in taken:
+            if names is not None:
+                names.add(node.entry)
             return f"(ptrdiff_t){node.result()}"
         if isinstance(node, ExprNodes.AddNode | ExprNodes.SubNode) and not node.overflow_check:
-            return f"({_text(node.operand1, taken)} {node.operator} {_text(node.operand2, taken)})"
+            one, other = (_text(each, taken, names) for each in (node.operand1, node.operand2))
+            return f"({one} {node.operator} {other})"
         if isinstance(node, ExprNodes.IndexNode) and _shape_of(node.base) is not None:
-            return f"{_shape_of(node.base)}.shape[{_text(node.index, taken)}]"
+            return f"{_shape_of(node.base)}.shape[{_text(node.index, taken, names)}]"
     raise Left("a bound is no plain integer")
 
 

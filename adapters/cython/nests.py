@@ -49,7 +49,8 @@ class NestNode(Nodes.StatNode):  # type: ignore[misc]
         """What a report says of it."""
         tests = "where no arrays share memory" + (" and subscripts lie within their axes" if self.guarded else "")
         loops_of = f"{len(self.nest.loops)} loops" if len(self.nest.loops) > 1 else "a loop"
-        return f"{loops_of} over {len(self.arrays) + len(self.nest.stores)} arrays, {tests}"
+        arrays = len(self.arrays) + len(self.nest.stores)
+        return f"{loops_of} over {arrays} array{'s' if arrays > 1 else ''}, {tests}"
 
     def analyse_expressions(self, env: Any) -> NestNode:
         return self

@@ -131,9 +131,9 @@ class AssignmentNode(Nodes.StatNode):  # type: ignore[misc]
         code.begin_block()
         results = {operand: node.result() for node, operand in zip(self.operands, self.places, strict=True)}
         results[self.stored] = self.target.result()
-        for node, operand in zip(self.operands, self.places, strict=True):
+        for k, (node, operand) in enumerate(zip(self.operands, self.places, strict=True)):
             if not operand.type.rank:
-                number = f"arrayexpr_{operand.name}"
+                number = f"arrayexpr_s{k}"
                 code.putln(f"const {plain(node.type).declaration_code(number)} = {results[operand]};")
                 results[operand] = number
         if self.tests:

@@ -154,6 +154,39 @@ def uses_index(double[:] a):
         a[i] = i
 
 
+def running(double[:] a, double[:] out):
+    cdef int i
+    cdef double s
+    for i in range(a.shape[0]):
+        if i == 0:
+            s = 0
+    for i in range(a.shape[0]):
+        s = s + a[i]
+        out[i] = s
+
+
+def delayed(double[:] a, double[:] out):
+    cdef int i
+    cdef double t = 5
+    for i in range(a.shape[0]):
+        out[i] = t
+        t = a[i]
+
+
+def moved(double[:] a, double[:] out):
+    cdef int i, k = 0
+    for i in range(out.shape[0]):
+        out[i] = a[k]
+        k = k + 1
+
+
+def repeated(double[:, :] windows):
+    cdef int i, j
+    for i in range(windows.shape[0]):
+        for j in range(windows.shape[1]):
+            windows[i, j] = windows[i, j] + 1
+
+
 def breaks(double[:] a, double[:] b):
     cdef int i
     for i in range(a.shape[0]):
