@@ -41,7 +41,8 @@ class Trace:
     """Records assignments to symbolic arrays, in order, while it is entered.
 
     Values computed before an assignment keep what they had: one that is used after an operand it reads
-    was assigned to is stored in a local of the program, just before that assignment.
+    was assigned to, or one that may share memory with such an operand, is stored in a local of the program,
+    just before that assignment.
 
     >>> from arrayexpr.build import array
     >>> a, b = array("a", "float64", 1), array("b", "float64", 1)
@@ -58,9 +59,12 @@ class Trace:
         # filled before a statement has that one's count too.
         self._statements: list[Node] = []
         self._stamps: list[int] = []
-        self._writes: dict[Operand, list[int]] = {}
+        # By operand; under None, of all that may share memory with one another.
+        self._writes: dict[Operand | None, list[int]] = {}
         self._reads: dict[Node, frozenset[Operand]] = {}
         self._locals: list[Operand] = []
+        #: Operands that are arrays of no axes; others without axes are numbers, which share no memory.
+        self.cells: frozenset[Operand] = frozenset()
         self._kept: dict[Any, Operand] = {}
         self._token: Token[Recorder | None] | None = None
         # The loops that are being traced, outermost first; the counts at which those that are done began and ended.
@@ -98,7 +102,17 @@ class Trace:
         stamp = tick()
         self._statements.append(statement)
         self._stamps.append(stamp)
-        self._writes.setdefault(base, []).append(stamp)
+        self._write(base, stamp)
+
+    def _memory(self, operand: Operand) -> Operand | None:
+        """The key of `_writes` for what is assigned to an operand's memory: None where it is the caller's."""
+        number = operand.type.rank == 0 and operand not in self.cells
+        return operand if number or operand.name.startswith(_LOCAL) else None
+
+    def _write(self, operand: Operand, stamp: int) -> None:
+        self._writes.setdefault(operand, []).append(stamp)
+        if self._memory(operand) is None:
+            self._writes.setdefault(None, []).append(stamp)
 
     def program(self, *results: Any, name: str = "kernel") -> Program:
         """The program of what was recorded, and then of the results."""
@@ -122,7 +136,7 @@ class Trace:
         loop.index = Index(_fresh(name, self._indices))
         for operand in assigned or ():
             # What was computed before is kept before: the first iteration may change what the second one reads.
-            self._writes.setdefault(operand, []).append(loop.began)
+            self._write(operand, loop.began)
         self._statements, self._stamps = [], []
         self._loops.append(loop)
         # Values of before are told by their count.
@@ -132,7 +146,7 @@ class Trace:
     def leave_trial(self) -> frozenset[Operand]:
         """End a trial: all is as it was. Returns what it assigned to."""
         loop = self._loops.pop()
-        assigned = frozenset(o for o, stamps in self._writes.items() if stamps and stamps[-1] > loop.began)
+        assigned = frozenset(o for o, stamps in self._writes.items() if o is not None and stamps[-1] > loop.began)
         self._statements, self._stamps, self._writes, self._kept, self._done, self._indices = loop.outside
         tick()
         return assigned
@@ -174,7 +188,7 @@ class Trace:
 
         overtaken = 0
         for operand in self._read(x._node):
-            stamps = self._writes.get(operand)
+            stamps = self._writes.get(self._memory(operand))
             if stamps is not None:
                 k = bisect_right(stamps, x._time)
                 if k < len(stamps) and (not overtaken or stamps[k] < overtaken):
@@ -280,6 +294,7 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
 
         function = with_loops(function)
     with Trace() as recording:
+        recording.cells = frozenset(x._node for _, x, _ in parameters if x._alias and not x._node.type.rank)
         returned = function(*[x for _, x, kind in parameters if kind != "keyword"],
                             **{n: x for n, x, kind in parameters if kind == "keyword"})  # fmt: skip
         if returned is None:

@@ -360,3 +360,25 @@ def test_reductions_over_lengths_of_their_own(function: Any) -> None:
         for x, y in zip(*(r if isinstance(r, tuple) else (r,) for r in (got, want)), strict=True):
             assert x.shape == y.shape
             np.testing.assert_allclose(x, y, rtol=1e-14)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+@pytest.mark.parametrize("name", ["max", "sum"])
+def test_what_stands_beside_a_reduction_may_be_of_another_length(name: str, engine: str) -> None:
+    """Along the axis that is reduced, the result is as long as what stands beside it."""
+    reduction = getattr(np, name)
+
+    @arrayexpr.kernel(engine=engine)
+    def rows(a, b):  # type: ignore[no-untyped-def]
+        return a[:-1] - reduction(b[::-1], axis=0)
+
+    @arrayexpr.kernel(engine=engine)
+    def in_place(a, b):  # type: ignore[no-untyped-def]
+        a[1:] = a[:-1] - reduction(b, axis=0)
+
+    for length, other in itertools.product((2, 3, 4), (1, 2, 3)):
+        a, b = np.arange(2.0 * length).reshape(length, 2) ** 2, np.arange(2.0 * other).reshape(other, 2)
+        expected = a[:-1] - reduction(b, axis=0)
+        np.testing.assert_array_equal(rows(a, b), expected)
+        in_place(a, b)
+        np.testing.assert_array_equal(a[1:], expected)

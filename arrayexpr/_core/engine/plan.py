@@ -70,10 +70,11 @@ class RegionStep:
     assigns: tuple[Assign, ...]
     kept: tuple[bool, ...]
     rank: int
-    #: The places among the sources of what each statement reads, and of what is under each reduction for which it
-    #: matters how often the same element is taken in.
+    #: The places among the sources of what each statement reads.
     reads: tuple[tuple[int, ...], ...]
-    reduces: tuple[tuple[int, ...], ...]
+    #: The places of what together has to be as long as the region along its reduced axes: for each reduction what is
+    #: under it, or all where it does not matter how often an element is taken in; and what statements read beside them.
+    full: tuple[tuple[int, ...], ...]
     #: The steps that run its statements one by one, or of one its reductions: where arrays are not over one shape, or
     #: overlap.
     alone: Callable[[], Sequence[Step]]
@@ -616,7 +617,7 @@ class _Cutter:
                 rank,
                 tuple(tuple(k for k, each in enumerate(inputs) if each in own) for own in read),
                 # A reduction by itself is over the shape of what it walks.
-                tuple(_spanned(n, inputs) for n in postorder(values) if isinstance(n, Reduce) and not self.apart),
+                () if self.apart else _full(values, kept, inputs),
                 functools.cache(lambda: self.alone(statements)),
                 self._moved(statements),
             )
@@ -660,12 +661,24 @@ def _regions(statements: Sequence[Assign]) -> list[list[Assign]]:
     return [[s for s in group if isinstance(s, Assign)] for group in regions(statements)]
 
 
-def _spanned(node: Reduce, inputs: Sequence[Operand]) -> tuple[int, ...]:
-    """The places of the inputs that a reduction walks; all of them where it does not matter how long they are."""
-    if node.op.idempotent.holds(node.type.element.kind):
-        return tuple(range(len(inputs)))
+def _full(values: Sequence[Node], kept: Sequence[bool], inputs: Sequence[Operand]) -> tuple[tuple[int, ...], ...]:
+    """What `RegionStep.full` says of statements' values; `kept` are those that do not vary along the reduced axes."""
+    every = tuple(range(len(inputs)))
+    found: list[tuple[int, ...]] = []
+    for node in postorder(values):
+        if isinstance(node, Reduce):
+            # It does not matter how often a maximum takes in an element.
+            any_length = node.op.idempotent.holds(node.type.element.kind)
+            found.append(every if any_length else _beside(node.arg, inputs))
+    if found:
+        found += [_beside(value, inputs) for value, each in zip(values, kept, strict=True) if not each]
+    return tuple(found)
+
+
+def _beside(node: Node, inputs: Sequence[Operand]) -> tuple[int, ...]:
+    """The places of the inputs that a node reads beside its reductions."""
     found: set[Node] = set()
-    stack: list[Node] = [node.arg]
+    stack = [node]
     while stack:
         each = stack.pop()
         if each not in found and not isinstance(each, Reduce | Function):

@@ -316,7 +316,7 @@ def run_step(step: Step, slots: Slots) -> _Ran | None:
         case RegionStep() if step.moves and step.targets[0].slot not in slots:
             slots[step.targets[0].slot] = slots[step.moves]
         case RegionStep():
-            if not (len(step.targets) > 1 or step.reduces) or _together(step, slots):
+            if not (len(step.targets) > 1 or step.full) or _together(step, slots):
                 return _run_region(step, slots)
             _run_alone(step, slots)
         case ArrayStep():
@@ -479,8 +479,8 @@ def _stand_in(shape: tuple[int, ...]) -> Any:
 def _one_shape(step: RegionStep, slots: dict[str, Any]) -> bool:
     """Whether the statements of a region are all over one shape, each by itself, and so is what they reduce."""
     streams = [source.array(slots) for source in step.sources]
-    if len(step.targets) == 1 and all(len(places) == len(step.sources) for places in step.reduces):
-        if not step.reduces or all(array.shape == streams[0].shape for array in streams):
+    if len(step.targets) == 1 and all(len(places) == len(step.sources) for places in step.full):
+        if not step.full or all(array.shape == streams[0].shape for array in streams):
             return True
         try:
             _shape_of(step, [array.shape for array in streams])
@@ -501,7 +501,7 @@ def _one_shape(step: RegionStep, slots: dict[str, Any]) -> bool:
             if target.slot in slots and step.region.reduced and not kept:
                 if _target_array(step, target, slots).shape != shape:
                     return False
-        for places in step.reduces:
+        for places in step.full:
             shape = _shape_of(step, [streams[k].shape for k in places])
             if any(shape[axis] != whole[axis] for axis in step.region.reduced):
                 return False
@@ -612,7 +612,7 @@ def _plain_streams(step: RegionStep, slots: dict[str, Any]) -> tuple[list[Any], 
     """The arrays that a region runs on as they are, and the shape it goes over; None where one is to be made first."""
     if not all(target.slot in slots for target in step.targets):
         return None
-    if (len(step.targets) > 1 or step.reduces) and not _together(step, slots):
+    if (len(step.targets) > 1 or step.full) and not _together(step, slots):
         return None
     streams = [source.array(slots) for source in step.sources]
     shape = _fitting(step, streams, slots)
