@@ -181,7 +181,7 @@ def measure(name: str, n: int, layout: str, with_it: Any, without: Any, numba: A
     for form, function in calls.items():
         out[...] = 0
         function(a, b, c, out, 1)
-        np.testing.assert_allclose(inside, expected, rtol=1e-13)
+        np.testing.assert_allclose(inside, expected, rtol=1e-13, atol=1e-13)
         runs[form] = lambda function=function: function(a, b, c, out, repeat)
     if n > 8:
         runs["numpy"] = repeated(lambda: formula(a, b, c), repeat)

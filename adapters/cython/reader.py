@@ -241,7 +241,7 @@ class Reader:
         return value if value.type.element is BOOL else _cast(value, BOOL)
 
     def _call(self, node: Any) -> Node:
-        name = function_of(node.function)
+        name = function_of(getattr(node.function, "entry", None))
         if name is None or node.type.is_pyobject:
             raise Unread("a call of a function that is not of C's math.h")
         op, t = name
@@ -273,9 +273,8 @@ def _fits(value: int, t: ElementType) -> bool:
     return low <= value < low + (1 << t.bits)
 
 
-def function_of(function: Any) -> tuple[str, ElementType] | None:
-    """The operator that a function of C's math.h is, and the type that it computes in."""
-    entry = getattr(function, "entry", None)
+def function_of(entry: Any) -> tuple[str, ElementType] | None:
+    """The operator that an entry is, of a function of C's math.h, and the type that it computes in."""
     if entry is None or not entry.is_cfunction or entry.scope is None:
         return None
     if entry.scope.qualified_name not in ("libc.math", "cython.libc.math"):

@@ -193,13 +193,22 @@ class _Unary:
 
 
 class _Comparison:
-    """`a < b` and its like, where an expression asks for them: on bare memoryviews they stay what they are."""
+    """`a < b` and its like, as the test of a conditional expression or on what is an expression already.
+
+    Elsewhere bare memoryviews are compared as the objects that they are, and everywhere by `==` and `!=`.
+    """
+
+    #: Whether the comparison is the test of a conditional expression.
+    chooses = False
 
     def analyse_types(self: Any, env: Any) -> Any:
-        if not directives.is_on(env) or self.cascade is not None or self.operator not in _ORDERED:
+        if not directives.is_on(env) or self.cascade is not None or self.operator not in _COMPARISONS:
             return super().analyse_types(env)  # type: ignore[misc]
         operand1, operand2 = self.operand1.analyse_types(env), self.operand2.analyse_types(env)
-        if _among([operand1, operand2], env):
+        operands = [operand1, operand2]
+        bare = not any(isinstance(operand, VectorNode) for operand in operands)
+        objects = bare and (not self.chooses or (self.operator in ("==", "!=") and all(map(takes_part, operands))))
+        if not objects and _among(operands, env):
             made = combined(self, {"operand1": operand1, "operand2": operand2}, env)
             if made is not None:
                 return made
@@ -207,7 +216,7 @@ class _Comparison:
         return super().analyse_types(env)  # type: ignore[misc]
 
 
-_ORDERED = ("<", "<=", ">", ">=", "==", "!=")
+_COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
 class _Choice:
@@ -216,6 +225,7 @@ class _Choice:
     def analyse_types(self: Any, env: Any) -> Any:
         if not directives.is_on(env) or not isinstance(getattr(self, CONDITION), _Comparison):
             return super().analyse_types(env)  # type: ignore[misc]
+        getattr(self, CONDITION).chooses = True
         condition = getattr(self, CONDITION).analyse_types(env)
         if isinstance(condition, VectorNode):
             parts = {CONDITION: condition}
@@ -249,9 +259,7 @@ class _Call:
     def analyse_types(self: Any, env: Any) -> Any:
         function = self.function
         named = function.is_name and not self.analysed and directives.is_on(env)
-        if named:
-            function.entry = function.entry or env.lookup(function.name)
-        if not named or function_of(function) is None:
+        if not named or function_of(function.entry or env.lookup(function.name)) is None:
             return super().analyse_types(env)  # type: ignore[misc]
         args = [arg.analyse_types(env) for arg in self.args]
         if _among(args, env):
