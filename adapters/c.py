@@ -72,7 +72,7 @@ C = Dialect(
     },
 )
 
-_HEAD = """\
+HEAD = """\
 #include <complex.h>
 #include <math.h>
 #include <stddef.h>
@@ -170,6 +170,15 @@ def emit(program: Program, *, checked: bool = True) -> str:
 
     Raises UnsupportedError for what C has no form for, naming the node.
     """
+    helpers, function = parts(program, checked=checked)
+    return "\n".join([HEAD, *helpers, "", *function]) + "\n"
+
+
+def parts(program: Program, *, checked: bool = True) -> tuple[list[str], list[str]]:
+    """What `emit` puts after the head: definitions that other kernels in the same file may share, and the functions.
+
+    The definitions are in order, and equal ones are equal text: a file has each once, before the kernels.
+    """
     name = program.name
     if name in _TAKEN or name.startswith(("_", "arrayexpr_")):
         raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
@@ -182,16 +191,13 @@ def emit(program: Program, *, checked: bool = True) -> str:
     prologue = _prologue(program, writer, checked, named)
     scratch = _scratch_function(program, writer)
     used = "\n".join([*prologue, *lines, *scratch, *writer.helpers])
-    text = [_HEAD]
-    text.extend(_COMPLEX[t] for t in _COMPLEX if f"arrayexpr_{t}" in used)
+    helpers = [text for t, text in _COMPLEX.items() if f"arrayexpr_{t}" in used]
     if "arrayexpr_overlap(" in used:
-        text.append(_OVERLAP)
+        helpers.append(_OVERLAP)
     if "arrayexpr_share(" in used:
-        text.append(_SHARE)
-    text.extend(writer.helpers)
-    text.append("")
-    text.append(_describe(program, "arrayexpr_v_" in used))
-    text.extend(scratch)
+        helpers.append(_SHARE)
+    helpers.extend(writer.helpers)
+    text = [_describe(program, "arrayexpr_v_" in used), *scratch]
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
     if not _uses("\n".join(lines), "scratch"):
         text.append("    (void)scratch;")
@@ -205,7 +211,7 @@ def emit(program: Program, *, checked: bool = True) -> str:
         "    return raised ? ARRAYEXPR_RAISED : ARRAYEXPR_OK;" if writer.may_raise else "    return ARRAYEXPR_OK;"
     )
     text.append("}")
-    return "\n".join(text) + "\n"
+    return helpers, text
 
 
 def _describe(program: Program, vector_math: bool) -> str:

@@ -1,0 +1,33 @@
+"""The command line: Cython's `cythonize`, with the adapter.
+
+    python -m arrayexpr.adapters.cython [--report] [options of cythonize] FILES
+
+`--report` prints what became of each statement and loop, or why it was left.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from Cython.Build.Cythonize import main as cythonize_main
+
+from . import report
+from .pipeline import enabled
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    wanted = "--report" in given
+    if wanted:
+        given.remove("--report")
+        # Files that are up to date would not be in it, nor those that other processes compile.
+        given = ["--force", "--parallel=0", *given]
+    with report.collected() as entries, enabled():
+        cythonize_main(given)
+    if wanted:
+        print(*entries, sep="\n")
+
+
+if __name__ == "__main__":
+    main()
