@@ -125,7 +125,8 @@ def tile_loops(nest: Nest, program: Program, known: Mapping[Node, int]) -> list[
 def tile_sides(nest: Nest, cut: Sequence[Loop], target: Target | None) -> list[int]:
     """The elements of a tile along each of its loops.
 
-    Copies of it, which are on the stack, take half of the second cache, 512 KiB at most.
+    Copies of it are on the stack: all of them take half of the second cache, 512 KiB at most. Where three axes are cut
+    rows of more than 64 elements keep them within 1 MiB.
     """
     size = max(access.operand.type.element.itemsize for access in nest.accesses)
     if len(cut) < MOST_AXES:
@@ -145,5 +146,12 @@ def tile_sides(nest: Nest, cut: Sequence[Loop], target: Target | None) -> list[i
         while across * along > room and along > 64:
             along //= 2
         return [across, along]
-    # a * b(kji) + c(jki), 250 x 200 x 320 doubles: 23.5 ms in tiles of 8 x 16 x 128, 19 so; a C loop takes 22.
-    return [max(8, min(32, 256 // size)), max(8, min(16, 128 // size)), 64]
+    # a * b(kji) + c(jki), 250 x 200 x 320 doubles: 23.5 ms in tiles of 8 x 16 x 128, 19 at 32 x 16 x 64; a C loop takes
+    # 22. Long rows cost nothing there, and suit smaller elements, and the block engine, which has work to do for each
+    # row: floats at 32 x 16 x 64, 43 ms as C and 94 by the block engine; at 32 x 16 x 256, 42 and 64.
+    copies = max(1, sum(isinstance(access, Load) for access in nest.accesses) - 1)
+    sides = [max(8, min(32, 256 // size)), max(8, min(16, 128 // size))]
+    along = min(512, max(64, 1024 // size))
+    while sides[0] * sides[1] * along * size * copies > 1 << 20 and along > 64:
+        along //= 2
+    return [*sides, along]
