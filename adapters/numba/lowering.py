@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils
 from numba.np import arrayobj
 
 from arrayexpr._core.nodes import Assign, Operand, postorder
@@ -18,7 +18,7 @@ from arrayexpr._core.nodes import Assign, Operand, postorder
 from . import walk
 from .fusing import Plan
 from .kernels import BYTES, STATUS, WORD, kernel, kernel_type, stills
-from .kinds import host_type
+from .kinds import host_type, types
 from .reader import Group, Taken
 
 _FLAG: Final = ir.IntType(1)
