@@ -379,7 +379,7 @@ def test_errors_are_numbas_and_out_of_bounds_is_one() -> None:
                 plain(*args)
             with pytest.raises(ValueError) as found:
                 mine(*args)
-            if function is grow:
+            if function is grow or len(shapes[1]) == 2:
                 assert str(found.value).splitlines()[0] == str(theirs.value).splitlines()[0]
     with pytest.raises(ValueError, match="cannot assign to 'a'"):
         njit(add)(np.ones((2, 3)), np.ones((3, 3)))
