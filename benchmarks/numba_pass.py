@@ -6,9 +6,9 @@ over ours.
     python benchmarks/numba_pass.py
     python benchmarks/numba_pass.py --sizes 64,1024 --works into_fortran,three --parallel
 
-The bars: never slower than plain Numba (0.97 for noise), at least 10 times as fast for Fortran arrays of type A
-assigned to `out` and for broadcasts, 2 times for mixed layouts and for three statements; a compile time of at most 1.3
-times Numba's.
+The bars: never slower than plain Numba (0.97 for noise), at least 10 times as fast for Fortran arrays typed A assigned
+to `out` and for broadcasts, 2 times for mixed layouts and for three statements; a compile time of at most 1.3 times
+Numba's.
 """
 
 from __future__ import annotations

@@ -117,12 +117,11 @@ def differential(seed: int, **flags: Any) -> None:
             assert all(map(same, sets[1], sets[0])), where
 
 
-@pytest.mark.parametrize("start", range(4))
-def test_random_functions_are_bit_equal_to_plain_numba(start: int) -> None:
+def test_random_functions_are_bit_equal_to_plain_numba() -> None:
     with Taken() as taken:
-        for seed in range(start * 1000, start * 1000 + 4):
+        for seed in range(10):
             differential(seed)
-    assert taken.statements > 4
+    assert taken.statements > 20 and taken.fused > 10
 
 
 @pytest.mark.slow
@@ -380,7 +379,7 @@ def test_errors_are_numbas_and_out_of_bounds_is_one() -> None:
                 plain(*args)
             with pytest.raises(ValueError) as found:
                 mine(*args)
-            if function is grow:
+            if function is grow or len(shapes[1]) == 2:
                 assert str(found.value).splitlines()[0] == str(theirs.value).splitlines()[0]
     with pytest.raises(ValueError, match="cannot assign to 'a'"):
         njit(add)(np.ones((2, 3)), np.ones((3, 3)))

@@ -27,7 +27,7 @@ class Report:
             if taken.label.startswith("$"):
                 what = "makes a temporary" if taken.new is not None else "assigns to a view"
             if plan.regions:
-                stored = taken.assign.target.name in plan.stored  # type: ignore[union-attr]
+                stored = any(taken.assign.target is each.target for region in plan.regions for each in region)
                 nests = "one nest" if len(plan.regions) == 1 else f"{len(plan.regions)} nests"
                 others = [str(line) for line in where if line != taken.loc.line]
                 how = f"fused with line {', '.join(others)} into {nests}" if others else f"fused into {nests}"

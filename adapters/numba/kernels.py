@@ -11,12 +11,12 @@ from typing import Any, Final
 
 from llvmlite import ir
 from llvmlite.ir.values import MDValue
-from numba.core import types
 
 from arrayexpr._core.nodes import Apply, Assign, Node, Operand, postorder
 
 from . import walk
-from .kinds import host_type
+from .kinds import host_type, types
+from .operators import HostOperator
 
 WORD: Final = ir.IntType(64)
 BYTES: Final = ir.IntType(8).as_pointer()
@@ -86,7 +86,7 @@ class _Kernel:
             place = builder.bitcast(place, context.get_data_type(kind).as_pointer())
             self.scalars[name] = context.data_model_manager[kind].load_from_data_pointer(builder, place)
         self.group = _distinct(module)
-        assigned = {statement.target.name for statement in region}  # type: ignore[union-attr]
+        assigned = {each.target.name for each in region if isinstance(each.target, Operand)}
         if unit:
             for k, name in enumerate(arrays[: stills(region)]):
                 if name not in assigned and len(arrays) > 1:
@@ -185,8 +185,8 @@ class _Kernel:
                 else:
                     values[node] = self.scalars[node.name]
             else:
-                assert isinstance(node, Apply), node
-                values[node] = node.op.numpy.emit(self.context, self.builder, [values[arg] for arg in node.args])
+                assert isinstance(node, Apply) and isinstance(node.op, HostOperator), node
+                values[node] = node.op.meaning.emit(self.context, self.builder, [values[arg] for arg in node.args])
         return [values[statement.value] for statement in self.region]
 
     def tag(self, start: int) -> None:

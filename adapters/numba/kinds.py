@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.core import types
+from numba.core import types as _types
 from numba.np import numpy_support
 
 from arrayexpr._core.types import ElementType, element
+
+#: Numba gives this module most of its names at run time.
+types: Any = _types
 
 #: What an element of an array, or a scalar, may be.
 ELEMENTS = {

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import cgutils
+from numba.core import ir as host
 from numba.np import arrayobj
 
 from arrayexpr._core.nodes import Assign, Operand, postorder
@@ -18,7 +19,7 @@ from arrayexpr._core.nodes import Assign, Operand, postorder
 from . import walk
 from .fusing import Plan
 from .kernels import BYTES, STATUS, WORD, kernel, kernel_type, stills
-from .kinds import host_type
+from .kinds import host_type, types
 from .reader import Group, Taken
 
 _FLAG: Final = ir.IntType(1)
@@ -219,7 +220,12 @@ class _Lowering:
                     continue
                 one = builder.icmp_signed("==", length, WORD(1))
                 holds = builder.and_(holds, builder.or_(one, builder.icmp_signed("==", length, target.shape[k])))
-        self.require(holds, f"cannot assign to {taken.label!r}: the shapes of what is assigned and of it differ", taken)
+        slices = isinstance(taken.host, (host.SetItem, host.StaticSetItem)) and len(read) == 1
+        if slices and not getattr(builder, "_in_try_block", False):
+            self.require_slice(holds, arrays[read[0]].shape, target.shape)
+        else:
+            message = f"cannot assign to {taken.label!r}: the shapes of what is assigned and of it differ"
+            self.require(holds, message, taken)
         others = [each for each in read if each != name]
         if not any(each in self.arrays for each in others) or name not in self.arrays:
             self.run([statement], target.shape, arrays)
@@ -251,6 +257,21 @@ class _Lowering:
         with cgutils.if_unlikely(self.builder, self.builder.not_(holds)):
             where = f'\nFile "{taken.loc.filename}", line {taken.loc.line}, '
             self.context.call_conv.return_user_exc(self.builder, ValueError, (message + where,))
+
+    def require_slice(self, holds: Any, given: Sequence[Any], wanted: Sequence[Any]) -> None:
+        """Raise as Numba does where what is assigned to a slice does not fit: its message has both shapes."""
+        if isinstance(holds, ir.Constant):
+            return
+        context, builder = self.context, self.builder
+        with cgutils.if_unlikely(builder, builder.not_(holds)):
+            function = context.typing_context.resolve_value_type(arrayobj.raise_with_shape_context)
+            kinds = tuple(types.UniTuple(types.int64, len(shape)) for shape in (given, wanted))
+            sig = function.get_call_type(context.typing_context, kinds, {})
+            made = [
+                context.make_tuple(builder, kind, shape) for kind, shape in zip(sig.args, (given, wanted), strict=True)
+            ]
+            context.get_function(function, sig)(builder, made)
+            builder.unreachable()
 
     # -- running --
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
-from numba.core import types
 from numba.core.imputils import force_error_model
 from numba.core.typing import signature
 from numba.np import npyimpl
@@ -20,7 +19,7 @@ from numba.np import npyimpl
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.types import ElementType
 
-from .kinds import host_type, map_type
+from .kinds import host_type, map_type, types
 
 #: The ufuncs of the operators that assign in place.
 INPLACE: Final = {
@@ -45,15 +44,20 @@ _CHEAP: Final = frozenset(
 CHEAP, COSTLY = 1.0, 12.0
 
 
-class HostOperator(Operator):  # type: ignore[misc]
+class HostOperator(Operator):
     """A row for one of Numba's operations at given types; `numpy` is the `Scalar`, `Convert` or `Loop` that it is."""
 
+    @property
+    def meaning(self) -> Meaning:
+        """What the row computes."""
+        assert isinstance(self.numpy, Meaning)
+        return self.numpy
+
     def result(self, types: tuple[ElementType, ...]) -> ElementType:
-        kind: ElementType = self.numpy.kind
-        return kind
+        return self.meaning.kind
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _row, (type(self.numpy), self.numpy.key)
+        return _row, (type(self.numpy), self.meaning.key)
 
 
 class Meaning:
@@ -68,6 +72,10 @@ class Meaning:
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
         """The LLVM value of the operation on LLVM values."""
         raise NotImplementedError
+
+    def lowers(self, context: Any) -> bool:
+        """Whether Numba has code for it."""
+        return True
 
     def python(self) -> Any:
         """The operation on scalars, for Numba to compile."""

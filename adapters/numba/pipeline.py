@@ -5,18 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import binding
-from numba.core import compiler, ir, types
+from numba.core import compiler, ir
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.cpu import CPUContext
 from numba.core.typed_passes import NopythonRewrites
 from numba.core.typing import signature
-from numba.np.ufunc import array_exprs
+from numba.np.ufunc.array_exprs import _lower_array_expr
 
 from arrayexpr import __version__
 
 from . import reader, walk
 from .explaining import Report
 from .fusing import plan
+from .kinds import types
 from .lowering import lower
 
 #: What compiled code depends on beside Numba: cached code of another version is compiled anew.
@@ -100,7 +101,7 @@ def _statements(group: reader.Group, state: Any, report: Report, inst: Any) -> l
 
 
 def _lower(lowerer: Any, expr: Any) -> Any:
-    return lower(lowerer, expr) if "plan" in expr._kws else array_exprs._lower_array_expr(lowerer, expr)
+    return lower(lowerer, expr) if "plan" in expr._kws else _lower_array_expr(lowerer, expr)
 
 
 def extend(passes: Any) -> None:

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
-from numba.core import ir, types
+from numba.core import ir
 
 from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand, postorder
 from arrayexpr._core.program import Program
 
 from . import operators, walk
-from .kinds import host_type, is_array, map_type
+from .kinds import host_type, is_array, map_type, types
 
 __all__ = ["Group", "Refused", "Taken", "from_host", "origin_of"]
 
@@ -265,7 +265,7 @@ class _Reader:
                     raise Refused(f"operands of type {each}")
                 given.append(each)
             row = operators.loop(ufunc, tuple(given), kind.dtype)
-            if not row.numpy.lowers(self.state.targetctx):
+            if not row.meaning.lowers(self.state.targetctx):
                 raise Refused(f"{ufunc.__name__} of {', '.join(map(str, given))} into {kind.dtype}")
             if max(getattr(self.typemap[var.name], "ndim", 0) for var in inputs) > kind.ndim:
                 raise Refused("operands of more axes than out")
@@ -286,7 +286,7 @@ class _Reader:
         if index is None:
             return False
         whole = isinstance(inst, ir.StaticSetItem) and _whole(inst.index)
-        seen = kind
+        seen: Any = kind
         if not whole:
             if not isinstance(self.typemap[index.name], (types.SliceType, types.BaseTuple, types.Integer)):
                 return False
@@ -379,7 +379,8 @@ class _Reader:
         if not isinstance(function, np.ufunc) and function not in _OPERATORS:
             raise Refused(f"the function {function}")
         nodes: list[Node] = []
-        kinds, constants = [], []
+        kinds: list[Any] = []
+        constants: list[Any] = []
         for arg in given:
             if isinstance(arg, ir.Const):
                 kind = types.maybe_literal(arg.value) or self.typing.resolve_value_type(arg.value)
