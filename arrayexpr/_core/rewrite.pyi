@@ -53,6 +53,7 @@ class Rule:
         when: Callable[..., bool] | None = None,
         cost: float | None = None,
         unshared: bool = False,
+        late: bool = False,
     ) -> None: ...
     @property
     def name(self) -> str: ...
