@@ -195,7 +195,7 @@ class _Unary:
 class _Comparison:
     """`a < b` and its like, as the test of a conditional expression or on what is an expression already.
 
-    Elsewhere bare memoryviews are compared as the objects that they are, and everywhere by `==` and `!=`.
+    Elsewhere bare memoryviews are Cython's to compare or refuse, and everywhere by `==` and `!=`.
     """
 
     #: Whether the comparison is the test of a conditional expression.
@@ -207,8 +207,8 @@ class _Comparison:
         operand1, operand2 = self.operand1.analyse_types(env), self.operand2.analyse_types(env)
         operands = [operand1, operand2]
         bare = not any(isinstance(operand, VectorNode) for operand in operands)
-        objects = bare and (not self.chooses or (self.operator in ("==", "!=") and all(map(takes_part, operands))))
-        if not objects and _among(operands, env):
+        cythons = bare and (not self.chooses or (self.operator in ("==", "!=") and all(map(takes_part, operands))))
+        if not cythons and _among(operands, env):
             made = combined(self, {"operand1": operand1, "operand2": operand2}, env)
             if made is not None:
                 return made

@@ -230,9 +230,3 @@ def plain_python(a, b):
     x = a * b
     x += 1
     return x, -a, a < b, (a if a < b else b)
-
-
-def same_objects(double[:] a, double[:] b):
-    cdef double[:] c
-    c = a if a == b else b
-    return a == b, a != b, c[0]
