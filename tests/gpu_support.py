@@ -18,6 +18,8 @@ from arrayexpr._core.program import Program
 # Before the library is loaded: races between lanes are looked for, and PoCL's way that compiles in seconds.
 os.environ.setdefault("OCLGRIND_DATA_RACES", "1")
 os.environ.setdefault("OCLGRIND_UNIFORM_WRITES", "1")
+# A fault that one test plants must not use up what Oclgrind says at the most.
+os.environ.setdefault("OCLGRIND_MAX_ERRORS", "1000000000")
 os.environ.setdefault("POCL_WORK_GROUP_METHOD", "loopvec")
 
 #: Element types that no device of ours has.

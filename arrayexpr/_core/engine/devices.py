@@ -362,6 +362,10 @@ class _Call:
         reduced: Sequence[int],
     ) -> None:
         """Compute values over streams into arrays."""
+        if any(shape[k] == 0 for k in reduced):
+            _refuse_empty(values, shape, reduced)
+            # Nothing is read of what has no elements, but it lies somewhere.
+            streams = [a if a.size else self.temporary((1,) * a.ndim, a.dtype) for a in streams]
         arrays = [*streams, *outs]
         known = self.runtime.prepared
         key = (
@@ -390,7 +394,6 @@ class _Call:
         # What lies on the host is a number, given by value.
         given = frozenset(o.name for o, a in zip(inputs, streams, strict=True) if a.size == 1 and _on_host(a))
         problem = problem_of(arrays, shape, reduced, len(outs))
-        _refuse_empty(values, shape, reduced)
         choice = choose(problem, values, self.device.gpu)
         chunk = dict(choice.options).get("chunk")
         if chunk:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..affine import integer, least, plus, quotient, times
+from ..errors import ArrayExprError
 from ..nodes import (
     Apply,
     Assign,
@@ -67,6 +68,8 @@ def teams(
     Requires: assignments over one shape, with reductions over the same last axes that keep dimensions; as `grid`
     otherwise. With `chunk`, values that are reductions.
     """
+    if held and not rows:
+        raise ArrayExprError("a schedule that keeps rows of columns: expected `held` of contiguous rows alone")
     return _Teams(program, lanes, vector, unroll, rows, chunk, held).program()
 
 
