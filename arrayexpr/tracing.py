@@ -294,7 +294,8 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
 
         function = with_loops(function)
     with Trace() as recording:
-        recording.cells = frozenset(x._node for _, x, _ in parameters if x._alias and not x._node.type.rank)
+        cells = [x._node for _, x, _ in parameters if x._alias and not x._node.type.rank]
+        recording.cells = frozenset(node for node in cells if isinstance(node, Operand))
         returned = function(*[x for _, x, kind in parameters if kind != "keyword"],
                             **{n: x for n, x, kind in parameters if kind == "keyword"})  # fmt: skip
         if returned is None:
