@@ -155,7 +155,10 @@ class _Compiled:
         self.source = program
         self.target = target
         self.program = run(
-            program.replace(target=target), array_passes(program), contract=options.contract, guarded=True
+            program.replace(target=target),
+            array_passes(program, options.contract),
+            contract=options.contract,
+            guarded=True,
         )
         mode = mode_of(options.engine, options.wait)
         self.runtime = Runtime(plan(self.program, _emit_c, target, mode, threads=fixed), options.dead)
