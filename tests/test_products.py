@@ -150,6 +150,12 @@ def test_a_product_that_is_read_again_is_left() -> None:
     assert sum(isinstance(step, ArrayStep) for step in plan_of(kernel)) == 1
 
 
+@pytest.mark.parametrize("shapes", [((2, 2, 0), (0, 0)), ((2, 2, 0), (0, 3)), ((0, 2, 3), (3, 2)), ((2, 0, 3), (3, 0))])
+def test_products_of_no_elements(shapes: Any) -> None:
+    a, b = map(np.ones, shapes)
+    np.testing.assert_array_equal(arrayexpr.kernel(lambda a, b: a @ b + 1)(a, b), a @ b + 1)
+
+
 def test_a_sum_of_products_is_one_product() -> None:
     kernel = arrayexpr.kernel(lambda a, b: np.einsum("ijk,jkl->il", a, b) + 1)
     a, b = filled("ijk"), filled("jkl")

@@ -720,7 +720,8 @@ def _product(node: Node, left: Any, right: Any) -> Any:
     if isinstance(node, Contract):
         if left.ndim > 2 == right.ndim and left.flags.c_contiguous and left.shape[-1] == right.shape[0]:
             # As one product: each of a few rows takes a call of BLAS.
-            return np.matmul(left.reshape(-1, left.shape[-1]), right).reshape(*left.shape[:-1], right.shape[-1])
+            rows = math.prod(left.shape[:-1])
+            return np.matmul(left.reshape(rows, left.shape[-1]), right).reshape(*left.shape[:-1], right.shape[-1])
         return np.matmul(left, right)
     assert isinstance(node, Reduce)
     batch = left.ndim - 2

@@ -284,13 +284,16 @@ def run_serial(step: SerialStep, slots: Bound, run: Run, streams: Any) -> None:
     from .iterate import call
 
     values = step.loop.range(slots)
-    if values and _does(step, slots, values[1:]) and not _does(step, slots, values):
+    if not values:
+        # What only the loop makes may not be there.
+        return
+    if not _does(step, slots, values):
+        if not _does(step, slots, values[1:]):
+            run_loop(step.loop, slots, run, streams, values)
+            return
         # Such as a[k - 1] where k begins at 0.
         run_loop(step.loop, slots, run, streams, values[:1])
         values = values[1:]
-    elif values and not _does(step, slots, values):
-        run_loop(step.loop, slots, run, streams, values)
-        return
     arrays = [slots[name] for name in step.operands]
     while values:
         part = values if step.code.compiled else values[:_CHUNK]
