@@ -1,4 +1,4 @@
-"""Random programs of statements over arrays that may be views of the same few buffers."""
+"""Programs of statements: two that are fused into one region, and random ones over views of the same few buffers."""
 
 from __future__ import annotations
 
@@ -35,6 +35,25 @@ ROW, MATRIX = INT64.array(1), INT64.array(2)
 EDGES = (Slice(1, None), Slice(None, -1))
 PAIRS = (Slice(0, 2), Slice(2, 4), Slice(1, 3), Slice(0, 3, 2), Slice(1, 4, 2), Slice(-2, None))
 Parts = tuple[Slice, ...] | None
+
+#: Statements that share what they read, and an update in place: each is one region.
+SIBLINGS = """
+def f(a: float64[:], b: float64[:], c: float64[:], *, r: float64[:], s: float64[:]):
+    t = local(float64[:])
+    u = local(float64[:])
+    v = local(float64[:])
+    t[...] = a + b
+    u[...] = t * c
+    v[...] = t - c
+    r[...] = u + v
+    s[...] = u * v
+"""
+MOTION = """
+def f(x: float64[:], v: float64[:], a: float64[:], e: float64[:]):
+    v[...] = v + a
+    x[...] = x + v
+    e[...] = v * v
+"""
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from layouts import clone
-from statements import Case, case
+from statements import MOTION, SIBLINGS, Case, case
 from test_emit_c import CC, OK, OVERLAP, SHAPE, STRICT, build
 from test_emit_c import call as called
 
@@ -23,23 +23,6 @@ from arrayexpr._core.program import Program
 
 pytestmark = pytest.mark.skipif(CC is None, reason="needs a C compiler")
 
-SIBLINGS = """
-def f(a: float64[:], b: float64[:], c: float64[:], *, r: float64[:], s: float64[:]):
-    t = local(float64[:])
-    u = local(float64[:])
-    v = local(float64[:])
-    t[...] = a + b
-    u[...] = t * c
-    v[...] = t - c
-    r[...] = u + v
-    s[...] = u * v
-"""
-MOTION = """
-def f(x: float64[:], v: float64[:], a: float64[:], e: float64[:]):
-    v[...] = v + a
-    x[...] = x + v
-    e[...] = v * v
-"""
 NORM = """
 def f(x: int64[:, :], *, mean: int64[:], r: int64[:, :]):
     m = local(int64[:])

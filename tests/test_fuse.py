@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from statements import Case, case
+from statements import MOTION, SIBLINGS, Case, case
 
 import arrayexpr
 from arrayexpr._core.driver import ARRAY_PASSES, run
@@ -28,23 +28,6 @@ from arrayexpr._core.storage import needed, peak_scratch
 from arrayexpr._core.types import FLOAT64
 from arrayexpr._core.verify import verify
 
-SIBLINGS = """
-def f(a: float64[:], b: float64[:], c: float64[:], *, r: float64[:], s: float64[:]):
-    t = local(float64[:])
-    u = local(float64[:])
-    v = local(float64[:])
-    t[...] = a + b
-    u[...] = t * c
-    v[...] = t - c
-    r[...] = u + v
-    s[...] = u * v
-"""
-MOTION = """
-def f(x: float64[:], v: float64[:], a: float64[:], e: float64[:]):
-    v[...] = v + a
-    x[...] = x + v
-    e[...] = v * v
-"""
 SHIFTED = """
 def f(a: float64[:], b: float64[:], *, r: float64[:]):
     t = local(float64[:])
