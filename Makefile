@@ -19,10 +19,10 @@ dev: $(BIN)/python  ## make .venv with an editable install and all tools; run ag
 	@if [ -d .git ]; then $(BIN)/pre-commit install; fi
 
 test:  ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 slow:  ## run the slow tests too
-	$(BIN)/pytest -m ""
+	$(BIN)/pytest -n auto -m ""
 
 lint:  ## check style
 	$(BIN)/ruff check .

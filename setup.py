@@ -1,5 +1,6 @@
 """Builds the compiled core. The metadata is in pyproject.toml."""
 
+import multiprocessing
 import os
 
 import numpy
@@ -77,6 +78,10 @@ FLAGS = {
     "adapters/numba/walk.pyx": ["-O3", "-fno-strict-aliasing"],
 }
 
+#: Five minutes of one core. Where processes do not fork, Cython translates in this one.
+JOBS = os.cpu_count() or 1
+FORKS = multiprocessing.get_start_method() == "fork"
+
 LIBRARIES = {} if os.name == "nt" else {"_core/engine/block.pyx": ["m"]}
 
 
@@ -98,6 +103,7 @@ setup(
     ext_modules=cythonize(
         [extension(path) for path in MODULES],
         compiler_directives={"language_level": 3, "boundscheck": False, "wraparound": True},
-        nthreads=0,
-    )
+        nthreads=JOBS if FORKS else 0,
+    ),
+    options={"build_ext": {"parallel": JOBS}},
 )
