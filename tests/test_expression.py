@@ -325,10 +325,10 @@ def test_names_and_text_are_checked() -> None:
     ],
 )
 def test_hostile_texts_are_refused_soon(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     with pytest.raises(ParseError) as caught:
         expression(text, SPECS)
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
     assert len(str(caught.value)) < 1000
 
 

@@ -214,7 +214,7 @@ def test_make_lists_its_targets() -> None:
 
 
 def test_ci_runs_the_command_of_the_readme() -> None:
-    pattern = re.compile(r"^python3 -m venv \.venv && .*/pytest$", re.MULTILINE)
+    pattern = re.compile(r"^python3 -m venv \.venv && .*/pytest -n auto$", re.MULTILINE)
     assert len(pattern.findall((ROOT / "README.md").read_text())) == 1
     script = (ROOT / ".ci" / "run").read_text()
     assert "README.md" in script

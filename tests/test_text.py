@@ -371,7 +371,7 @@ def test_effects_shared_a_hundred_times_stay_short() -> None:
 @pytest.mark.parametrize("shape", ["chain", "right", "unary", "views", "casts", "functions", "tree"])
 def test_100_000_nodes_print_and_parse_in_seconds(shape: str) -> None:
     node: Node = A
-    before = time.perf_counter()
+    before = time.process_time()
     if shape == "tree":
         level: list[Node] = [Apply(ADD, (A, Constant(float(k), FLOAT64))) for k in range(2**15)]
         while len(level) > 1:
@@ -399,7 +399,7 @@ def test_100_000_nodes_print_and_parse_in_seconds(shape: str) -> None:
     round_trip(program(Assign(R, node)))
     if shape == "views":
         round_trip(program(Assign(node.args[0], A)))
-    assert time.perf_counter() - before < 20
+    assert time.process_time() - before < 20
 
 
 def test_statements_nest_as_deep_as_python_reads() -> None:
@@ -593,11 +593,11 @@ def test_columns_count_characters() -> None:
     ids=lambda text: text[:12],
 )
 def test_hostile_texts_are_refused(expression: str) -> None:
-    before = time.perf_counter()
+    before = time.process_time()
     with pytest.raises(ParseError) as caught:
         parse(f"{HEAD}    r[...] = {expression}\n")
     assert len(str(caught.value)) < 600
-    assert time.perf_counter() - before < 20
+    assert time.process_time() - before < 20
 
 
 @pytest.mark.parametrize(

@@ -298,9 +298,9 @@ def test_100_000_nodes_take_a_fraction_of_a_second() -> None:
 
 
 def _timed(run: Callable[[], object]) -> float:
-    before = time.perf_counter()
+    before = time.process_time()
     run()
-    return time.perf_counter() - before
+    return time.process_time() - before
 
 
 def test_errors_are_ours() -> None:
