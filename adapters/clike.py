@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -46,7 +46,9 @@ from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, Element
 from arrayexpr._core.vector_math import EXACT, function_of
 
 from . import prefetches, products, quotients, streams, strips
+from .addresses import address
 from .folds import Folds
+from .lanes import Lanes
 from .packs import Packs
 
 _SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
@@ -201,6 +203,7 @@ class Writer:
         #: The names of composite functions that are among the helpers.
         self.functions: dict[Function, str] = {}
         self.folds = Folds(self)
+        self.lanes = Lanes(self)
         self.packs = Packs(self)
         self._outermost = True
 
@@ -304,22 +307,23 @@ class Writer:
         opened = loop if isinstance(loop, Loop) and self.folds.outermost(loop) else None
         folds = self.folds.start(opened) if opened else ()
         start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
-        self._scopes.append(_Scope(self._scopes[-1]))
-        if innermost and self._walks(loop):
-            # Rows are named, and what does not move is loaded, where the loop runs at all.
-            self.line(f"if ({start} {compare} {stop}) {{")
-            self.depth += 1
-            if role != "reduce":
-                self._name_rows(loop)
-        if isinstance(loop, Loop) and role == "reduce" and innermost:
-            self.folds.strip(loop, start, stop)
-        else:
-            self._walk(loop, role, start, stop, step, compare)
-        if innermost and self._walks(loop):
-            self.depth -= 1
-            self.line("}")
-        self._scopes.pop()
-        self.folds.end(folds)
+        with self.lanes.beside(loop, start, stop) if role == "reduce" else nullcontext():
+            self._scopes.append(_Scope(self._scopes[-1]))
+            if innermost and self._walks(loop):
+                # Rows are named, and what does not move is loaded, where the loop runs at all.
+                self.line(f"if ({start} {compare} {stop}) {{")
+                self.depth += 1
+                if role != "reduce":
+                    self._name_rows(loop)
+            if isinstance(loop, Loop) and role == "reduce" and innermost:
+                self.folds.strip(loop, start, stop)
+            else:
+                self._walk(loop, role, start, stop, step, compare)
+            if innermost and self._walks(loop):
+                self.depth -= 1
+                self.line("}")
+            self._scopes.pop()
+            self.folds.end(folds)
         self._outermost = outermost
         if outermost and role != "parallel":
             streams.end(self, loop)
@@ -363,7 +367,7 @@ class Writer:
         if not whole or len(operations) > _FEW:
             return None
         stores = (s for s in loop.body if isinstance(s, Store) and s.operand not in self._scratch)
-        return next((store for store in stores if strips.address(self, store, loop) is not None), None)
+        return next((store for store in stores if address(self, store, loop) is not None), None)
 
     def _lead(self, loop: For, store: Store, i: str, start: str, stop: str) -> None:
         """Write the elements before the first cache line of what is stored; a block is open afterwards.
