@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -203,7 +203,7 @@ class Writer:
         #: The names of composite functions that are among the helpers.
         self.functions: dict[Function, str] = {}
         self.folds = Folds(self)
-        self.lanes = Lanes(self)
+        self.registers = Lanes(self)
         self.packs = Packs(self)
         self._outermost = True
 
@@ -307,7 +307,7 @@ class Writer:
         opened = loop if isinstance(loop, Loop) and self.folds.outermost(loop) else None
         folds = self.folds.start(opened) if opened else ()
         start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
-        with self.lanes.beside(loop, start, stop) if role == "reduce" else nullcontext():
+        with self.registers.beside(loop, start, stop):
             self._scopes.append(_Scope(self._scopes[-1]))
             if innermost and self._walks(loop):
                 # Rows are named, and what does not move is loaded, where the loop runs at all.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from arrayexpr._core.nodes import Constant, Loop, Scratch, Store
+from arrayexpr._core.nodes import Constant, For, Loop, Scratch, Store
 from arrayexpr._core.primitives import identity, text
 
 from .folds import step
@@ -33,9 +33,9 @@ class Lanes:
         self._plain = False
 
     @contextmanager
-    def beside(self, loop: Loop, start: str, stop: str) -> Iterator[None]:
+    def beside(self, loop: For, start: str, stop: str) -> Iterator[None]:
         """Write a loop that reduces in vectors, where it can be, beside what is written for other processors."""
-        if self._plain or not self._write(loop, start, stop):
+        if not isinstance(loop, Loop) or self._plain or not self._write(loop, start, stop):
             yield
             return
         self._writer.line("#else")
@@ -49,16 +49,18 @@ class Lanes:
         if not writer.dialect.vector_math or loop.role != "reduce" or not isinstance(loop.step, Constant):
             return False
         if any(isinstance(s, Loop) for s in loop.body):
-            stages = [s for s in loop.body if not isinstance(s, Scratch)]
-            if loop.step.value != _STRIP or not all(isinstance(s, Loop) and s.start is loop.index for s in stages):
+            parts = [s for s in loop.body if not isinstance(s, Scratch)]
+            stages = [s for s in parts if isinstance(s, Loop) and s.start is loop.index]
+            if loop.step.value != _STRIP or len(stages) < len(parts):
                 return False
         else:
             # As a stage of strips whose index has come to their start.
             stages = [Loop(loop.index, loop.index, loop.stop, loop.step, loop.role, loop.body)]
             if loop.step.value != 1:
                 return False
-        folds = [s for stage in stages if stage.role == "reduce" for s in stage.body]
-        if not folds or not all(isinstance(s, Store) for s in folds):
+        inner = [s for stage in stages if stage.role == "reduce" for s in stage.body]
+        folds = [s for s in inner if isinstance(s, Store)]
+        if not folds or len(folds) < len(inner):
             return False
         t = folds[0].operand.type.element
         if not Vectors.has(t) or any(
@@ -73,8 +75,10 @@ class Lanes:
                 if vectors.take(stage) != []:
                     return False
                 continue
-            for store in stage.body:
+            for store in folds:
                 value = step(store)[1]
+                if store not in stage.body:
+                    continue
                 if not vectors.computes(value, stage):
                     return False
                 values[store] = vectors.value(value, stage)

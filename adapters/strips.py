@@ -76,7 +76,9 @@ def vectors(writer: Writer, loop: For, index: str, start: str, stop: str) -> boo
     for stage in loop.body:
         if isinstance(stage, Scratch):
             continue
-        stored = found.take(stage) if isinstance(stage, Loop) and stage.start is loop.index else None
+        if not isinstance(stage, Loop) or stage.start is not loop.index:
+            return False
+        stored = found.take(stage)
         if stored is None:
             return False
         for store, value in stored:
