@@ -46,7 +46,9 @@ from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, Element
 from arrayexpr._core.vector_math import EXACT, function_of
 
 from . import prefetches, products, quotients, streams, strips
+from .addresses import address
 from .folds import Folds
+from .lanes import Lanes
 from .packs import Packs
 
 _SUFFIX = {"float32": "f", "float64": "", "longdouble": "l", "complex64": "f", "complex128": "", "clongdouble": "l"}
@@ -201,6 +203,7 @@ class Writer:
         #: The names of composite functions that are among the helpers.
         self.functions: dict[Function, str] = {}
         self.folds = Folds(self)
+        self.registers = Lanes(self)
         self.packs = Packs(self)
         self._outermost = True
 
@@ -304,22 +307,23 @@ class Writer:
         opened = loop if isinstance(loop, Loop) and self.folds.outermost(loop) else None
         folds = self.folds.start(opened) if opened else ()
         start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
-        self._scopes.append(_Scope(self._scopes[-1]))
-        if innermost and self._walks(loop):
-            # Rows are named, and what does not move is loaded, where the loop runs at all.
-            self.line(f"if ({start} {compare} {stop}) {{")
-            self.depth += 1
-            if role != "reduce":
-                self._name_rows(loop)
-        if isinstance(loop, Loop) and role == "reduce" and innermost:
-            self.folds.strip(loop, start, stop)
-        else:
-            self._walk(loop, role, start, stop, step, compare)
-        if innermost and self._walks(loop):
-            self.depth -= 1
-            self.line("}")
-        self._scopes.pop()
-        self.folds.end(folds)
+        with self.registers.beside(loop, start, stop):
+            self._scopes.append(_Scope(self._scopes[-1]))
+            if innermost and self._walks(loop):
+                # Rows are named, and what does not move is loaded, where the loop runs at all.
+                self.line(f"if ({start} {compare} {stop}) {{")
+                self.depth += 1
+                if role != "reduce":
+                    self._name_rows(loop)
+            if isinstance(loop, Loop) and role == "reduce" and innermost:
+                self.folds.strip(loop, start, stop)
+            else:
+                self._walk(loop, role, start, stop, step, compare)
+            if innermost and self._walks(loop):
+                self.depth -= 1
+                self.line("}")
+            self._scopes.pop()
+            self.folds.end(folds)
         self._outermost = outermost
         if outermost and role != "parallel":
             streams.end(self, loop)
@@ -330,12 +334,12 @@ class Writer:
             return
         begun = any(isinstance(s, For | Guard) for s in loop.body) and strips.vectors(self, loop, i, start, stop)
         advance = f"++{i}" if step == "1" else f"{i} += {step}"
-        first = self._aligned_store(loop, role)
-        if first is not None:
-            self._lead(loop, first, i, start, stop)
+        alike = self._alike(loop, role)
+        if alike:
+            self._lead(loop, alike, i, start, stop)
         for pragma in self.dialect.pragmas.get(role, ()):
             self.line(pragma)
-        begin = "" if begun or first is not None else f"{self.dialect.index} {i} = {start}"
+        begin = "" if begun or alike else f"{self.dialect.index} {i} = {start}"
         self.line(f"for ({begin}; {i} {compare} {stop}; {advance}) {{")
         self._swept.update({strip: (loop, loads) for strip, loads in prefetches.strips_of(loop).items()})
         if isinstance(loop.step, Constant):
@@ -348,34 +352,42 @@ class Writer:
         self.line("}")
         if begun:
             self.line("#endif")
-        if begun or first is not None:
+        if begun or alike:
             self.depth -= 1
             self.line("}")
 
-    def _aligned_store(self, loop: For, role: str) -> Store | None:
-        """The store of a vector loop over an axis that is worth the alignment, if there is one."""
+    def _alike(self, loop: For, role: str) -> list[Load | Store]:
+        """The first two accesses of a vector loop over an axis that may lie alike, where it is worth aligning them."""
         if role != "vector" or not self.dialect.aligned or not isinstance(loop, Loop):
-            return None
+            return []
         operations = [node for node in postorder(loop.body) if isinstance(node, Apply) and node.type is not None]
         whole = (
             isinstance(loop.start, Constant) and loop.step == Constant(1, INT64) and not isinstance(loop.stop, Constant)
         )
         if not whole or len(operations) > _FEW:
-            return None
-        stores = (s for s in loop.body if isinstance(s, Store) and s.operand not in self._scratch)
-        return next((store for store in stores if strips.address(self, store, loop) is not None), None)
+            return []
+        accesses = {
+            n.operand: n
+            for n in reversed(postorder(loop.body))
+            if isinstance(n, Load | Store) and n.operand not in self._scratch and address(self, n, loop) is not None
+        }
+        found = list(reversed(accesses.values()))
+        return found[:2] if len(found) > 1 and any(isinstance(n, Store) for n in found) else []
 
-    def _lead(self, loop: For, store: Store, i: str, start: str, stop: str) -> None:
-        """Write the elements before the first cache line of what is stored; a block is open afterwards.
+    def _lead(self, loop: For, accesses: Sequence[Load | Store], i: str, start: str, stop: str) -> None:
+        """Write the elements before the first cache line of two accesses that lie alike; a block is open afterwards.
 
-        Of operands that lie alike no vector is in two lines then: a * b + c of 1,000 doubles takes 42 ns, and not 78.
+        Of operands that lie alike no vector is in two lines then: a * b + c of 1,000 doubles takes 46 ns, and not 94.
+        Where they do not, 72 ns without and 88 with the result aligned: what is loaded is in two lines then.
         """
         n = self.local("n")
         self.line("{")
         self.depth += 1
         self.line(f"{self.dialect.index} {i} = {start};")
-        lead = f"(-(intptr_t)&{self.place(store)} & 63) / {store.operand.type.element.itemsize}"
-        self.line(f"const {self.dialect.index} {n} = {stop} - {i} < {_LONG} ? {i} : {i} + {lead};")
+        first, second = (f"(intptr_t)&{self.place(access)}" for access in accesses)
+        lead = f"(-{first} & 63) / {accesses[0].operand.type.element.itemsize}"
+        apart = f"{stop} - {i} < {_LONG} || ({first} ^ {second}) & 63"
+        self.line(f"const {self.dialect.index} {n} = {apart} ? {i} : {i} + {lead};")
         for pragma in self.dialect.pragmas.get("vector", ()):
             self.line(pragma)
         self.line(f"for (; {i} < {n}; ++{i}) {{")

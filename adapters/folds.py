@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Fold:
-    """The variable that holds what a fold has taken in, and the name of the fold's functions.
+class Fold:
+    """The variable that holds what a fold has taken in, the loop that it goes through, the name of its functions.
 
     Without functions the variable is of the element type: integers come out the same in any order.
     """
 
     variable: str
+    loop: Loop
     function: str | None = None
 
 
@@ -33,7 +34,7 @@ class Folds:
 
     def __init__(self, writer: Writer):
         self._writer = writer
-        self._open: dict[Operand, _Fold] = {}
+        self._open: dict[Operand, Fold] = {}
 
     def outermost(self, loop: Loop) -> bool:
         """Whether a loop is the first of its nest to reduce, or adds up what begins anew in the loops around it."""
@@ -49,12 +50,12 @@ class Folds:
         writer = self._writer
         own = self._own(loop)
         for store in own:
-            op = _step(store)[0]
+            op = step(store)[0]
             t = store.operand.type.element
             if t.kind in "biu":
                 variable = writer.local("f")
                 writer.line(f"{writer.type(t)} {variable} = {writer.place(store)};")
-                self._open[store.operand] = _Fold(variable)
+                self._open[store.operand] = Fold(variable, loop)
                 continue
             macro = fold(op, t)
             if macro is None:
@@ -63,7 +64,7 @@ class Folds:
             writer.helpers.setdefault(macro)
             function = f"arrayexpr_fold_{op.name}_{t.name}"
             variable = writer.local("f")
-            self._open[store.operand] = _Fold(variable, function)
+            self._open[store.operand] = Fold(variable, loop, function)
             writer.line(f"{function} {variable};")
             writer.line(f"{function}_start(&{variable});")
         return own
@@ -71,12 +72,19 @@ class Folds:
     def end(self, stores: Sequence[Store]) -> None:
         """Join what the folds took in to the accumulators."""
         for store in stores:
-            made = self._open.pop(store.operand)
-            place = self._writer.place(store)
-            if made.function is None:
-                self._writer.line(f"{place} = {made.variable};")
-            else:
-                self._writer.line(f"{place} = {made.function}_end(&{made.variable}, {place});")
+            self._writer.line(self.joined(store))
+            del self._open[store.operand]
+
+    def joined(self, store: Store) -> str:
+        """The statement that joins what a fold took in to its accumulator."""
+        made = self._open[store.operand]
+        place = self._writer.place(store)
+        value = made.variable if made.function is None else f"{made.function}_end(&{made.variable}, {place})"
+        return f"{place} = {value};"
+
+    def of(self, store: Store) -> Fold:
+        """The fold of an accumulator."""
+        return self._open[store.operand]
 
     def strip(self, loop: Loop, start: str, stop: str) -> None:
         """Have each fold take in the elements along an innermost loop."""
@@ -86,7 +94,7 @@ class Folds:
             if made.function is None:
                 exact.append(store)
                 continue
-            value = _step(store)[1]
+            value = step(store)[1]
             if not isinstance(value, Load):
                 raise UnsupportedError(f"a reduction of {value!r}: expected an element, which `strip` sees to")
             self._add(made, value, loop, stop if start == "0" else f"{stop} - {start}")
@@ -94,7 +102,7 @@ class Folds:
             variables = {store: self._open[store.operand].variable for store in exact}
             self._writer.accumulate(loop, start, stop, variables)
 
-    def _add(self, made: _Fold, value: Load, loop: Loop, count: str) -> None:
+    def _add(self, made: Fold, value: Load, loop: Loop, count: str) -> None:
         writer = self._writer
         first = writer.place(Load(value.operand, tuple(substitute(value.subscripts, {loop.index: loop.start}.get))))
         strides = []
@@ -121,7 +129,7 @@ def _stores(loop: Loop) -> Sequence[Store]:
     ]
 
 
-def _step(store: Store) -> tuple[Operator, Node]:
+def step(store: Store) -> tuple[Operator, Node]:
     """The operator of a store `acc = op(acc, value)`, and the value."""
     match store.value:
         case Apply(op, (Load(operand, subscripts), value)) if (

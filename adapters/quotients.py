@@ -9,7 +9,7 @@ from arrayexpr._core.nodes import Apply, Constant, For, Load, Loop, Store, posto
 from arrayexpr._core.ops import operator
 from arrayexpr._core.primitives import text
 
-from .strips import address
+from .addresses import address
 
 if TYPE_CHECKING:
     from .clike import Writer

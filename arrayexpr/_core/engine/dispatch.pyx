@@ -59,8 +59,10 @@ cdef int NEST = SPARE
 # A stride within a line is near.
 cdef npy_intp LINE = 64
 
-# Below this many elements a call keeps the GIL: letting it go and taking it back costs some 50 ns.
+# Below this many elements, or nanoseconds of estimated work, a call keeps the GIL: letting it go and taking it back costs
+# some 50 ns, of the 1,700 that a polynomial over 25,000 doubles takes, and 5 us or more where another thread wants it.
 cdef npy_intp KEEP_GIL = 2048
+cdef double KEEP_GIL_NS = 10000
 # Below so many nanoseconds of estimated work a call stays in its thread: see `_threads`.
 cdef double SERIAL_NS = 50000
 
@@ -671,7 +673,9 @@ cdef class Region:
             return problem.division.run(problem, data)
         if code.request is not None:
             code.work(problem.elements)
-        if problem.elements < KEEP_GIL and problem.rank <= code.rank and not code.tiled and self.count <= 16:
+        cdef bint brief = (problem.elements < KEEP_GIL
+                           or self._work(problem, min(self.work, code.element_ns)) < KEEP_GIL_NS)
+        if brief and problem.rank <= code.rank and not code.tiled and self.count <= 16:
             # Little work for one call of compiled code: `sweep` would take 8 ns of 45.
             function = get_function(code.function)
             if function != NULL:
@@ -687,7 +691,7 @@ cdef class Region:
         cdef Nest nest = self._nest(code, problem)
         nest.data = data
         cdef int threads = 1
-        if problem.elements < KEEP_GIL:
+        if brief:
             status = sweep(&nest, 1)
         else:
             if not problem.direction:

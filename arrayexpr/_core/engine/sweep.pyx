@@ -32,11 +32,13 @@ cdef npy_intp STRIP = 512
 # Bytes of a line of memory.
 cdef npy_intp LINE = 64
 
+# How a nest is cut into pieces: chunks of independent iterations, or parts of a reduction.
 cdef struct Cut:
     const Nest *nest
     int axis                # that is cut
     npy_intp grain          # at multiples of this
     npy_intp pieces         # into so many
+    const npy_intp *steps   # of parts: what stream s begins further on from one to the next; NULL: these are chunks
     int status
 
 
@@ -50,7 +52,7 @@ cdef int sweep(const Nest *nest, int threads) noexcept nogil:
         chunks = _cut(nest, threads, &cut)
         if chunks > 1:
             cut.status = 0
-            pool.run(_chunk, &cut, chunks, threads)
+            pool.run(_piece, &cut, chunks, threads)
             return cut.status
     if nest.count > 16:
         arrays = <Array *>pool.push(nest.count * sizeof(Array))
@@ -74,6 +76,7 @@ cdef npy_intp _cut(const Nest *nest, int threads, Cut *cut) noexcept nogil:
     cut.axis = AXES - 1
     cut.grain = 1
     cut.pieces = 1
+    cut.steps = NULL
     for k in range(AXES - nest.rank, AXES):
         if nest.whole >> k & 1:
             continue
@@ -94,20 +97,35 @@ cdef npy_intp _cut(const Nest *nest, int threads, Cut *cut) noexcept nogil:
     return best
 
 
-cdef inline npy_intp _step(const Nest *nest, int k) noexcept nogil:
-    """How much of an axis outside of the one that is cut goes into one chunk."""
+cdef int sweep_parts(
+    const Nest *nest, int axis, npy_intp pieces, npy_intp grain, npy_intp count, const npy_intp *steps, int threads
+) noexcept nogil:
+    cdef Cut cut
+    cut.nest, cut.axis, cut.grain, cut.pieces, cut.steps, cut.status = nest, axis, grain, pieces, steps, 0
+    pool.run(_piece, &cut, count, threads)
+    return cut.status
+
+
+cdef inline npy_intp _step(const Cut *cut, int k) noexcept nogil:
+    """How much of an axis other than the one that is cut goes into one piece; 0 for all of it."""
+    cdef const Nest *nest = cut.nest
+    cdef bint whole = nest.whole >> k & 1
+    if cut.steps != NULL:
+        return 1 if whole and k != cut.axis and k < AXES - nest.inner else 0
+    if whole or k >= cut.axis:
+        return 0
     return nest.tile if nest.tile and k >= AXES - nest.tiled else 1
 
 
-cdef void _chunk(void *context, npy_intp chunk, int worker) noexcept nogil:
+cdef void _piece(void *context, npy_intp number, int worker) noexcept nogil:
     cdef Cut *cut = <Cut *>context
     cdef const Nest *nest = cut.nest
     cdef Array few[16]
     cdef Array *arrays = &few[0]
     cdef npy_intp shape[AXES]
     cdef npy_intp start[AXES]
-    cdef npy_intp grains, outer = chunk // cut.pieces, piece = chunk % cut.pieces
-    cdef int k, s, first = AXES - nest.inner, axis = cut.axis
+    cdef npy_intp grains, step, outer = number // cut.pieces, piece = number % cut.pieces
+    cdef int k, s, status, first = AXES - nest.inner, axis = cut.axis
     cdef char *data
     if nest.count > 16:
         arrays = <Array *>pool.push(nest.count * sizeof(Array))
@@ -116,76 +134,20 @@ cdef void _chunk(void *context, npy_intp chunk, int worker) noexcept nogil:
             return
     memcpy(shape, nest.shape, AXES * sizeof(npy_intp))
     grains = (shape[axis] + cut.grain - 1) // cut.grain
-    start[axis] = piece * grains // cut.pieces * cut.grain
-    shape[axis] = min((piece + 1) * grains // cut.pieces * cut.grain, shape[axis]) - start[axis]
-    for k in range(axis - 1, AXES - nest.rank - 1, -1):
+    for k in range(AXES - 1, AXES - nest.rank - 1, -1):
         start[k] = 0
-        if nest.whole >> k & 1:
-            continue
-        grains = (shape[k] + _step(nest, k) - 1) // _step(nest, k)
-        start[k] = outer % grains * _step(nest, k)
-        outer //= grains
-        shape[k] = min(_step(nest, k), shape[k] - start[k])
+        step = _step(cut, k)
+        if k == axis:
+            start[k] = piece * grains // cut.pieces * cut.grain
+            shape[k] = min((piece + 1) * grains // cut.pieces * cut.grain, shape[k]) - start[k]
+        elif step:
+            start[k] = outer % ((shape[k] + step - 1) // step) * step
+            outer //= (shape[k] + step - 1) // step
+            shape[k] = min(step, shape[k] - start[k])
     for s in range(nest.count):
         data = nest.data[s]
-        for k in range(AXES - nest.rank, axis + 1):
-            data += start[k] * nest.strides[s * AXES + k]
-        arrays[s].data = data
-        arrays[s].shape = shape + first
-        arrays[s].strides = nest.strides + s * AXES + first
-    cdef int status = _walk(nest, shape, arrays)
-    if status:
-        add_bits(&cut.status, status)
-    if nest.count > 16:
-        pool.pop(arrays)
-
-
-cdef struct Parts:
-    const Nest *nest
-    int axis
-    npy_intp pieces, grain
-    const npy_intp *steps
-    int status
-
-
-cdef int sweep_parts(
-    const Nest *nest, int axis, npy_intp pieces, npy_intp grain, npy_intp count, const npy_intp *steps, int threads
-) noexcept nogil:
-    cdef Parts parts
-    parts.nest, parts.axis, parts.pieces, parts.grain, parts.steps = nest, axis, pieces, grain, steps
-    parts.status = 0
-    pool.run(_part, &parts, count, threads)
-    return parts.status
-
-
-cdef void _part(void *context, npy_intp part, int worker) noexcept nogil:
-    cdef Parts *parts = <Parts *>context
-    cdef const Nest *nest = parts.nest
-    cdef Array few[16]
-    cdef Array *arrays = &few[0]
-    cdef npy_intp shape[AXES]
-    cdef npy_intp start[AXES]
-    cdef npy_intp grains, outer = part // parts.pieces, piece = part % parts.pieces
-    cdef int k, s, first = AXES - nest.inner, axis = parts.axis, status
-    cdef char *data
-    if nest.count > 16:
-        arrays = <Array *>pool.push(nest.count * sizeof(Array))
-        if arrays == NULL:
-            add_bits(&parts.status, NO_MEMORY)
-            return
-    memcpy(shape, nest.shape, AXES * sizeof(npy_intp))
-    for k in range(AXES - nest.rank, AXES):
-        start[k] = 0
-    grains = (shape[axis] + parts.grain - 1) // parts.grain
-    start[axis] = piece * grains // parts.pieces * parts.grain
-    shape[axis] = min((piece + 1) * grains // parts.pieces * parts.grain, shape[axis]) - start[axis]
-    for k in range(first - 1, AXES - nest.rank - 1, -1):
-        if k != axis and nest.whole >> k & 1:
-            start[k] = outer % shape[k]
-            outer //= shape[k]
-            shape[k] = 1
-    for s in range(nest.count):
-        data = nest.data[s] + part * parts.steps[s]
+        if cut.steps != NULL:
+            data += number * cut.steps[s]
         for k in range(AXES - nest.rank, AXES):
             data += start[k] * nest.strides[s * AXES + k]
         arrays[s].data = data
@@ -193,7 +155,7 @@ cdef void _part(void *context, npy_intp part, int worker) noexcept nogil:
         arrays[s].strides = nest.strides + s * AXES + first
     status = _walk(nest, shape, arrays)
     if status:
-        add_bits(&parts.status, status)
+        add_bits(&cut.status, status)
     if nest.count > 16:
         pool.pop(arrays)
 
