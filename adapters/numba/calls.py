@@ -1,7 +1,7 @@
 """NumPy's functions and methods that compute element by element, as expressions over Numba's scalar operations.
 
-What each computes is what Numba's own code for it does to an element: `np.clip` compares as Python's `max` and `min` do,
-and brings a bound that is a number to the array's type where the other bound is an array.
+What each computes is what Numba's own code for it does to an element: `np.clip` compares as Python's `max` and `min`
+do, and brings a bound that is a number to the array's type where the other bound is an array.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def given(known: Known, args: Sequence[ir.Var], keywords: Sequence[tuple[str, ir
     return found
 
 
-def methods_next_to_calls(body: list[Any], typemap: Mapping[str, Any], uses: Mapping[str, int], known: Any) -> list[Any]:
+def methods_next_to_calls(
+    body: list[Any], typemap: Mapping[str, Any], uses: Mapping[str, int], known: Any
+) -> list[Any]:
     """A block's body where looking up a known method of an array stands right before the method's one call.
 
     Keeps: what it computes, as looking up a method does nothing, of a variable that is not assigned in between.

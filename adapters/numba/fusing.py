@@ -62,6 +62,15 @@ def plan(program: Program) -> Plan:
     return Plan(found, single, alone.hoisted, stored, folds)
 
 
+def as_written(program: Program) -> Plan:
+    """How a program runs that nobody optimises: one statement after the other.
+
+    Keeps: every value bit for bit, and the order of statements.
+    """
+    elements, folds = unfolded(program)
+    return Plan([], list(_assigns(elements.statements)), (), (), folds)
+
+
 def unfolded(program: Program) -> tuple[Program, dict[str, Folded]]:
     """A result of elements for each reduction, and how those are reduced.
 

@@ -278,9 +278,8 @@ class _Lowering:
         if operation in ("sum", "prod") and letters == "u8":
             letters = "i8"
         exact = letters[0] in "fc"
-        loose = f"loose_{operation}_{letters}"
-        if loose in walk.FOLDS and self.lowerer.flags.fastmath:
-            return walk.FOLDED | walk.FOLDS.index(loose) << walk.FOLD_AT
+        if meaning.loose and self.lowerer.flags.fastmath:
+            return walk.FOLDED | walk.FOLDS.index(f"loose_{operation}_{letters}") << walk.FOLD_AT
         order = exact * (walk.ORDERED | walk.FORTRAN * (meaning.order == "F"))
         return walk.FOLDED | order | walk.FOLDS.index(f"{operation}_{letters}") << walk.FOLD_AT
 
@@ -390,9 +389,7 @@ class _Lowering:
         }
         unit, any_ = self.kernel(region, names, scalars)
         values = [self.slot(self.scalars[name], kind) for name, kind in scalars.items()]
-        layouts = {arrays[name].kind.layout for name in names}
-        plain = plain and not any(name in self.plan.folds for name in names)
-        alike = plain and len(layouts) == 1 and layouts <= {"C", "F"}
+        alike = plain and self.alike(names, arrays)
         if not alike or any(len(arrays[name].shape) != len(shape) for name in names):
             self.walk(region, unit, any_, shape, names, arrays, set(assigned), read, values)
             return
@@ -402,13 +399,22 @@ class _Lowering:
                 if one is not two:
                     same = builder.and_(same, builder.icmp_signed("==", one, two))
         if isinstance(same, ir.Constant):
-            self.straight(unit, shape, names, arrays, values)
+            self.straight(region, unit, any_, shape, names, arrays, values)
             return
         with builder.if_else(same, likely=True) as (then, otherwise):
             with then:
-                self.straight(unit, shape, names, arrays, values)
+                self.straight(region, unit, any_, shape, names, arrays, values)
             with otherwise:
                 self.walk(region, unit, any_, shape, names, arrays, set(assigned), read, values)
+
+    def alike(self, names: Sequence[str], arrays: Mapping[str, _Array]) -> bool:
+        """Whether all arrays are typed to lie in one order, in which reductions go through them too."""
+        orders = {arrays[name].kind.layout for name in names if name not in self.plan.folds}
+        folds = [self.plan.folds[name].reduce for name in names if name in self.plan.folds]
+        if len(orders) != 1 or not orders <= {"C", "F"}:
+            return False
+        every = all(len(reduce.axes) == reduce.arg.type.rank for reduce in folds)
+        return every and all(reduce.op.meaning.order in orders or reduce.arg.type.rank == 1 for reduce in folds)
 
     def kernel(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> tuple[Any, Any]:
         key = tuple(region)
@@ -420,13 +426,23 @@ class _Lowering:
         return self.kernels[key]
 
     def straight(
-        self, unit: Any, shape: Sequence[Any], names: Sequence[str], arrays: Mapping[str, _Array], values: Sequence[Any]
-    ) -> None:
+        self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
+        arrays: Mapping[str, _Array], values: Sequence[Any],
+    ) -> None:  # fmt: skip
         """One row of all elements."""
         builder = self.builder
         count: Any = WORD(1)
         for length in shape:
             count = builder.mul(count, length)
+        if any(name in self.plan.folds for name in names):
+            flat = {}
+            for name in names:
+                array = arrays[name]
+                step = 0 if name in self.plan.folds else self.itemsize(array)
+                flat[name] = _Array(array.kind, array.data, [count], [WORD(step)], array.owner)
+            assigned = {_target(statement) for statement in region}
+            self.walk(region, unit, any_, [count], names, flat, assigned, set(names) - assigned, values)
+            return
         at = self.pointers([*(arrays[name].data for name in names), *values])
         steps = self.words([WORD(1)] * len(names))
         kind = kernel_type(self.context)

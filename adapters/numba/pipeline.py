@@ -45,7 +45,7 @@ class ArrayExpr(FunctionPass):  # type: ignore[misc]
         flags = state.flags
         if flags.no_rewrites or flags.auto_parallel.enabled or state.func_ir.is_generator:
             return False
-        report = Report()
+        report = Report(bool(flags.fastmath))
         changed = False
         for label, block in reader.from_host(state).items():
             report.read(block)

@@ -275,11 +275,12 @@ class _Reader:
             order = [self.names[var.name] for var in given.values() if var.name in self.names]
             if out is None:
                 self.add(self.new(inst.target, kind), node, inst, kind, order, inst.target.name)
-            elif self.typemap[out.name] != kind:
+            elif self.typemap[out.name] != kind and self.uses[inst.target.name]:
                 raise Refused(f"{known.name} whose out is of another type than its result")
             else:
                 self.add(self.leaf(out), node, inst, None, order, out.name, exact=True)
-                self.called(inst.target, out, kind)
+                if self.uses[inst.target.name]:
+                    self.called(inst.target, out, kind)
         return True
 
     def reduction(self, inst: Any, known: calls.Known, args: Mapping[str, ir.Var]) -> bool:
@@ -289,8 +290,6 @@ class _Reader:
         if not is_array(given):
             raise Refused(f"{known.name} of {given}")
         over = reductions.axes(args, self.typemap, given.ndim)
-        if known.name in ("any", "all") and args["a"].name not in self.names:
-            raise Refused(f"{known.name} of an array that is there: Numba stops where it knows")
         self.begin(given.ndim)
         with _Attempt(self):
             element = kind.dtype if isinstance(kind, types.Array) else kind
@@ -347,19 +346,29 @@ class _Reader:
                 if map_type(each) is None:
                     raise Refused(f"operands of type {each}")
                 given.append(each)
-            row = operators.loop(ufunc, tuple(given), kind.dtype)
-            if not row.meaning.lowers(self.state.targetctx):
-                raise Refused(f"{ufunc.__name__} of {', '.join(map(str, given))} into {kind.dtype}")
             if max(getattr(self.typemap[var.name], "ndim", 0) for var in inputs) > kind.ndim:
                 raise Refused("operands of more axes than out")
-            args = tuple(self.leaf(var) for var in inputs)
+            node = self.into_type(ufunc, tuple(given), kind.dtype, tuple(self.leaf(var) for var in inputs))
             target = self.leaf(out)
             if inst.value.op == "inplace_binop":
                 # The IR names it once.
                 self.inside[out.name] -= 1
-            self.add(target, Apply(row, args), inst, None, [self.names[v.name] for v in inputs], out.name)
+            self.add(target, node, inst, None, [self.names[v.name] for v in inputs], out.name)
             self.called(inst.target, out, kind)
         return True
+
+    def into_type(self, ufunc: Any, given: tuple[Any, ...], wanted: Any, args: tuple[Node, ...]) -> Node:
+        """What a ufunc computes of operands of Numba types, to be stored as another one."""
+        if isinstance(ufunc, DUFunc):
+            sig = self.typing.resolve_function_type(ufunc, given, {})
+            if sig is None or map_type(sig.return_type) is None:
+                raise Refused(f"{ufunc.__name__} of {', '.join(map(str, given))}")
+            row = operators.scalar(ufunc, given, (None,) * len(given), sig)
+            return operators.converted(Apply(row, args), wanted)
+        row = operators.loop(ufunc, given, wanted)
+        if not row.meaning.lowers(self.state.targetctx):
+            raise Refused(f"{ufunc.__name__} of {', '.join(map(str, given))} into {wanted}")
+        return Apply(row, args)
 
     def setitem(self, inst: Any, place: int) -> bool:
         kind, value = self.typemap[inst.target.name], self.typemap[inst.value.name]
@@ -489,7 +498,11 @@ class _Reader:
     def close(self) -> None:
         """End the open group: what it makes that nobody else reads is a local."""
         group = self.group
-        if group.statements:
+        if _gains_nothing(group):
+            self.result.remarks.append(
+                (group.statements[0].loc, "left to Numba: a reduction of an array that is there")
+            )
+        elif group.statements:
             inner = Counter(self.inside)
             outside = {name for name in self.names if self.uses[name] > inner[name]}
             copies = []
@@ -543,6 +556,16 @@ _OPERATORS: Final = frozenset((
     python.mod, python.pow, python.lshift, python.rshift, python.and_, python.or_, python.xor,
     python.eq, python.ne, python.lt, python.le, python.gt, python.ge,
 ))  # fmt: skip
+
+
+def _gains_nothing(group: Group) -> bool:
+    """Whether a group is one reduction of all of an array that is there: Numba needs no memory for that either."""
+    if len(group.statements) != 1:
+        return False
+    found = reductions.taken_apart(group.statements[0].assign.value)
+    if found is None or found[0].type.rank:
+        return False
+    return all(not isinstance(node, Apply) or not node.op.cost for node in postorder((found[0].arg,)))
 
 
 def _is_call_of(inst: Any, name: str) -> bool:

@@ -1,7 +1,7 @@
 """NumPy's reductions as rows of our table of operators, and as Numba reduces.
 
-Numba goes through an array element by element, in the order of its indices or, of an array typed Fortran, with the first
-axis innermost. Sums and products round in that order; a minimum is the first of equals, or the first NaN.
+Numba goes through an array element by element, in the order of its indices or, of an array typed Fortran, with the
+first axis innermost. Sums and products round in that order; a minimum is the first of equals, or the first NaN.
 """
 
 from __future__ import annotations
@@ -57,6 +57,11 @@ class Fold(operators.Meaning):
         """What an accumulator starts as."""
         found = _STARTS[self.operation]
         return self.kind.dtype.type(found(self.kind.dtype) if callable(found) else found)
+
+    @property
+    def loose(self) -> bool:
+        """Whether fast math may take it in another order, to another result."""
+        return self.operation in ("sum", "mean", "prod") and self.kind.kind == "f"
 
     @property
     def refuses_none(self) -> bool:
@@ -118,6 +123,8 @@ def axes(args: Mapping[str, ir.Var], typemap: Mapping[str, Any], rank: int) -> t
     if "axis" not in args or isinstance(typemap[args["axis"].name], (types.NoneType, types.Omitted)):
         return every
     kind = typemap[args["axis"].name]
+    if isinstance(kind, types.BaseTuple):
+        raise Refused("a reduction over several axes at a time")
     if not isinstance(kind, types.IntegerLiteral):
         raise Refused("a reduction over an axis that is known at run time only")
     axis = kind.literal_value
@@ -156,4 +163,3 @@ def taken_apart(value: Node) -> tuple[Reduce, Apply | None] | None:
     if isinstance(value, Apply) and value.args and isinstance(value.args[0], Reduce):
         return value.args[0], value
     return None
-
