@@ -60,7 +60,7 @@ MODULES = [
 
 # What a module includes.
 INCLUDED = {
-    "adapters/numba/walk.pyx": ["adapters/numba/walk.h", "_core/primitives/pack.h"],
+    "adapters/numba/walk.pyx": ["adapters/numba/walk.h", "adapters/numba/fold.h", "_core/primitives/pack.h"],
     "_core/engine/pool.pyx": ["_core/engine/pool.h"],
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi", "_core/engine/parts.pxi"],
     "_core/engine/block.pyx": [
@@ -75,7 +75,7 @@ INCLUDED = {
 FLAGS = {
     "_core/engine/block.pyx": ["-O3", "-fwrapv", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"],
     # Its copies go between any two types of one size.
-    "adapters/numba/walk.pyx": ["-O3", "-fno-strict-aliasing"],
+    "adapters/numba/walk.pyx": ["-O3", "-fno-strict-aliasing", "-ffp-contract=off"],
 }
 
 #: Five minutes of one core. Where processes do not fork, Cython translates in this one.

@@ -58,6 +58,30 @@ def in_place(a: Any, b: Any, c: Any, out: Any) -> None:
     out += a * b
 
 
+def sum_rows(a: Any, b: Any, c: Any, out: Any) -> Any:
+    return np.sum((a - b) ** 2, axis=1)
+
+
+def sum_columns(a: Any, b: Any, c: Any, out: Any) -> Any:
+    return ((a - b) ** 2).sum(axis=0)
+
+
+def sum_all(a: Any, b: Any, c: Any, out: Any) -> Any:
+    return np.sum((a - b) ** 2)
+
+
+def plain_sum(a: Any, b: Any, c: Any, out: Any) -> Any:
+    return a.sum()
+
+
+def largest(a: Any, b: Any, c: Any, out: Any) -> Any:
+    return np.max(np.abs(a - b))
+
+
+def chosen(a: Any, b: Any, c: Any, out: Any) -> None:
+    out[:] = np.where(a > b, a * c, np.clip(b, 0.2, 0.8))
+
+
 class Work(NamedTuple):
     function: Callable[..., Any]
     #: the arrays, from a generator of uniform numbers and a length
@@ -105,6 +129,15 @@ WORKS = {
     "three_turned": Work(three, _turned, 2),
     "in_place_turned": Work(in_place, _turned),
     "stencil": Work(stencil, _c),
+    "sum_rows": Work(sum_rows, _c),
+    "sum_rows_turned": Work(sum_rows, _turned),
+    "sum_columns": Work(sum_columns, _c),
+    "sum_all": Work(sum_all, _c),
+    "sum_all_turned": Work(sum_all, _turned),
+    "plain_sum": Work(plain_sum, _c),
+    "plain_sum_a": Work(plain_sum, _fortran_a),
+    "largest": Work(largest, _c),
+    "chosen": Work(chosen, _c),
     "broadcast": Work(broadcast, _rows_and_columns, 10),
     "broadcast_named": Work(broadcast_named, _rows_and_columns),
 }

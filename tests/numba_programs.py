@@ -14,11 +14,16 @@ LAYOUTS = ("C", "F", "A", "A")
 
 
 class Source:
-    """Makes the text of a function of `arrays` (name to dtype) and scalars `k` and `x`."""
+    """Makes the text of a function of `arrays` (name to dtype) of `rank` axes and scalars `k` and `x`."""
 
-    def __init__(self, rng: np.random.Generator, arrays: dict[str, str], in_place: bool):
-        self.rng, self.arrays, self.in_place = rng, arrays, in_place
+    def __init__(
+        self, rng: np.random.Generator, arrays: dict[str, str], in_place: bool, rank: int = 1, calls: bool = False
+    ):
+        self.rng, self.arrays, self.in_place, self.rank = rng, arrays, in_place, rank
         self.locals: list[str] = []
+        #: Whether it calls functions that are no ufuncs, and reduces; what the results of reductions are called.
+        self.calls = calls and not any(kind[0] in "c?b" for kind in arrays.values())
+        self.ends: list[str] = []
 
     def pick(self, among: Any) -> Any:
         return among[int(self.rng.integers(len(among)))]
@@ -39,11 +44,50 @@ class Source:
         if choice < 0.15:
             unary = self.pick(UNARY if plain else ("-",))
             return f"{unary}({self.expression(depth - 1)})"
+        if choice < 0.3 and self.calls:
+            return self.call(depth)
         op = self.pick(BINARY if plain else WHOLE)
         one, two = self.expression(depth - 1), self.array() if depth == 1 else self.expression(depth - 1)
+        if op == ">>":
+            # By a negative number it is what the machine's instruction makes of it.
+            two = "k"
         return f"{op}({one}, {two})" if op.startswith("np.") else f"({one} {op} {two})"
 
+    def call(self, depth: int) -> str:
+        """A function that is no ufunc; bounds of a shape of their own are plain Numba's memory errors."""
+        one, two = self.expression(depth - 1), self.array() if depth == 1 else self.expression(depth - 1)
+        choice = self.pick(("where", "where", "clip", "method", "astype", "user"))
+        if choice == "where":
+            return f"np.where({self.array()} {self.pick('<>')} {two}, {one}, {two})"
+        if choice == "clip":
+            return f"np.clip({self.array()} + {two}, {self.pick(('k', 'x', '-1', 'None'))}, {self.pick('xk3')})"
+        if choice == "method":
+            return f"({two} * {self.array()}).clip({self.pick('1k')}, {self.pick(('3', 'x'))})"
+        if choice == "astype":
+            return f"({two} + {self.array()}).astype(np.{self.pick(('float32', 'float64', 'complex64'))})"
+        return f"user({two}, {self.array()})"
+
+    def reduction(self, count: int) -> str:
+        """A reduction, or two of one array."""
+        name, two = self.pick(("sum", "sum", "mean", "prod", "min", "max", "any", "all")), self.expression(2)
+        value = f"({two} + {self.array()})"
+        if name == "sum" and self.rng.random() < 0.6:
+            axis = int(self.rng.integers(-self.rank, self.rank))
+            value = f"np.sum({value}, axis={axis})" if self.rng.random() < 0.5 else f"{value}.sum({axis})"
+            if self.rank > 1:
+                # It has fewer axes: arrays of as many are few.
+                self.ends.append(f"r{count}")
+                return f"r{count} = {value}"
+        elif name in ("any", "all"):
+            value = f"np.{name}({value} > {self.array()})"
+        else:
+            value = f"np.{name}({value})" if self.rng.random() < 0.5 else f"{value}.{name}()"
+        self.ends.append(f"r{count}")
+        return f"r{count} = {value}"
+
     def statement(self, count: int) -> str:
+        if self.calls and self.rng.random() < 0.25:
+            return self.reduction(count)
         choice = self.rng.random()
         value = self.expression(int(self.rng.integers(1, 4)))
         if choice < 0.45:
@@ -61,7 +105,7 @@ class Source:
 
     def text(self, statements: int) -> str:
         lines = [f"    {self.statement(count)}" for count in range(statements)]
-        results = [name for name in self.locals if self.rng.random() < 0.4]
+        results = [name for name in self.locals if self.rng.random() < 0.4] + self.ends
         lines.append(f"    return ({''.join(f'{name}, ' for name in results)})" if results else "    return None")
         return f"def f({', '.join(self.arrays)}, k, x):\n" + "\n".join(lines) + "\n"
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from arrayexpr._core.nodes import Reduce
+
 from .fusing import Plan
 from .reader import Block, Group
+from .reductions import taken_apart
 
 
 class Report:
     """Collects, while a function is compiled, a line for each statement: (line, text)."""
 
-    def __init__(self) -> None:
+    def __init__(self, fastmath: bool = False) -> None:
+        self.fastmath = fastmath
         self.found: list[tuple[int, str]] = []
 
     def read(self, block: Block) -> None:
@@ -22,23 +26,40 @@ class Report:
         statements = group.statements
         where = sorted({taken.loc.line for taken in statements})
         for taken in statements:
-            name = taken.label
-            what = f"makes {name!r}" if taken.new is not None else f"assigns to {name!r}"
-            if taken.label.startswith("$"):
-                what = "makes a temporary" if taken.new is not None else "assigns to a view"
+            reduction = taken_apart(taken.assign.value)
+            named = "" if taken.label.startswith("$") else f" {taken.label!r}"
+            if reduction is not None:
+                what = f"{reduction[0].op.meaning.operation} to{named or ' a temporary'}"
+            elif taken.new is not None:
+                what = f"makes{named or ' a temporary'}"
+            else:
+                what = f"assigns to{named or ' a view'}"
             if plan.regions:
                 stored = any(taken.assign.target is each.target for region in plan.regions for each in region)
                 nests = "one nest" if len(plan.regions) == 1 else f"{len(plan.regions)} nests"
                 others = [str(line) for line in where if line != taken.loc.line]
                 how = f"fused with line {', '.join(others)} into {nests}" if others else f"fused into {nests}"
-                how += "" if stored else ", kept in registers"
+                how += "" if stored or reduction is not None else ", kept in registers"
                 how += "; one by one where shapes differ or memory is shared"
             else:
                 how = "a nest of its own"
-            how += "; axes ordered, joined and tiled by strides at run time"
+            if reduction is None:
+                how += "; axes ordered, joined and tiled by strides at run time"
+            else:
+                how += f"; of elements as they are made, {self.order(reduction[0])}"
             self.found.append((taken.loc.line, f"{what}: {how}"))
         for operand in plan.hoisted:
             self.found.append((where[-1], f"part {operand.name!r} is computed once where it broadcasts"))
+
+    def order(self, reduce: Reduce) -> str:
+        """The order in which a reduction takes elements."""
+        if reduce.type.element.kind not in "fc":
+            return "in the order of memory"
+        if self.fastmath and reduce.op.meaning.loose:
+            return "in several sums at a time: fastmath"
+        if len(reduce.axes) < reduce.arg.type.rank:
+            return "in order along its axis, many at a time"
+        return "in Numba's order, so that it rounds as Numba does"
 
     def lines(self) -> list[tuple[int, str]]:
         return sorted(self.found)

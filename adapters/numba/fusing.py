@@ -9,23 +9,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from arrayexpr._core.nodes import Apply, Assign, Node, Operand, postorder, substitute
+from arrayexpr._core.nodes import Apply, Assign, Node, Operand, Reduce, postorder, substitute
 from arrayexpr._core.passes.fuse import fuse
 from arrayexpr._core.program import Program
 from arrayexpr._core.regions import regions
 
 from . import operators, walk
+from .reductions import taken_apart
+
+
+@dataclass
+class Folded:
+    """What becomes of elements: reduced to `target`; `finish` is the conversion of that, if there is one."""
+
+    target: Operand
+    reduce: Reduce
+    finish: Apply | None
 
 
 @dataclass(repr=False)
 class Plan:
     """How a group runs. `regions` are what one nest each computes together, or none where nothing is gained; `single`
-    the statements one by one, those that `hoisted` makes among them; `stored` what the regions assign."""
+    the statements one by one, those that `hoisted` makes among them; `stored` what the regions assign. `folds` has for
+    what a statement assigns that is never there as a whole how it is reduced."""
 
     regions: list[list[Assign]]
     single: list[Assign]
     hoisted: tuple[Operand, ...]
     stored: tuple[str, ...]
+    folds: dict[str, Folded]
 
     def __repr__(self) -> str:
         return f"<{len(self.regions) or len(self.single)} nests>"
@@ -36,16 +48,57 @@ def plan(program: Program) -> Plan:
 
     Keeps: every value bit for bit, since Numba's roundings are nodes of the program.
     """
-    split = hoist(program)
+    elements, folds = unfolded(program)
+    split = hoist(elements)
     single = list(_assigns(split.statements))
+    alone = Plan([], single, _locals(split, elements), (), folds)
     if len(single) == 1 or len({statement.target.type.rank for statement in single}) > 1:
-        return Plan([], single, _locals(split, program), ())
+        return alone
     fused = fuse(split, guarded=True)
     found = [list(_assigns(group)) for group in regions(fused.statements)]
     if len(found) >= len(single) or any(_too_wide(region) for region in found):
-        return Plan([], single, _locals(split, program), ())
+        return alone
     stored = tuple(dict.fromkeys(_target(statement) for region in found for statement in region))
-    return Plan(found, single, _locals(split, program), stored)
+    return Plan(found, single, alone.hoisted, stored, folds)
+
+
+def as_written(program: Program) -> Plan:
+    """How a program runs that nobody optimises: one statement after the other.
+
+    Keeps: every value bit for bit, and the order of statements.
+    """
+    elements, folds = unfolded(program)
+    return Plan([], list(_assigns(elements.statements)), (), (), folds)
+
+
+def unfolded(program: Program) -> tuple[Program, dict[str, Folded]]:
+    """A result of elements for each reduction, and how those are reduced.
+
+        s[...] = sum(x * y)    ->    f[...] = x * y          f: sum to s
+
+    Whoever runs the program reduces the elements as they come.
+    """
+    folds: dict[str, Folded] = {}
+    made: list[Operand] = []
+    statements: list[Node] = []
+    new: dict[Node, Node] = {}
+    for statement in _assigns(program.statements):
+        found = taken_apart(statement.value)
+        if found is not None:
+            reduce, finish = found
+            elements = Operand(f"f{len(folds)}", reduce.arg.type.plain)
+            assert isinstance(statement.target, Operand)
+            folds[elements.name] = Folded(statement.target, reduce, finish)
+            made.append(elements)
+            new[statement] = Assign(elements, reduce.arg)
+        statements.append(new.get(statement, statement))
+    if not made:
+        return program, folds
+    gone = {fold.target for fold in folds.values()}
+    return program.rewritten(statements, new).replace(
+        results=(*(each for each in program.results if each not in gone), *made),
+        locals=tuple(each for each in program.locals if each not in gone),
+    ), folds
 
 
 def _too_wide(region: Sequence[Assign]) -> bool:

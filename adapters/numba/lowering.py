@@ -6,6 +6,7 @@ which `walk.h` orders, joins and tiles the axes.
 
 from __future__ import annotations
 
+import operator as python
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -17,10 +18,11 @@ from numba.np import arrayobj
 from arrayexpr._core.nodes import Assign, Operand, postorder
 
 from . import walk
-from .fusing import Plan
+from .fusing import Folded, Plan
 from .kernels import BYTES, STATUS, WORD, kernel, kernel_type, stills
 from .kinds import host_type, types
 from .reader import Group, Taken
+from .reductions import Fold
 
 _FLAG: Final = ir.IntType(1)
 
@@ -89,7 +91,7 @@ class _Lowering:
             values = [self.builder.load(slots[name]) for name in results]
         else:
             made = self.one_by_one(None)
-            values = [made[name].owner for name in results]
+            values = [made[name] for name in results]
         if not results:
             return self.context.get_dummy_value()
         if len(results) == 1:
@@ -152,38 +154,134 @@ class _Lowering:
     def fused(self, shape: Sequence[Any], slots: Mapping[str, Any]) -> None:
         arrays = dict(self.arrays)
         for name in self.plan.stored:
-            if name not in arrays:
+            if name in self.plan.folds:
+                arrays[name] = self.accumulators(self.plan.folds[name], shape)
+            elif name not in arrays:
                 arrays[name] = self.empty(self.kind_of(name), shape)
         for region in self.plan.regions:
             self.run(region, shape, arrays)
+        made = {name: arrays[name].owner for name in slots if name in arrays}
+        for statement in self.plan.single:
+            name = _target(statement)
+            if name in self.plan.folds:
+                fold = self.plan.folds[name]
+                made[fold.target.name] = self.finished(fold, arrays[name], shape, self.host_of(statement))
         for name, slot in slots.items():
-            self.builder.store(arrays[name].owner, slot)
-        for name in self.plan.stored:
-            if name not in self.arrays and name not in slots:
-                self.context.nrt.decref(self.builder, arrays[name].kind, arrays[name].owner)
+            self.builder.store(made[name], slot)
+        self.dropped(arrays, made, slots)
+
+    def dropped(self, arrays: Mapping[str, _Array], made: Mapping[str, Any], kept: Iterable[str]) -> None:
+        """Free the arrays that were made and are no results."""
+        owned = {name: (array.kind, array.owner) for name, array in arrays.items() if name not in self.plan.folds}
+        for fold in self.plan.folds.values():
+            if fold.target.type.rank and fold.target.name in made:
+                owned[fold.target.name] = self.kind_of(fold.target.name), made[fold.target.name]
+        for name, (kind, owner) in owned.items():
+            if name not in self.arrays and name not in kept:
+                self.context.nrt.decref(self.builder, kind, owner)
 
     # -- one by one --
 
-    def one_by_one(self, slots: Mapping[str, Any] | None) -> dict[str, _Array]:
+    def one_by_one(self, slots: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Compute one statement after the other; the values of what was made, by name."""
         arrays = dict(self.arrays)
+        made: dict[str, Any] = {}
         for statement in self.plan.single:
             name = _target(statement)
             read = _arrays([statement.value])
             taken = self.host_of(statement)
             if name in arrays:
                 self.into(statement, taken, read, arrays)
+                continue
+            shape = self.shape_of(statement, taken, read, arrays)
+            if name in self.plan.folds:
+                fold = self.plan.folds[name]
+                arrays[name] = self.accumulators(fold, shape)
+                self.run([statement], shape, arrays)
+                made[fold.target.name] = self.finished(fold, arrays[name], shape, taken)
             else:
-                shape = self.shape_of(statement, taken, read, arrays)
                 arrays[name] = self.empty(self.kind_of(name), shape)
                 self.run([statement], shape, arrays)
+                made[name] = arrays[name].owner
         kept = self.group.results if slots is None else slots
-        for name, array in arrays.items():
-            if name not in self.arrays and name not in kept:
-                self.context.nrt.decref(self.builder, array.kind, array.owner)
+        self.dropped(arrays, made, kept)
         if slots is not None:
             for name, slot in slots.items():
-                self.builder.store(arrays[name].owner, slot)
-        return arrays
+                self.builder.store(made[name], slot)
+        return made
+
+    # -- reductions --
+
+    def accumulators(self, fold: Folded, shape: Sequence[Any]) -> _Array:
+        """What elements over a shape are reduced into, seen as if it had that shape."""
+        axes = fold.reduce.axes
+        meaning = fold.reduce.op.meaning
+        if len(axes) == len(shape):
+            start = self.context.get_constant_generic(self.builder, meaning.element, meaning.start.item())
+            place = self.slot(start, meaning.element)
+            kind = types.Array(meaning.element, len(shape), "A")
+            return _Array(kind, place, shape, [WORD(0)] * len(shape), place)
+        kind = self.kind_of(fold.target.name)
+        made = self.empty(kind, [length for k, length in enumerate(shape) if k not in axes])
+        count: Any = WORD(self.itemsize(made))
+        for length in made.shape:
+            count = self.builder.mul(count, length)
+        # Sums alone are over some of the axes: they start as zeros of any type.
+        cgutils.memset(self.builder, made.data, count, 0)
+        strides = iter(made.strides)
+        return _Array(kind, made.data, shape, [WORD(0) if k in axes else next(strides) for k in range(len(shape))],
+                      made.owner)  # fmt: skip
+
+    def finished(self, fold: Folded, array: _Array, shape: Sequence[Any], taken: Taken) -> Any:
+        """The result of a reduction as Numba has it."""
+        if fold.target.type.rank:
+            return array.owner
+        context, builder = self.context, self.builder
+        meaning: Fold = fold.reduce.op.meaning
+        kind = meaning.element
+        size: Any = WORD(1)
+        for length in shape:
+            size = builder.mul(size, length)
+        some = builder.icmp_signed("!=", size, WORD(0))
+        if meaning.refuses_none:
+            what = "minimum" if meaning.operation == "min" else "maximum"
+            self.require(some, f"zero-size array to reduction operation {what} which has no identity", taken)
+        model = context.data_model_manager[kind]
+        place = builder.bitcast(array.data, model.get_data_type().as_pointer())
+        value = model.load_from_data_pointer(builder, place)
+        if meaning.operation == "mean":
+            value = self.mean(value, kind, size, some)
+        if fold.finish is not None:
+            value = fold.finish.op.meaning.emit(context, builder, [value])
+        return value
+
+    def mean(self, total: Any, kind: Any, size: Any, some: Any) -> Any:
+        """A sum by how many there are, or NaN for none."""
+        context, builder = self.context, self.builder
+        function = context.typing_context.resolve_value_type(python.truediv)
+        sig = function.get_call_type(context.typing_context, (kind, types.intp), {})
+        # Of no elements the quotient is not used, and its divisor is not 0, which might raise.
+        divisor = builder.select(some, size, WORD(1))
+        given = [
+            context.cast(builder, value, of, to)
+            for value, of, to in zip((total, divisor), (kind, types.intp), sig.args, strict=True)
+        ]
+        made = context.cast(builder, context.get_function(function, sig)(builder, given), sig.return_type, kind)
+        none = complex("nan+nanj") if isinstance(kind, types.Complex) else float("nan")
+        return builder.select(some, made, context.get_constant_generic(builder, kind, none))
+
+    def fold_kind(self, fold: Folded) -> int:
+        """How walk.h is told of a reduction: the number of its fold, and in which order."""
+        meaning: Fold = fold.reduce.op.meaning
+        operation = "sum" if meaning.operation == "mean" else meaning.operation
+        letters = meaning.kind.dtype.str[1:]
+        if operation in ("sum", "prod") and letters == "u8":
+            letters = "i8"
+        exact = letters[0] in "fc"
+        if meaning.loose and self.lowerer.flags.fastmath:
+            return walk.FOLDED | walk.FOLDS.index(f"loose_{operation}_{letters}") << walk.FOLD_AT
+        order = exact * (walk.ORDERED | walk.FORTRAN * (meaning.order == "F"))
+        return walk.FOLDED | order | walk.FOLDS.index(f"{operation}_{letters}") << walk.FOLD_AT
 
     def host_of(self, statement: Assign) -> Taken:
         """The host's statement that one of ours is, or is a part of: parts come before what they are parts of."""
@@ -218,8 +316,10 @@ class _Lowering:
             for k, length in enumerate(shape, len(target.shape) - len(shape)):
                 if length is target.shape[k]:
                     continue
-                one = builder.icmp_signed("==", length, WORD(1))
-                holds = builder.and_(holds, builder.or_(one, builder.icmp_signed("==", length, target.shape[k])))
+                fits = builder.icmp_signed("==", length, target.shape[k])
+                if not taken.exact:
+                    fits = builder.or_(fits, builder.icmp_signed("==", length, WORD(1)))
+                holds = builder.and_(holds, fits)
         slices = isinstance(taken.host, (host.SetItem, host.StaticSetItem)) and len(read) == 1
         if slices and not getattr(builder, "_in_try_block", False):
             self.require_slice(holds, arrays[read[0]].shape, target.shape)
@@ -289,8 +389,7 @@ class _Lowering:
         }
         unit, any_ = self.kernel(region, names, scalars)
         values = [self.slot(self.scalars[name], kind) for name, kind in scalars.items()]
-        layouts = {arrays[name].kind.layout for name in names}
-        alike = plain and len(layouts) == 1 and layouts <= {"C", "F"}
+        alike = plain and self.alike(names, arrays)
         if not alike or any(len(arrays[name].shape) != len(shape) for name in names):
             self.walk(region, unit, any_, shape, names, arrays, set(assigned), read, values)
             return
@@ -300,13 +399,22 @@ class _Lowering:
                 if one is not two:
                     same = builder.and_(same, builder.icmp_signed("==", one, two))
         if isinstance(same, ir.Constant):
-            self.straight(unit, shape, names, arrays, values)
+            self.straight(region, unit, any_, shape, names, arrays, values)
             return
         with builder.if_else(same, likely=True) as (then, otherwise):
             with then:
-                self.straight(unit, shape, names, arrays, values)
+                self.straight(region, unit, any_, shape, names, arrays, values)
             with otherwise:
                 self.walk(region, unit, any_, shape, names, arrays, set(assigned), read, values)
+
+    def alike(self, names: Sequence[str], arrays: Mapping[str, _Array]) -> bool:
+        """Whether all arrays are typed to lie in one order, in which reductions go through them too."""
+        orders = {arrays[name].kind.layout for name in names if name not in self.plan.folds}
+        folds = [self.plan.folds[name].reduce for name in names if name in self.plan.folds]
+        if len(orders) != 1 or not orders <= {"C", "F"}:
+            return False
+        every = all(len(reduce.axes) == reduce.arg.type.rank for reduce in folds)
+        return every and all(reduce.op.meaning.order in orders or reduce.arg.type.rank == 1 for reduce in folds)
 
     def kernel(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> tuple[Any, Any]:
         key = tuple(region)
@@ -318,13 +426,23 @@ class _Lowering:
         return self.kernels[key]
 
     def straight(
-        self, unit: Any, shape: Sequence[Any], names: Sequence[str], arrays: Mapping[str, _Array], values: Sequence[Any]
-    ) -> None:
+        self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
+        arrays: Mapping[str, _Array], values: Sequence[Any],
+    ) -> None:  # fmt: skip
         """One row of all elements."""
         builder = self.builder
         count: Any = WORD(1)
         for length in shape:
             count = builder.mul(count, length)
+        if any(name in self.plan.folds for name in names):
+            flat = {}
+            for name in names:
+                array = arrays[name]
+                step = 0 if name in self.plan.folds else self.itemsize(array)
+                flat[name] = _Array(array.kind, array.data, [count], [WORD(step)], array.owner)
+            assigned = {_target(statement) for statement in region}
+            self.walk(region, unit, any_, [count], names, flat, assigned, set(names) - assigned, values)
+            return
         at = self.pointers([*(arrays[name].data for name in names), *values])
         steps = self.words([WORD(1)] * len(names))
         kind = kernel_type(self.context)
@@ -372,9 +490,10 @@ class _Lowering:
                 if length is not shape[k]:
                     stride = builder.select(builder.icmp_signed("==", length, WORD(1)), WORD(0), stride)
                 strides.append(stride)
-            kinds.append(
-                WORD(self.itemsize(array) | walk.WRITTEN * (name in assigned) | walk.READ * (name in set(read)))
-            )
+            how = walk.WRITTEN * (name in assigned) | walk.READ * (name in set(read))
+            if name in self.plan.folds:
+                how |= self.fold_kind(self.plan.folds[name])
+            kinds.append(WORD(self.itemsize(array) | how))
         at = self.pointers([*(arrays[name].data for name in names), *values])
         return WORD(len(shape)), self.words(shape), WORD(len(names)), at, self.words(strides), self.words(kinds)
 

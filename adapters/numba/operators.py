@@ -57,7 +57,7 @@ class HostOperator(Operator):
         return self.meaning.kind
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _row, (type(self.numpy), self.meaning.key)
+        return row, (type(self.numpy), self.meaning.key)
 
 
 class Meaning:
@@ -68,6 +68,8 @@ class Meaning:
     kind: ElementType
     arity: int
     cost: float
+    #: Of what reduces: its name. `reduce` then computes it.
+    reduction: str | None = None
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
         """The LLVM value of the operation on LLVM values."""
@@ -185,28 +187,31 @@ class Loop(Meaning):
 _rows: dict[Any, HostOperator] = {}
 
 
-def _row(what: type[Meaning], key: tuple[Any, ...]) -> HostOperator:
+def row(what: type[Meaning], key: tuple[Any, ...]) -> HostOperator:
+    """The one row of a meaning of the class `what`, which `key` tells from others."""
     # A constant's type is part of it: True, 1 and 1.0 are equal; so are the two zeros.
     named = (what, key, repr(key))
     if named not in _rows:
         meaning = what(*key)
-        _rows[named] = HostOperator(meaning.name, "T" * meaning.arity + ">T", "biufc", meaning, cost=meaning.cost)
+        _rows[named] = HostOperator(
+            meaning.name, "T" * meaning.arity + ">T", "biufc", meaning, cost=meaning.cost, reduction=meaning.reduction
+        )
     return _rows[named]
 
 
 def scalar(function: Any, given: tuple[Any, ...], constants: tuple[Any, ...], sig: Any) -> HostOperator:
     """The row of an operator or ufunc on scalars of Numba types `given`; `constants` has (value,) for constants."""
-    return _row(Scalar, (function, given, constants, sig))
+    return row(Scalar, (function, given, constants, sig))
 
 
 def convert(given: Any, wanted: Any) -> HostOperator:
     """The row of a conversion between Numba types."""
-    return _row(Convert, (given, wanted))
+    return row(Convert, (given, wanted))
 
 
 def loop(ufunc: Any, given: tuple[Any, ...], wanted: Any) -> HostOperator:
     """The row of a ufunc that assigns to elements of the Numba type `wanted`."""
-    return _row(Loop, (ufunc, given, wanted))
+    return row(Loop, (ufunc, given, wanted))
 
 
 def converted(node: Any, wanted: Any) -> Any:

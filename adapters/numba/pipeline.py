@@ -45,7 +45,7 @@ class ArrayExpr(FunctionPass):  # type: ignore[misc]
         flags = state.flags
         if flags.no_rewrites or flags.auto_parallel.enabled or state.func_ir.is_generator:
             return False
-        report = Report()
+        report = Report(bool(flags.fastmath))
         changed = False
         for label, block in reader.from_host(state).items():
             report.read(block)
@@ -82,7 +82,8 @@ def _statements(group: reader.Group, state: Any, report: Report, inst: Any) -> l
     made = list(group.results.values())
     first = group.statements[0].host
     # Numba's passes look into `expr` of such an expression for variables.
-    tree = first.value.expr if len(group.statements) == 1 and group.statements[0].new else ("group", operands)
+    whole = len(group.statements) == 1 and isinstance(first, ir.Assign) and first.value.op == "arrayexpr"
+    tree = first.value.expr if whole else ("group", operands)
     kind = types.none if not made else made[0][1] if len(made) == 1 else types.Tuple([kind for _, kind in made])
     expr = ir.Expr(op="arrayexpr", loc=inst.loc, expr=tree, ty=kind, operands=operands, group=group, plan=chosen)
     if len(made) == 1:

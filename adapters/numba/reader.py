@@ -16,12 +16,14 @@ from typing import Any, Final
 
 import numpy as np
 from numba.core import ir
+from numba.np.ufunc.dufunc import DUFunc
 
 from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand, postorder
 from arrayexpr._core.program import Program
 
-from . import operators, walk
+from . import calls, operators, reductions, walk
 from .kinds import host_type, is_array, map_type, types
+from .refusal import Refused
 
 __all__ = ["Group", "Refused", "Taken", "from_host", "origin_of"]
 
@@ -30,19 +32,18 @@ MOST: Final = 24
 _SIMPLE: Final = (python.add, python.sub, python.mul, python.neg, python.pos)
 #: What a name that a call starts with may be of: building these touches no array and raises nothing.
 _BUILDERS: Final = (slice,)
+_METHODS: Final = {**calls.METHODS, **reductions.METHODS}
+_FUNCTIONS: Final = {**calls.FUNCTIONS, **reductions.FUNCTIONS}
 _METADATA: Final = frozenset(("T", "shape", "ndim", "size", "strides", "itemsize", "nbytes", "dtype"))
-
-
-class Refused(Exception):
-    """What is not taken, and why; left to Numba as it stands."""
 
 
 @dataclass
 class Taken:
     """A statement that is taken: `assign` is it in our tree, `host` and `loc` where it stood.
 
-    `new` is Numba's type of the array that it makes, or None where it assigns to one that there is. `order` are the
-    names of its operands in the order in which Numba numbers them in messages.
+    `new` is Numba's type of what it makes, or None where it assigns to an array that there is. `order` are the
+    names of its operands in the order in which Numba numbers them in messages. `exact`: what is assigned has the shape
+    of what it is assigned to, and is not broadcast.
     """
 
     assign: Assign
@@ -51,6 +52,7 @@ class Taken:
     new: Any
     order: tuple[str, ...]
     label: str
+    exact: bool = False
 
 
 @dataclass(repr=False)
@@ -99,6 +101,8 @@ def from_host(state: Any) -> dict[int, Block]:
                 defined[target] += 1
             for name in _read(inst):
                 uses[name] += 1
+    for block in state.func_ir.blocks.values():
+        block.body = calls.methods_next_to_calls(block.body, state.typemap, uses, _METHODS)
     return {label: _Reader(state, uses, defined).block(block) for label, block in state.func_ir.blocks.items()}
 
 
@@ -128,12 +132,25 @@ class _Reader:
         #: How often the group reads a variable that it assigns.
         self.inside: Counter[str] = Counter()
         self.taken: list[int] = []
+        #: The variables that are results of reductions: they are there after the group.
+        self.folded: set[str] = set()
 
     def block(self, block: Any) -> Block:
         for place, inst in enumerate(block.body):
+            #: The method of an array that was looked up just before.
+            bound = block.body[place - 1] if place else None
+            self.bound = bound if calls.is_method(bound, self.typemap, _METHODS) else None
+            following = block.body[place + 1] if place + 1 < len(block.body) else None
+            if calls.is_method(inst, self.typemap, _METHODS) and _is_call_of(following, inst.target.name):
+                # It goes where its call goes.
+                continue
             try:
+                if not self.folded.isdisjoint(_read(inst)):
+                    self.close()
                 if self.array_statement(inst, place):
                     self.group.place = place
+                    if self.bound is not None and _is_call_of(inst, self.bound.target.name):
+                        self.taken.append(place - 1)
                     self.taken.append(place)
                     if len(self.group.statements) >= MOST or len(self.group.variables) >= walk.ARRAYS - 4:
                         self.close()
@@ -213,11 +230,76 @@ class _Reader:
             return self.expression(inst)
         if value.op == "inplace_binop":
             return self.in_place(inst)
-        if value.op == "call" and isinstance(self.typemap.get(value.func.name), types.Function):
-            function = self.typemap[value.func.name].typing_key
-            if isinstance(function, np.ufunc) and len(value.args) + len(value.kws) > function.nin:
-                return self.call_with_out(inst, function)
+        if value.op == "call":
+            return self.call(inst)
         return False
+
+    def call(self, inst: Any) -> bool:
+        value = inst.value
+        called = self.typemap.get(value.func.name)
+        args = list(value.args)
+        if self.bound is not None and self.bound.target.name == value.func.name:
+            known = _METHODS[self.bound.value.attr]
+            args.insert(0, self.bound.value.value)
+        elif isinstance(called, types.Function):
+            function = called.typing_key
+            if isinstance(function, (np.ufunc, DUFunc)):
+                return len(args) + len(value.kws) > function.nin and self.call_with_out(inst, function)
+            try:
+                known = _FUNCTIONS.get(function)
+            except TypeError:
+                return False
+            if known is None:
+                return False
+        else:
+            return False
+        if value.vararg is not None:
+            raise Refused(f"a call of {known.name} with *")
+        given = calls.given(known, args, value.kws)
+        if known.name in reductions.METHODS:
+            return self.reduction(inst, known, given)
+        return self.elementwise(inst, known, given)
+
+    def elementwise(self, inst: Any, known: calls.Known, given: Mapping[str, ir.Var]) -> bool:
+        kind = self.typemap[inst.target.name]
+        if not is_array(kind):
+            return False
+        out = given.get("out")
+        if out is not None and not isinstance(self.typemap[out.name], types.Array):
+            out = None
+        self.begin(kind.ndim)
+        with _Attempt(self):
+            node = calls.Maker(self.leaf, self.typemap, self.typing).make(known.name, given, kind.dtype)
+            if node.type.rank != kind.ndim:
+                raise Refused(f"{known.name} of fewer axes than its result")
+            order = [self.names[var.name] for var in given.values() if var.name in self.names]
+            if out is None:
+                self.add(self.new(inst.target, kind), node, inst, kind, order, inst.target.name)
+            elif self.typemap[out.name] != kind and self.uses[inst.target.name]:
+                raise Refused(f"{known.name} whose out is of another type than its result")
+            else:
+                self.add(self.leaf(out), node, inst, None, order, out.name, exact=True)
+                if self.uses[inst.target.name]:
+                    self.called(inst.target, out, kind)
+        return True
+
+    def reduction(self, inst: Any, known: calls.Known, args: Mapping[str, ir.Var]) -> bool:
+        given, kind = self.typemap[args["a"].name], self.typemap[inst.target.name]
+        if not isinstance(given, types.Array):
+            return False
+        if not is_array(given):
+            raise Refused(f"{known.name} of {given}")
+        over = reductions.axes(args, self.typemap, given.ndim)
+        self.begin(given.ndim)
+        with _Attempt(self):
+            element = kind.dtype if isinstance(kind, types.Array) else kind
+            node = reductions.reduction(known, self.leaf(args["a"]), given, over, element)
+            if node.type.rank != getattr(kind, "ndim", 0):
+                raise Refused(f"{known.name} to {kind}")
+            target = self.new(inst.target, kind)
+            self.add(target, node, inst, kind, [self.names[args["a"].name]], inst.target.name)
+            self.folded.add(inst.target.name)
+        return True
 
     def expression(self, inst: Any) -> bool:
         kind = inst.value.ty
@@ -264,19 +346,29 @@ class _Reader:
                 if map_type(each) is None:
                     raise Refused(f"operands of type {each}")
                 given.append(each)
-            row = operators.loop(ufunc, tuple(given), kind.dtype)
-            if not row.meaning.lowers(self.state.targetctx):
-                raise Refused(f"{ufunc.__name__} of {', '.join(map(str, given))} into {kind.dtype}")
             if max(getattr(self.typemap[var.name], "ndim", 0) for var in inputs) > kind.ndim:
                 raise Refused("operands of more axes than out")
-            args = tuple(self.leaf(var) for var in inputs)
+            node = self.into_type(ufunc, tuple(given), kind.dtype, tuple(self.leaf(var) for var in inputs))
             target = self.leaf(out)
             if inst.value.op == "inplace_binop":
                 # The IR names it once.
                 self.inside[out.name] -= 1
-            self.add(target, Apply(row, args), inst, None, [self.names[v.name] for v in inputs], out.name)
+            self.add(target, node, inst, None, [self.names[v.name] for v in inputs], out.name)
             self.called(inst.target, out, kind)
         return True
+
+    def into_type(self, ufunc: Any, given: tuple[Any, ...], wanted: Any, args: tuple[Node, ...]) -> Node:
+        """What a ufunc computes of operands of Numba types, to be stored as another one."""
+        if isinstance(ufunc, DUFunc):
+            sig = self.typing.resolve_function_type(ufunc, given, {})
+            if sig is None or map_type(sig.return_type) is None:
+                raise Refused(f"{ufunc.__name__} of {', '.join(map(str, given))}")
+            row = operators.scalar(ufunc, given, (None,) * len(given), sig)
+            return operators.converted(Apply(row, args), wanted)
+        row = operators.loop(ufunc, given, wanted)
+        if not row.meaning.lowers(self.state.targetctx):
+            raise Refused(f"{ufunc.__name__} of {', '.join(map(str, given))} into {wanted}")
+        return Apply(row, args)
 
     def setitem(self, inst: Any, place: int) -> bool:
         kind, value = self.typemap[inst.target.name], self.typemap[inst.value.name]
@@ -330,13 +422,15 @@ class _Reader:
             self.close()
         self.group.rank = rank
 
-    def add(self, target: Operand, value: Node, inst: Any, new: Any, order: Sequence[str], label: str) -> None:
+    def add(
+        self, target: Operand, value: Node, inst: Any, new: Any, order: Sequence[str], label: str, exact: bool = False
+    ) -> None:
         read = {each.name: each.type.rank for each in postorder((value,)) if isinstance(each, Operand)}
         arrays = sum(rank > 0 for rank in read.values())
-        if arrays >= walk.ARRAYS or len(read) - arrays > walk.SCALARS or target.type.rank > walk.RANK:
-            raise Refused(f"{len(read)} operands of {target.type.rank} axes")
+        if arrays >= walk.ARRAYS or len(read) - arrays > walk.SCALARS or self.group.rank > walk.RANK:
+            raise Refused(f"{len(read)} operands of {self.group.rank} axes")
         assign = Assign(target, value)
-        self.group.statements.append(Taken(assign, inst, inst.loc, new, tuple(order), label))
+        self.group.statements.append(Taken(assign, inst, inst.loc, new, tuple(order), label, exact))
 
     def called(self, var: ir.Var, of: ir.Var, kind: Any) -> None:
         """From here on a variable is another name of an array that the group assigns to."""
@@ -348,7 +442,8 @@ class _Reader:
         name = f"n{len(self.made)}"
         self.names[var.name] = name
         self.group.results[name] = var, kind
-        return self.made.setdefault(name, Operand(name, _element(kind.dtype).array(kind.ndim)))
+        made = (_element(kind.dtype).array(kind.ndim)) if isinstance(kind, types.Array) else _element(kind).array(0)
+        return self.made.setdefault(name, Operand(name, made))
 
     def leaf(self, var: ir.Var) -> Operand:
         """The operand that a variable is."""
@@ -376,7 +471,7 @@ class _Reader:
         if isinstance(tree, ir.Const) or not isinstance(tree, tuple):
             raise Refused("an expression of constants")
         function, given = tree
-        if not isinstance(function, np.ufunc) and function not in _OPERATORS:
+        if not isinstance(function, (np.ufunc, DUFunc)) and function not in _OPERATORS:
             raise Refused(f"the function {function}")
         nodes: list[Node] = []
         kinds: list[Any] = []
@@ -403,7 +498,11 @@ class _Reader:
     def close(self) -> None:
         """End the open group: what it makes that nobody else reads is a local."""
         group = self.group
-        if group.statements:
+        if _gains_nothing(group):
+            self.result.remarks.append(
+                (group.statements[0].loc, "left to Numba: a reduction of an array that is there")
+            )
+        elif group.statements:
             inner = Counter(self.inside)
             outside = {name for name in self.names if self.uses[name] > inner[name]}
             copies = []
@@ -457,6 +556,26 @@ _OPERATORS: Final = frozenset((
     python.mod, python.pow, python.lshift, python.rshift, python.and_, python.or_, python.xor,
     python.eq, python.ne, python.lt, python.le, python.gt, python.ge,
 ))  # fmt: skip
+
+
+def _gains_nothing(group: Group) -> bool:
+    """Whether a group is one reduction of all of an array that is there: Numba needs no memory for that either."""
+    if len(group.statements) != 1:
+        return False
+    found = reductions.taken_apart(group.statements[0].assign.value)
+    if found is None or found[0].type.rank:
+        return False
+    return all(not isinstance(node, Apply) or not node.op.cost for node in postorder((found[0].arg,)))
+
+
+def _is_call_of(inst: Any, name: str) -> bool:
+    """Whether an instruction calls what a variable is."""
+    return (
+        isinstance(inst, ir.Assign)
+        and isinstance(inst.value, ir.Expr)
+        and inst.value.op == "call"
+        and inst.value.func.name == name
+    )
 
 
 def _element(kind: Any) -> Any:

@@ -2,11 +2,15 @@
  *
  * A kernel computes `rows` rows of `n` elements. `at` has the address of each array's first element, then those of
  * scalars; `rows_step` the bytes from row to row, `step` those from element to element. `unit` takes every element next
- * to the one before it and ignores `step`; `any` takes any steps. Both return Numba's status, 0 for none. */
+ * to the one before it and ignores `step`; `any` takes any steps. Both return Numba's status, 0 for none.
+ *
+ * An array that is folded is one of accumulators, which stand still along the axes that are reduced: what a kernel
+ * computes for it goes to a buffer, and from there, tile by tile, into the accumulators. */
 
 #include <stdint.h>
 #include <string.h>
 
+#include "fold.h"
 #include "pack.h"
 
 ARRAYEXPR_PACK(1)
@@ -25,9 +29,15 @@ enum {
     AE_STILL = 6,        /* arrays for which, if one alone stands still along a row, kernels have a loop, or none */
     AE_WRITTEN = 256,    /* in `kind`, beside the size of an element: assigned */
     AE_READ = 512,       /* and read */
+    AE_FOLDED = 1024,    /* accumulators, by the fold whose number is `kind` from AE_FOLD_AT on */
+    AE_ORDERED = 2048,   /* in the order of the elements */
+    AE_FORTRAN = 4096,   /* where all axes are reduced, with the first axis innermost */
+    AE_FOLD_AT = 16,
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
     AE_STRIP = 512,      /* elements of a tile where they do not */
+    AE_PART = 256,       /* columns of a tile that is folded by rows, */
+    AE_AREA = 2048,      /* and its elements */
     AE_ROOM = 1 << 18    /* bytes of all tiles together, on the stack and in the second cache: beyond, half as wide */
 };
 
@@ -102,11 +112,21 @@ static void ae_move_axis(ae_nest *nest, int from, int to) {
     }
 }
 
-/* Drops axes of length 1, turns falling ones, orders them by what they move, and joins those that go on as one. */
-static void ae_canonical(ae_nest *nest, const intptr_t *kind, intptr_t rank, const intptr_t *shape,
-                         const intptr_t *stride) {
+/* Drops axes of length 1, turns falling ones, orders them by what they move, and joins those that go on as one. Axes stay
+   in order where something is folded over all of them in order: then this returns 1. */
+static int ae_canonical(ae_nest *nest, const intptr_t *kind, intptr_t rank, const intptr_t *shape,
+                        const intptr_t *stride) {
+    int fixed = 0, fortran = 0;
+    for (int j = 0; j < nest->count; j++) {
+        if (!(kind[j] & AE_ORDERED)) continue;
+        int moves = 0;
+        for (int k = 0; k < rank; k++) moves |= shape[k] != 1 && stride[j * rank + k] != 0;
+        fixed |= !moves;
+        fortran |= !moves && kind[j] & AE_FORTRAN;
+    }
     nest->rank = 0;
-    for (int k = 0; k < rank; k++) {
+    for (int i = 0; i < rank; i++) {
+        const int k = fortran ? (int)rank - 1 - i : i;
         if (shape[k] == 1) continue;
         const int axis = nest->rank++;
         int rising = 0, falling = 0;
@@ -114,7 +134,7 @@ static void ae_canonical(ae_nest *nest, const intptr_t *kind, intptr_t rank, con
         for (int j = 0; j < nest->count; j++) {
             const intptr_t step = stride[j * rank + k];
             nest->stride[j][axis] = step;
-            rising |= step > 0;
+            rising |= step > 0 || (step == 0 && kind[j] & AE_ORDERED);
             falling |= step < 0;
         }
         if (falling && !rising)
@@ -124,13 +144,13 @@ static void ae_canonical(ae_nest *nest, const intptr_t *kind, intptr_t rank, con
             }
     }
     /* Insertion keeps the order of axes that move alike. */
-    for (int k = 1; k < nest->rank; k++)
+    for (int k = 1; k < nest->rank && !fixed; k++)
         for (int i = k; i > 0 && ae_reach(nest, kind, i - 1) < ae_reach(nest, kind, i); i--)
             ae_move_axis(nest, i - 1, i);
     int inner = nest->rank - 1;
     for (int k = nest->rank - 2; k >= 0; k--)
         if (ae_step_cost(nest, kind, k) < ae_step_cost(nest, kind, inner)) inner = k;
-    if (nest->rank > 1) ae_move_axis(nest, inner, nest->rank - 1);
+    if (nest->rank > 1 && !fixed) ae_move_axis(nest, inner, nest->rank - 1);
     for (int k = nest->rank - 2; k >= 0; k--) {
         int joined = 1;
         for (int j = 0; j < nest->count && joined; j++)
@@ -153,6 +173,7 @@ static void ae_canonical(ae_nest *nest, const intptr_t *kind, intptr_t rank, con
         for (int j = 0; j < nest->count; j++) nest->stride[j][0] = nest->rank ? 0 : kind[j] & 255;
         nest->rank++;
     }
+    return fixed;
 }
 
 #define AE_FILL(T, N)                                                                                                 \
@@ -220,16 +241,21 @@ static void ae_copy(char *to, intptr_t to_row, intptr_t to_step, const char *fro
 
 /* One pass over the arrays: `return` of a kernel that is not 0 ends it. */
 static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc, char *const *scalars,
-                        intptr_t scalar_count, const intptr_t *kind, intptr_t stills_taken) {
+                        intptr_t scalar_count, const intptr_t *kind, intptr_t stills_taken, int fixed) {
     const int count = nest->count, rank = nest->rank, x = rank - 1;
     intptr_t step[AE_ARRAYS], row[AE_ARRAYS], given[AE_ARRAYS];
     char *at[AE_ARRAYS + AE_SCALARS];
-    int staged[AE_ARRAYS], staging = 0, conflicts = 0, across = x - 1, others = 0, still = -1, stills = 0;
+    int staged[AE_ARRAYS], staging = 0, conflicts = 0, across = x - 1, others = 0, still = -1, stills = 0, folds = 0;
 
     for (int j = 0; j < scalar_count; j++) at[count + j] = scalars[j];
     for (int j = 0; j < count; j++) {
         const intptr_t size = kind[j] & 255;
         step[j] = nest->stride[j][x];
+        if (kind[j] & AE_FOLDED) {
+            staged[j] = 0;
+            folds++;
+            continue;
+        }
         staged[j] = step[j] != size;
         staging += staged[j];
         if (staged[j] && step[j] == 0) {
@@ -240,7 +266,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
         int crossing = -1;
         if (ae_abs(step[j]) >= AE_LINE)
             for (int k = x - 1; k >= 0; k--)
-                if (ae_abs(nest->stride[j][k]) == size) { crossing = k; break; }
+                if (ae_abs(nest->stride[j][k]) == size && (k == x - 1 || !fixed)) { crossing = k; break; }
         if (crossing >= 0 && (!conflicts || crossing == across)) { across = crossing; conflicts = 1; }
         else others = 1;
     }
@@ -262,19 +288,33 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
     } else if (conflicts) {
         tile_rows = rows < AE_TILE ? rows : AE_TILE;
         tile = n < AE_TILE ? n : AE_TILE;
-    } else if (staging) {
+    }
+    if (fixed) {
+        /* Rows are done before the next begin: a tile has whole rows, or one. */
+        tile_rows = conflicts ? AE_LINE / 8 : n < AE_STRIP ? AE_STRIP / n : 1;
+        if (tile_rows > rows) tile_rows = rows;
+        tile = tile_rows > 1 || n < AE_STRIP ? n : AE_STRIP;
+    } else if (folds && !conflicts) {
+        tile = n < AE_PART ? n : AE_PART;
+        tile_rows = AE_AREA / tile;
+        if (tile_rows > rows) tile_rows = rows;
+    } else if (staging && !conflicts) {
         tile = n < AE_STRIP ? n : AE_STRIP;
         tile_rows = AE_STRIP / tile;
     }
-    for (int j = 0; j < count; j++) given[j] = staged[j] ? kind[j] & 255 : step[j];
+    for (int j = 0; j < count; j++) {
+        if (kind[j] & AE_FOLDED) staged[j] = 1;
+        given[j] = staged[j] ? kind[j] & 255 : step[j];
+    }
     intptr_t element = 0;
     for (int j = 0; j < count; j++)
         if (staged[j]) element += kind[j] & 255;
     while (conflicts && tile_rows * tile * element > AE_ROOM) {
+        const int one_row = tile_rows == 1;
         tile_rows = (tile_rows + 1) / 2;
-        tile = (tile + 1) / 2;
+        if (!fixed || one_row) tile = (tile + 1) / 2;
     }
-    char room[(staging ? tile_rows * tile * element : 0) + AE_LINE];
+    char room[(staging || folds ? tile_rows * tile * element : 0) + AE_LINE];
     char *buffer[AE_ARRAYS];
     char *next = (char *)(((uintptr_t)room + AE_LINE - 1) / AE_LINE * AE_LINE);
     for (int j = 0; j < count; j++) {
@@ -304,9 +344,12 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
                 }
                 const int32_t status = kernel(0, exc, height, width, at, rows_step, given);
                 if (status) return status;
-                for (int j = 0; j < count && staging; j++) {
+                for (int j = 0; j < count && (staging || folds); j++) {
                     const intptr_t size = kind[j] & 255;
-                    if (staged[j] && kind[j] & AE_WRITTEN)
+                    if (kind[j] & AE_FOLDED)
+                        ae_folds[kind[j] >> AE_FOLD_AT](base[j] + i * row[j] + c * step[j], row[j], step[j], buffer[j],
+                                                        height, width);
+                    else if (staged[j] && kind[j] & AE_WRITTEN)
                         ae_copy(base[j] + i * row[j] + c * step[j], row[j], step[j], buffer[j], width * size, size,
                                 height, width, size);
                 }
@@ -334,8 +377,8 @@ static int32_t ae_walk(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank,
         if (shape[k] == 0) return 0;
     nest.count = (int)count;
     for (int j = 0; j < count; j++) nest.at[j] = at[j];
-    ae_canonical(&nest, kind, rank, shape, stride);
-    return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken);
+    const int fixed = ae_canonical(&nest, kind, rank, shape, stride);
+    return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken, fixed);
 }
 
 /* Kernels that copy their second array to the first: elements of `*scalars[0]` bytes. */

@@ -4,5 +4,10 @@ RANK: int
 STILL: int
 WRITTEN: int
 READ: int
+FOLDED: int
+ORDERED: int
+FORTRAN: int
+FOLD_AT: int
+FOLDS: tuple[str, ...]
 
 def addresses() -> dict[str, int]: ...

@@ -4,7 +4,7 @@ from libc.stdint cimport int32_t, intptr_t, uintptr_t
 
 cdef extern from "walk.h":
     ctypedef int32_t (*ae_kernel)(void *, void **, intptr_t, intptr_t, char **, const intptr_t *, const intptr_t *)
-    int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_STILL, AE_WRITTEN, AE_READ
+    int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_STILL, AE_WRITTEN, AE_READ, AE_FOLDED, AE_ORDERED, AE_FORTRAN, AE_FOLD_AT
     int32_t ae_walk(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *,
                     const intptr_t *, intptr_t, intptr_t)
     int32_t ae_move(intptr_t, const intptr_t *, char *, const intptr_t *, char *, const intptr_t *, intptr_t)
@@ -16,6 +16,16 @@ RANK: int = AE_RANK
 STILL: int = AE_STILL
 WRITTEN: int = AE_WRITTEN
 READ: int = AE_READ
+FOLDED: int = AE_FOLDED
+ORDERED: int = AE_ORDERED
+FORTRAN: int = AE_FORTRAN
+FOLD_AT: int = AE_FOLD_AT
+#: The folds of fold.h in their order: what they do, and NumPy's letters for the type that they do it in.
+FOLDS = (
+    "sum_i8", "sum_f4", "sum_f8", "sum_c8", "sum_c16", "loose_sum_f4", "loose_sum_f8",
+    "prod_i8", "prod_f4", "prod_f8", "prod_c8", "prod_c16", "loose_prod_f4", "loose_prod_f8",
+    "min_i8", "min_u8", "min_f4", "min_f8", "max_i8", "max_u8", "max_f4", "max_f8", "any_b1", "all_b1",
+)
 
 
 def addresses() -> dict:

@@ -73,7 +73,7 @@ class Operator:
     `derivative` has a text per operand, over `x0`, `x1`, ... and the result `y`; None where it has none.
     Operands of the kinds in `may_raise` make it raise ValueError with the text `raises` where the C
     condition `raises_when` holds of an element. `reduction` is the name of the NumPy function that
-    reduces by it.
+    reduces by it; where NumPy has none of that name, `numpy.reduce` is, called as that of a ufunc.
     """
 
     name: str
