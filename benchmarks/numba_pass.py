@@ -82,6 +82,31 @@ def chosen(a: Any, b: Any, c: Any, out: Any) -> None:
     out[:] = np.where(a > b, a * c, np.clip(b, 0.2, 0.8))
 
 
+def nest_across(a: Any, b: Any, c: Any, out: Any) -> None:
+    for j in range(out.shape[1]):
+        for i in range(out.shape[0]):
+            out[i, j] = a[i, j] * b[i, j] + c[i, j]
+
+
+def nest_along(a: Any, b: Any, c: Any, out: Any) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = a[i, j] * b[i, j] + c[i, j]
+
+
+def nest_stencil(a: Any, b: Any, c: Any, out: Any) -> None:
+    for j in range(1, out.shape[1] - 1):
+        for i in range(1, out.shape[0] - 1):
+            out[i, j] = 0.2 * (a[i, j] + a[i - 1, j] + a[i + 1, j] + a[i, j - 1] + a[i, j + 1])
+
+
+def nest_columns(a: Any, b: Any, c: Any, out: Any) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            t = a[i, j] - b[0, j]
+            out[i, j] = t * t + c[i, 0]
+
+
 class Work(NamedTuple):
     function: Callable[..., Any]
     #: the arrays, from a generator of uniform numbers and a length
@@ -140,6 +165,13 @@ WORKS = {
     "chosen": Work(chosen, _c),
     "broadcast": Work(broadcast, _rows_and_columns, 10),
     "broadcast_named": Work(broadcast_named, _rows_and_columns),
+    "nest_across": Work(nest_across, _c),
+    "nest_across_turned": Work(nest_across, _turned),
+    "nest_along": Work(nest_along, _c),
+    "nest_along_fortran": Work(nest_along, _fortran),
+    "nest_along_fortran_a": Work(nest_along, _fortran_a),
+    "nest_stencil": Work(nest_stencil, _c),
+    "nest_columns": Work(nest_columns, _c),
 }
 
 
@@ -166,12 +198,12 @@ def main() -> None:
     parser.add_argument("--sizes", default="64,1024,4096", help="lengths of an axis")
     parser.add_argument("--works", default=",".join(WORKS))
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--parallel", action="store_true", help="njit(parallel=True) beside them")
+    parser.add_argument("--parallel", action="store_true", help="njit(parallel=True), Numba's and ours")
     given = parser.parse_args()
     # What a first compile costs, it costs once.
     compiled(numba.njit, lambda a: a + 1, [np.ones((2, 2))])
     compiled(njit, lambda a: a + 1, [np.ones((2, 2))])
-    print(f"{'work':>20} {'n':>6} {'ours':>11} {'numba':>8} {'NumPy':>8} {'parallel':>9} {'compile':>8}  bar")
+    print(f"{'work':>20} {'n':>6} {'ours':>11} {'numba':>8} {'NumPy':>8} {'parallel':>9} {'ours par.':>9} {'compile':>8}  bar")
     for name in given.works.split(","):
         work = WORKS[name]
         rng = np.random.default_rng(0)
@@ -180,10 +212,13 @@ def main() -> None:
         ours, our_seconds = compiled(njit, work.function, arrays)
         calls = {"ours": ours, "numba": plain, "NumPy": work.function}
         if given.parallel:
-            calls["parallel"] = compiled(numba.njit(parallel=True), work.function, arrays)[0]
+            calls["parallel"], seconds = compiled(numba.njit(parallel=True), work.function, arrays)
+            calls["ours parallel"], our_seconds = compiled(njit(parallel=True), work.function, arrays)
         for n in map(int, given.sizes.split(",")):
             arrays = work.arrays(rng, n)
             checked(ours, plain, arrays)
+            if given.parallel:
+                checked(calls["ours parallel"], plain, arrays)
             times = interleaved(
                 {each: partial(function, *arrays) for each, function in calls.items()},
                 rounds=given.rounds,
@@ -192,7 +227,8 @@ def main() -> None:
             ratios = {each: timing.median / base for each, timing in times.items()}
             print(
                 f"{name:>20} {n:>6} {base * 1e6:>8.1f} us {ratios['numba']:>8.2f} {ratios['NumPy']:>8.2f}"
-                f" {ratios.get('parallel', float('nan')):>9.2f} {our_seconds / seconds:>8.2f}"
+                f" {ratios.get('parallel', float('nan')):>9.2f} {ratios.get('ours parallel', float('nan')):>9.2f}"
+                f" {our_seconds / seconds:>8.2f}"
                 f"  {'ok' if ratios['numba'] >= work.bar else 'below'} {work.bar}",
                 flush=True,
             )

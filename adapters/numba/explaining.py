@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final
 
 from arrayexpr._core.nodes import Reduce
 
 from .fusing import Plan
+from .raising import Raised
 from .reader import Block, Group
 from .reductions import taken_apart
+
+#: How a remark begins that a statement is none on whole arrays.
+LEFT_ELEMENTS: Final = "left to Numba: assignment to elements of"
 
 
 class Report:
@@ -17,6 +22,8 @@ class Report:
     def __init__(self, fastmath: bool = False) -> None:
         self.fastmath = fastmath
         self.found: list[tuple[int, str]] = []
+        #: Lines of statements in nests that are taken.
+        self.taken: set[int] = set()
 
     def read(self, block: Block) -> None:
         for loc, remark in block.remarks:
@@ -60,6 +67,24 @@ class Report:
         if len(reduce.axes) < reduce.arg.type.rank:
             return "in order along its axis, many at a time"
         return "in Numba's order, so that it rounds as Numba does"
+
+    def nest(self, line: int, raised: Raised) -> None:
+        names = ", ".join(loop.index.name for loop in raised.nest.loops)
+        count = len(raised.regions)
+        how = "one nest" if count == 1 else f"{count} nests"
+        self.found.append((
+            line,
+            f"loops over {names}: {how}; axes ordered, joined and tiled by strides at run time; as written where a "
+            "subscript may lie outside of its axis, memory is shared or there is little to do",
+        ))  # fmt: skip
+        self.taken.update(inst.loc.line for origins in raised.nest.program.origins.values() for inst in origins)
+
+    def after(self, found: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+        """All lines, with those of a pass before but for what it left that is taken now."""
+        return sorted([
+            *((line, text) for line, text in found if line not in self.taken or not text.startswith(LEFT_ELEMENTS)),
+            *self.found,
+        ])  # fmt: skip
 
     def lines(self) -> list[tuple[int, str]]:
         return sorted(self.found)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from llvmlite import ir
 from llvmlite.ir.values import MDValue
 
-from arrayexpr._core.nodes import Apply, Assign, Node, Operand, postorder
+from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand, postorder
 
 from . import walk
 from .kinds import host_type, types
@@ -184,6 +184,9 @@ class _Kernel:
                     self.tag(start)
                 else:
                     values[node] = self.scalars[node.name]
+            elif isinstance(node, Constant):
+                kind = host_type(node.type.element)
+                values[node] = self.context.get_constant_generic(self.builder, kind, node.value)
             else:
                 assert isinstance(node, Apply) and isinstance(node.op, HostOperator), node
                 values[node] = node.op.meaning.emit(self.context, self.builder, [values[arg] for arg in node.args])

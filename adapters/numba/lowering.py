@@ -75,6 +75,10 @@ class _Lowering:
         local = next(operand for operand in self.plan.hoisted if operand.name == name)
         return types.Array(host_type(local.type.element), local.type.rank, "C")
 
+    def scalar_kind(self, name: str) -> Any:
+        """The Numba type of a scalar."""
+        return types.unliteral(self.group.variables[name][1])
+
     def value(self) -> Any:
         results = list(self.group.results)
         if self.plan.regions:
@@ -384,7 +388,7 @@ class _Lowering:
         read = _arrays([statement.value for statement in region])
         names = [*assigned, *(name for name in read if name not in assigned)]
         scalars = {
-            name: types.unliteral(self.group.variables[name][1])
+            name: self.scalar_kind(name)
             for name in _scalars([statement.value for statement in region])
         }
         unit, any_ = self.kernel(region, names, scalars)
@@ -455,16 +459,21 @@ class _Lowering:
         self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
         arrays: Mapping[str, _Array], assigned: set[str], read: Iterable[str], values: Sequence[Any],
     ) -> None:  # fmt: skip
+        given = self.walk_arguments(region, unit, any_, shape, names, arrays, assigned, read, values)
+        self.propagate(self.call("arrayexpr_walk_1", STATUS, given))
+
+    def walk_arguments(
+        self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
+        arrays: Mapping[str, _Array], assigned: set[str], read: Iterable[str], values: Sequence[Any],
+    ) -> list[Any]:  # fmt: skip
+        """What `ae_walk` takes."""
         builder = self.builder
         rank, lengths, count, at, strides, kinds = self.table(shape, names, arrays, assigned, read, values)
         places = [builder.bitcast(unit, BYTES), builder.bitcast(any_, BYTES)]
         exception = builder.bitcast(builder.function.args[1], BYTES)
-        code = self.call(
-            "arrayexpr_walk_1",
-            STATUS,
-            [*places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values)), WORD(stills(region))],
-        )
-        self.propagate(code)
+        return [
+            *places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values)), WORD(stills(region)),
+        ]  # fmt: skip
 
     def propagate(self, code: Any) -> None:
         """Raise what a kernel raised."""

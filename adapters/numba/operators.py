@@ -44,6 +44,11 @@ _CHEAP: Final = frozenset(
 CHEAP, COSTLY = 1.0, 12.0
 
 
+def is_cheap(function: Any) -> bool:
+    """Whether an operator or function costs about as much as an addition."""
+    return function.__name__ in _CHEAP
+
+
 class HostOperator(Operator):
     """A row for one of Numba's operations at given types; `numpy` is the `Scalar`, `Convert` or `Loop` that it is."""
 
@@ -107,7 +112,7 @@ class Scalar(Meaning):
         self.kind = kind
         self.name = f"numba.{function.__name__}"
         self.arity = constants.count(None)
-        self.cost = CHEAP if function.__name__ in _CHEAP else COSTLY
+        self.cost = CHEAP if is_cheap(function) else COSTLY
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
         left = iter(values)
@@ -162,7 +167,7 @@ class Loop(Meaning):
         self.kind = kind
         self.name = f"numba.{ufunc.__name__}_into"
         self.arity = len(given)
-        self.cost = CHEAP if ufunc.__name__ in _CHEAP else COSTLY
+        self.cost = CHEAP if is_cheap(ufunc) else COSTLY
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
         kernel = npyimpl._ufunc_db_function(self.ufunc)

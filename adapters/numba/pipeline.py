@@ -8,17 +8,21 @@ from llvmlite import binding
 from numba.core import compiler, ir
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.cpu import CPUContext
-from numba.core.typed_passes import NopythonRewrites
+from numba.core.ir_utils import build_definitions
+from numba.core.typed_passes import NopythonRewrites, ParforPreLoweringPass
 from numba.core.typing import signature
 from numba.np.ufunc.array_exprs import _lower_array_expr
 
 from arrayexpr import __version__
 
 from . import reader, walk
+from .branching import replace_nests
 from .explaining import Report
 from .fusing import plan
 from .kinds import types
 from .lowering import lower
+from .nests import lower_nest
+from .parfors import lower_parfors
 
 #: What compiled code depends on beside Numba: cached code of another version is compiled anew.
 FINGERPRINT = f"arrayexpr.numba {__version__} {','.join(walk.addresses())}"
@@ -54,11 +58,40 @@ class ArrayExpr(FunctionPass):  # type: ignore[misc]
                 host.body = to_host(host, block, state, report)
                 changed = True
         if changed:
-            provide()
-            state.targetctx.special_ops["arrayexpr"] = _lower
-            state.reload_init.append(provide)
+            _lowered_by_us(state)
         state.metadata["arrayexpr"] = report.lines()
         return changed
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class ArrayLoops(FunctionPass):  # type: ignore[misc]
+    """Nests of loops over elements, Numba's parallel ones too, run in the order of memory."""
+
+    _name = "arrayexpr_loops"
+
+    def __init__(self) -> None:
+        FunctionPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        if not isinstance(state.targetctx, CPUContext):
+            return False
+        if state.flags.no_rewrites or state.func_ir.is_generator:
+            return False
+        report = Report()
+        changed = replace_nests(state, report)
+        if state.flags.auto_parallel.enabled:
+            changed |= lower_parfors(state, report)
+        if changed:
+            state.func_ir._definitions = build_definitions(state.func_ir.blocks)
+            _lowered_by_us(state)
+        state.metadata["arrayexpr"] = report.after(state.metadata.get("arrayexpr", ()))
+        return changed
+
+
+def _lowered_by_us(state: Any) -> None:
+    provide()
+    state.targetctx.special_ops["arrayexpr"] = _lower
+    state.reload_init.append(provide)
 
 
 def to_host(host: Any, block: reader.Block, state: Any, report: Report) -> list[Any]:
@@ -102,6 +135,8 @@ def _statements(group: reader.Group, state: Any, report: Report, inst: Any) -> l
 
 
 def _lower(lowerer: Any, expr: Any) -> Any:
+    if "nest" in expr._kws:
+        return lower_nest(lowerer, expr)
     return lower(lowerer, expr) if "plan" in expr._kws else _lower_array_expr(lowerer, expr)
 
 
@@ -109,6 +144,9 @@ def extend(passes: Any) -> None:
     """Put our pass into a list of passes that has Numba's rewrites."""
     if any(each is NopythonRewrites for each, _ in passes.passes):
         passes.add_pass_after(ArrayExpr, NopythonRewrites)
+        # A parfor is whole when all that Numba fuses and hoists is done.
+        parallel = any(each is ParforPreLoweringPass for each, _ in passes.passes)
+        passes.add_pass_after(ArrayLoops, ParforPreLoweringPass if parallel else ArrayExpr)
 
 
 class Compiler(compiler.CompilerBase):  # type: ignore[misc]

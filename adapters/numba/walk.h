@@ -83,6 +83,51 @@ static int32_t ae_apart(intptr_t rank, const intptr_t *shape, intptr_t count, ch
     return 1;
 }
 
+/* Whether the elements of an array are surely no two of them in the same memory. */
+static int32_t ae_simple(int rank, const intptr_t *shape, const intptr_t *stride, intptr_t size) {
+    intptr_t reach = size;
+    int done[AE_RANK] = {0};
+    for (int n = 0; n < rank; n++) {
+        int next = -1;
+        for (int k = 0; k < rank; k++)
+            if (!done[k] && (next < 0 || ae_abs(stride[k]) < ae_abs(stride[next]))) next = k;
+        done[next] = 1;
+        if (shape[next] < 2) continue;
+        if (ae_abs(stride[next]) < reach) return 0;
+        reach += (shape[next] - 1) * ae_abs(stride[next]);
+    }
+    return 1;
+}
+
+/* As `ae_apart` for arrays each of its own shape, and whether none that is assigned has an element twice. */
+static int32_t ae_alone(intptr_t rank, const intptr_t *shape, intptr_t count, char **at, const intptr_t *stride,
+                        const intptr_t *kind, intptr_t same) {
+    const char *low[AE_ARRAYS], *high[AE_ARRAYS];
+    for (int j = 0; j < count; j++) {
+        const intptr_t *own = shape + j * rank;
+        for (int k = 0; k < rank; k++)
+            if (own[k] == 0) goto empty;
+        ae_bounds((int)rank, own, stride + j * rank, at[j], kind[j] & 255, low + j, high + j);
+        continue;
+    empty:
+        low[j] = high[j] = at[j];
+    }
+    for (int w = 0; w < count; w++) {
+        if (!(kind[w] & AE_WRITTEN)) continue;
+        if (!ae_simple((int)rank, shape + w * rank, stride + w * rank, kind[w] & 255)) return 0;
+        for (int x = 0; x < count; x++) {
+            if (x == w || (x < w && (kind[x] & AE_WRITTEN))) continue;
+            if (high[x] <= low[w] || high[w] <= low[x]) continue;
+            if (!same || at[w] != at[x] || (kind[w] & 255) != (kind[x] & 255)) return 0;
+            for (int k = 0; k < rank; k++) {
+                if (shape[w * rank + k] != shape[x * rank + k]) return 0;
+                if (shape[w * rank + k] > 1 && stride[w * rank + k] != stride[x * rank + k]) return 0;
+            }
+        }
+    }
+    return 1;
+}
+
 /* What a step along an axis costs: bytes that have to come, a whole line at the most; assigned arrays count twice. */
 static intptr_t ae_step_cost(const ae_nest *nest, const intptr_t *kind, int axis) {
     intptr_t cost = 0;
@@ -379,6 +424,82 @@ static int32_t ae_walk(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank,
     for (int j = 0; j < count; j++) nest.at[j] = at[j];
     const int fixed = ae_canonical(&nest, kind, rank, shape, stride);
     return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken, fixed);
+}
+
+/* Runs a function on pieces in threads, as Numba's threading layers do. */
+typedef void (*ae_parallel)(void *, char **, intptr_t *, intptr_t *, void *, intptr_t, intptr_t, intptr_t);
+
+/* What threads share, and the part of it that is one's. */
+typedef struct {
+    const ae_nest *nest;
+    ae_kernel unit, any;
+    char **scalars;
+    const intptr_t *kind;
+    intptr_t scalar_count, stills_taken;
+    int axis;
+} ae_job;
+typedef struct {
+    const ae_job *job;
+    intptr_t first, last;
+    int32_t status;
+    void *exc;
+} ae_part;
+
+enum {
+    AE_SHARED = 1 << 15, /* elements of a walk that is worth being shared */
+    AE_THREADS = 256
+};
+
+static void ae_run_parts(char **args, intptr_t *dimensions, intptr_t *steps, void *data) {
+    (void)data;
+    for (intptr_t i = 0; i < dimensions[0]; i++) {
+        ae_part *part = (ae_part *)(args[0] + i * steps[0]);
+        const ae_job *job = part->job;
+        ae_nest nest = *job->nest;
+        nest.shape[job->axis] = part->last - part->first;
+        if (nest.shape[job->axis] <= 0) continue;
+        for (int j = 0; j < nest.count; j++) nest.at[j] += part->first * nest.stride[j][job->axis];
+        part->status = ae_sweep(&nest, job->unit, job->any, &part->exc, job->scalars, job->scalar_count, job->kind,
+                                job->stills_taken);
+    }
+}
+
+/* As `ae_walk`, in `threads` threads: each takes a part of one axis, so that the elements are computed as by one. */
+static int32_t ae_walk_shared(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank, const intptr_t *shape,
+                              intptr_t count, char **at, const intptr_t *stride, const intptr_t *kind,
+                              intptr_t scalar_count, intptr_t stills_taken, ae_parallel parallel, intptr_t threads) {
+    ae_nest nest;
+    intptr_t total = 1;
+    for (int k = 0; k < rank; k++) {
+        if (shape[k] == 0) return 0;
+        total *= shape[k];
+    }
+    nest.count = (int)count;
+    for (int j = 0; j < count; j++) nest.at[j] = at[j];
+    ae_canonical(&nest, kind, rank, shape, stride);
+    if (threads > AE_THREADS) threads = AE_THREADS;
+    /* The outermost axis that gives each thread some; rows of tiles stay whole where they can. */
+    int axis = 0;
+    while (axis < nest.rank - 1 && nest.shape[axis] < 4 * threads) axis++;
+    if (total < AE_SHARED || threads < 2 || nest.shape[axis] < threads)
+        return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken);
+    const ae_job job = {&nest, unit, any, at + count, kind, scalar_count, stills_taken, axis};
+    ae_part parts[AE_THREADS];
+    const intptr_t length = nest.shape[axis];
+    const intptr_t grain = length >= threads * AE_TILE ? AE_TILE : 1, pieces = (length + grain - 1) / grain;
+    for (intptr_t t = 0; t < threads; t++) {
+        const intptr_t last = pieces * (t + 1) / threads * grain;
+        parts[t] = (ae_part){&job, pieces * t / threads * grain, last < length ? last : length, 0, 0};
+    }
+    char *args[1] = {(char *)parts};
+    intptr_t dimensions[1] = {threads}, steps[1] = {sizeof(ae_part)};
+    parallel((void *)ae_run_parts, args, dimensions, steps, 0, 0, 1, threads);
+    for (intptr_t t = 0; t < threads; t++)
+        if (parts[t].status) {
+            if (exc) *exc = parts[t].exc;
+            return parts[t].status;
+        }
+    return 0;
 }
 
 /* Kernels that copy their second array to the first: elements of `*scalars[0]` bytes. */

@@ -7,8 +7,12 @@ cdef extern from "walk.h":
     int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_STILL, AE_WRITTEN, AE_READ, AE_FOLDED, AE_ORDERED, AE_FORTRAN, AE_FOLD_AT
     int32_t ae_walk(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *,
                     const intptr_t *, intptr_t, intptr_t)
+    ctypedef void (*ae_parallel)(void *, char **, intptr_t *, intptr_t *, void *, intptr_t, intptr_t, intptr_t)
+    int32_t ae_walk_shared(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **,
+                           const intptr_t *, const intptr_t *, intptr_t, intptr_t, ae_parallel, intptr_t)
     int32_t ae_move(intptr_t, const intptr_t *, char *, const intptr_t *, char *, const intptr_t *, intptr_t)
     int32_t ae_apart(intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *, const intptr_t *, intptr_t)
+    int32_t ae_alone(intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *, const intptr_t *, intptr_t)
 
 ARRAYS: int = AE_ARRAYS
 SCALARS: int = AE_SCALARS
@@ -32,6 +36,8 @@ def addresses() -> dict:
     """By the name that compiled code calls it by, where each function is in this process."""
     return {
         "arrayexpr_walk_1": <uintptr_t>&ae_walk,
+        "arrayexpr_walk_shared_1": <uintptr_t>&ae_walk_shared,
         "arrayexpr_apart_1": <uintptr_t>&ae_apart,
+        "arrayexpr_alone_1": <uintptr_t>&ae_alone,
         "arrayexpr_move_1": <uintptr_t>&ae_move,
     }

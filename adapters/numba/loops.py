@@ -1,0 +1,693 @@
+"""Loops over elements in typed Numba IR to programs: nests of `for ... in range(...)` around loads and stores.
+
+A nest is walked in the order of its text, and each variable has the value that it has there: an expression of elements
+that were loaded, or a sum of indices. Whatever is not known to be that, and to raise nothing, makes the nest stay.
+"""
+
+from __future__ import annotations
+
+import operator as python
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numba
+from numba.core import ir
+from numba.core.analysis import compute_cfg_from_blocks
+
+from arrayexpr._core.affine import integer, minus, plus, times
+from arrayexpr._core.nodes import (
+    Apply,
+    Constant,
+    Extent,
+    For,
+    Guard,
+    Index,
+    Load,
+    Node,
+    Operand,
+    Scratch,
+    Store,
+    postorder,
+    substitute,
+)
+from arrayexpr._core.ops import operator
+from arrayexpr._core.program import Program
+from arrayexpr._core.types import INT64
+
+from . import scalars
+from .kinds import is_array, map_type, types
+from .operators import convert
+from .reader import Refused
+
+__all__ = ["Nest", "Nests", "Refused"]
+
+_COMPARED: Final = {
+    python.lt: operator("less"), python.le: operator("less_equal"), python.gt: operator("greater"),
+    python.ge: operator("greater_equal"), python.eq: operator("equal"), python.ne: operator("not_equal"),
+}  # fmt: skip
+_AFFINE: Final = {python.add: plus, python.sub: minus, python.mul: times}
+_IN_PLACE: Final = {python.iadd: python.add, python.isub: python.sub, python.imul: python.mul}
+_RANGES: Final = (range, numba.prange)
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a scalar variable is: a node of its Numba type, and where it is int64 or a test of such, the same in our own
+    operators, which dependences are found of."""
+
+    node: Node
+    index: Node | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """An array, or what a subscript of fewer indices than axes shows of it."""
+
+    operand: Operand
+    subscripts: tuple[Node, ...]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A tuple, such as an index or a shape."""
+
+    items: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a loop goes through."""
+
+    start: Node
+    stop: Node
+    step: Node
+
+
+@dataclass(frozen=True)
+class Gone:
+    """What has no value that is known here, and why; `last` is what a loop left it at."""
+
+    why: str
+    last: Value | None = None
+
+
+@dataclass(repr=False)
+class Nest:
+    """A nest of loops, and the program that it is.
+
+    `entry` is the block that jumps to it, `header` its first, `exit` where it ends. `variables` has for each operand its
+    variable and Numba type. `last` has what variables hold after it, where someone reads them there, if no loop of it
+    is over nothing: sums of indices, which stand for their last values. `loops` are all of it.
+    """
+
+    entry: int
+    header: int
+    exit: int
+    loc: Any
+    program: Program
+    variables: dict[str, tuple[ir.Var, Any]]
+    loops: list[For]
+    last: dict[str, Node] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<{' '.join(loop.index.name for loop in self.loops)}>"
+
+
+class Nests:
+    """The loops of a function, outermost ones first. `blocks` are its own, or those of a part of it; `before` others
+    that define what those read."""
+
+    def __init__(self, state: Any, blocks: dict[int, Any] | None = None, before: Iterable[Any] = ()):
+        self.state = state
+        self.blocks: dict[int, Any] = state.func_ir.blocks if blocks is None else blocks
+        self.cfg = compute_cfg_from_blocks(self.blocks)
+        self.loops = {loop.header: loop for loop in self.cfg.loops().values()}
+        self.definitions: dict[str, list[Any]] = {}
+        self.reads: dict[str, set[int]] = {}
+        for label, block in [*self.blocks.items(), *((-1, block) for block in before)]:
+            for inst in block.body:
+                if isinstance(inst, ir.Assign):
+                    self.definitions.setdefault(inst.target.name, []).append(inst.value)
+                for var in inst.list_vars():
+                    if not isinstance(inst, ir.Assign) or var is not inst.target:
+                        self.reads.setdefault(var.name, set()).add(label)
+
+    def outermost(self) -> list[Any]:
+        return [loop for loop in self.loops.values() if not any(self.inside(loop, other) for other in self.all())]
+
+    def within(self, loop: Any) -> list[Any]:
+        """The loops that stand in a loop and in no other one in it."""
+        inner = [other for other in self.all() if self.inside(other, loop)]
+        return [one for one in inner if not any(self.inside(one, other) for other in inner)]
+
+    def all(self) -> list[Any]:
+        return sorted(self.loops.values(), key=lambda loop: loop.header)
+
+    @staticmethod
+    def inside(loop: Any, other: Any) -> bool:
+        return loop.header != other.header and loop.header in other.body
+
+    def where(self, loop: Any) -> Any:
+        return self.blocks[loop.header].loc
+
+    def nest(self, loop: Any) -> Nest:
+        """The nest that begins with a loop. Raises Refused."""
+        return _Reader(self, loop.body).nest(loop)
+
+    def single(self, name: str) -> Any:
+        """What a variable is where it is assigned once in the function, else None."""
+        found = self.definitions.get(name, ())
+        return found[0] if len(found) == 1 else None
+
+    def source(self, var: ir.Var) -> ir.Var:
+        """The variable that one is a copy of."""
+        while isinstance(value := self.single(var.name), ir.Var):
+            var = value
+        return var
+
+
+class _Reader:
+    """Reads one nest, of the blocks in `body`."""
+
+    def __init__(self, nests: Nests, body: Iterable[int]):
+        self.nests, self.body = nests, set(body)
+        self.error_model = nests.state.flags.error_model
+        self.state = nests.state
+        self.typemap, self.calltypes = self.state.typemap, self.state.calltypes
+        self.env: dict[str, Any] = {}
+        self.operands: dict[str, Operand] = {}
+        self.variables: dict[str, tuple[ir.Var, Any]] = {}
+        self.found: list[For] = []
+        self.shown: set[str] = set()
+        self.temporaries = 0
+        self.origins: dict[Node, tuple[Any, ...]] = {}
+        self.assigned = {
+            inst.target.name for label in self.body for inst in nests.blocks[label].body if isinstance(inst, ir.Assign)
+        }
+
+    def nest(self, loop: Any) -> Nest:
+        nests = self.nests
+        entries = {getattr(entry, "label", entry) for entry in loop.entries}
+        if len(entries) != 1:
+            raise Refused("it is entered from several places")
+        (entry,) = entries
+        if not isinstance(nests.blocks[entry].terminator, ir.Jump):
+            raise Refused("it is entered under a condition")
+        node, exit_ = self.loop(loop)
+        outside = {
+            name
+            for name in self.assigned
+            if any(label not in loop.body for label in nests.reads.get(name, ()))
+        }
+        last = {name: self.last(name) for name in sorted(outside)}
+        return self.made(node, entry, loop.header, exit_, nests.where(loop), last)
+
+    def made(self, node: Node, entry: int, header: int, exit_: int, loc: Any, last: dict[str, Node]) -> Nest:
+        operands = list(self.operands.values())
+        program = Program(self.state.func_id.func_name, operands, [node], origins=self.origins)
+        return Nest(entry, header, exit_, loc, program, self.variables, self.found, last)
+
+    def last(self, name: str) -> Node:
+        value = self.env.get(name)
+        if isinstance(value, Gone):
+            value = value.last
+        if not isinstance(value, Value) or value.index is None or value.index.type is not INT64.array(0):
+            raise Refused(f"{_shown(name)} is used after it")
+        return value.index
+
+    # -- control flow --
+
+    def loop(self, loop: Any) -> tuple[For, int]:
+        """A loop, and the block that follows it."""
+        nests = self.nests
+        body = list(nests.blocks[loop.header].body)
+        shape = [type(inst) for inst in body]
+        if len(body) < 4 or shape[-1] is not ir.Branch or len(loop.exits) != 1:
+            raise Refused("it is no loop over a range that runs to its end")
+        iterates: Any = None
+        names: set[str] = set()
+        chosen = None
+        for inst in body[:-1]:
+            value = inst.value if isinstance(inst, ir.Assign) else None
+            if isinstance(value, ir.Expr) and value.op == "iternext":
+                iterates, pair = value.value, inst.target.name
+            elif isinstance(value, ir.Expr) and value.op == "pair_first" and iterates and value.value.name == pair:
+                names.add(inst.target.name)
+            elif isinstance(value, ir.Expr) and value.op == "pair_second" and iterates and value.value.name == pair:
+                chosen = inst.target.name
+            elif isinstance(value, ir.Var) and value.name in names:
+                names.add(inst.target.name)
+            else:
+                raise Refused("it is no loop over a range")
+        branch = body[-1]
+        if iterates is None or branch.cond.name != chosen or branch.truebr not in loop.body:
+            raise Refused("it is no loop over a range")
+        over = self.range_of(iterates)
+        name = self.named(branch.truebr, names)
+        index = Index(name)
+        if self.typemap[next(iter(names))] is not types.int64:
+            raise Refused(f"its index is {self.typemap[next(iter(names))]}: expected int64")
+        kept = dict(self.env)
+        for each in names:
+            self.env[each] = Value(index, index)
+        place = len(self.found)
+        # Bounds of loops within come after.
+        self.found.append(None)  # type: ignore[arg-type]
+        statements = self.region(branch.truebr, loop.header)
+        made = For(index, over.start, over.stop, over.step, tuple(statements))
+        self.found[place] = made
+        self.leave(kept)
+        return made, branch.falsebr
+
+    def named(self, label: int, names: set[str]) -> str:
+        """What the text calls an index."""
+        shown = "i"
+        for inst in self.nests.blocks[label].body:
+            if isinstance(inst, ir.Assign) and isinstance(inst.value, ir.Var) and inst.value.name in names:
+                if not inst.target.name.startswith("$"):
+                    shown = inst.target.unversioned_name or inst.target.name
+                    break
+        name = shown if shown.isidentifier() and shown not in self.shown else f"{shown}{len(self.shown)}"
+        self.shown.add(name)
+        return name
+
+    def leave(self, before: Mapping[str, Any]) -> None:
+        """After a loop what it assigns is gone, but for who asks what it was left at."""
+        for name, value in self.env.items():
+            if before.get(name) is not value and name in self.assigned and not isinstance(value, Gone):
+                why = f"{_shown(name)} is what the last iteration of a loop left"
+                self.env[name] = Gone(why, value if isinstance(value, Value) else None)
+
+    def region(self, label: int, stop: int) -> list[Node]:
+        """The statements from a block on, up to another one."""
+        found: list[Node] = []
+        while label != stop:
+            if label not in self.body:
+                raise Refused("it is left before its end")
+            if label in self.nests.loops:
+                node, label = self.loop(self.nests.loops[label])
+                found.append(node)
+                continue
+            block = self.nests.blocks[label]
+            for inst in block.body[:-1]:
+                found.extend(self.statement(inst))
+            match block.terminator:
+                case ir.Jump() as jump:
+                    label = jump.target
+                case ir.Branch() as branch:
+                    join = self.join(label)
+                    found.extend(self.branch(branch, join))
+                    label = join
+                case _:
+                    raise Refused("it is left before its end")
+        return found
+
+    def join(self, label: int) -> int:
+        """Where the ways that part in a block meet again."""
+        after = self.nests.cfg.post_dominators()
+        candidates = [each for each in after[label] if each != label]
+        if not candidates:
+            raise Refused("it is left before its end")
+        return int(max(candidates, key=lambda each: len(after[each])))
+
+    def branch(self, branch: Any, join: int) -> list[Node]:
+        condition = self.scalar(branch.cond)
+        test = condition.index if condition.index is not None else condition.node
+        if test.type.element.kind != "b":
+            raise Refused(f"it tests a value of type {self.typemap[branch.cond.name]}")
+        before = dict(self.env)
+        then = self.region(branch.truebr, join)
+        after, self.env = self.env, dict(before)
+        otherwise = self.region(branch.falsebr, join)
+        for name in {*after, *self.env}:
+            one, other = after.get(name), self.env.get(name)
+            if one is not other:
+                self.env[name] = self.either(condition, one, other, name)
+        if not then and not otherwise:
+            return []
+        if condition.index is None and not _stores_alike(then, otherwise):
+            raise Refused("it stores only where a value says so")
+        return [Guard(test, tuple(then), tuple(otherwise))]
+
+    def either(self, condition: Value, one: Any, other: Any, name: str) -> Any:
+        """What a variable is after two ways on which it became one thing or another."""
+        kind = self.typemap[name]
+        if not isinstance(one, Value) or not isinstance(other, Value) or map_type(kind) is None:
+            return Gone(f"{_shown(name)} is one thing or another")
+        return Value(Apply(scalars.select(types.unliteral(kind)), (condition.node, one.node, other.node)))
+
+    # -- statements --
+
+    def statement(self, inst: Any) -> list[Node]:
+        match inst:
+            case ir.Assign():
+                self.env[inst.target.name] = self.value(inst)
+                return []
+            case ir.SetItem() | ir.StaticSetItem():
+                return self.store(inst)
+        raise Refused(f"it has a statement that is no assignment, in line {inst.loc.line}")
+
+    def store(self, inst: Any) -> list[Node]:
+        part = self.part(inst.target)
+        index = inst.index_var if isinstance(inst, ir.StaticSetItem) else inst.index
+        if index is None:
+            raise Refused(f"it assigns to a part of {_shown(inst.target.name)}")
+        subscripts = (*part.subscripts, *self.subscripts(index, part))
+        if len(subscripts) != part.operand.type.rank:
+            raise Refused(f"it assigns to a row of {_shown(inst.target.name)}")
+        kind = self.typemap[inst.target.name]
+        if not kind.mutable:
+            raise Refused(f"{_shown(inst.target.name)} is read-only")
+        value = self.scalar(inst.value).node
+        node = self.as_type(value, self.typemap[inst.value.name], kind.dtype)
+        made = Store(part.operand, subscripts, node)
+        self.origins[made] = (inst,)
+        return [*self.settled(part.operand), made]
+
+    def settled(self, stored: Operand) -> list[Node]:
+        """Values of elements that a store may change are kept in temporaries."""
+        found: list[Node] = []
+        held: dict[Node, Value] = {}
+        for name, value in list(self.env.items()):
+            if not isinstance(value, Value) or value.index is not None:
+                continue
+            if not any(isinstance(node, Load) and node.operand is stored for node in postorder((value.node,))):
+                continue
+            if value.node not in held:
+                local = Operand(f"t{self.temporaries}", value.node.type.element.array(0))
+                self.temporaries += 1
+                found += [Scratch(local, ()), Store(local, (), value.node)]
+                held[value.node] = Value(Load(local, ()))
+            self.env[name] = held[value.node]
+        return found
+
+    def as_type(self, node: Node, given: Any, wanted: Any) -> Node:
+        given = types.unliteral(given)
+        if given == wanted:
+            return node
+        if map_type(given) is None or map_type(wanted) is None:
+            raise Refused(f"it converts {given} to {wanted}")
+        return Apply(convert(given, wanted), (node,))
+
+    # -- values --
+
+    def value(self, inst: Any) -> Any:
+        value, kind = inst.value, self.typemap[inst.target.name]
+        match value:
+            case ir.Const() | ir.Global() | ir.FreeVar():
+                return self.constant(value.value, kind)
+            case ir.Var():
+                found = self.of(value)
+                if isinstance(found, Value) and self.typemap[value.name] != kind:
+                    return self.typed(found, self.typemap[value.name], kind)
+                return found
+            case ir.Expr():
+                return self.expression(value, inst, kind)
+        raise Refused(f"line {inst.loc.line} has {value}")
+
+    def typed(self, value: Value, given: Any, wanted: Any) -> Value:
+        same = types.unliteral(given) == types.unliteral(wanted)
+        # The index of a parfor is a uint64, and never so large that it is another number as an int64.
+        same |= isinstance(value.index, Index) and {given, wanted} == {types.int64, types.uint64}
+        index = value.index if same else None
+        return Value(self.as_type(value.node, given, types.unliteral(wanted)), index)
+
+    def constant(self, value: Any, kind: Any) -> Any:
+        kind = types.unliteral(kind)
+        element = map_type(kind)
+        if element is None:
+            return value
+        made = element.dtype.type(value)
+        if made != value and made == made:
+            raise Refused(f"the constant {value!r} as {kind}")
+        node = Constant(made.item(), element)
+        return Value(node, node if element is INT64 else None)
+
+    def expression(self, value: Any, inst: Any, kind: Any) -> Any:
+        match value.op:
+            case "build_tuple":
+                return Numbers(tuple(map(self.of, value.items)))
+            case "getitem" | "static_getitem" | "typed_getitem":
+                return self.load(value, inst)
+            case "getattr":
+                return self.attribute(value)
+            case "exhaust_iter":
+                return self.of(value.value)
+            case "cast":
+                return self.typed(self.scalar(value.value), self.typemap[value.value.name], kind)
+            case "getiter":
+                return self.of(value.value)
+            case "binop" | "inplace_binop" | "unary":
+                return self.operator(value, kind, inst)
+            case "call":
+                return self.call(value, kind, inst)
+        raise Refused(f"line {inst.loc.line} has {value.op}")
+
+    def operator(self, value: Any, kind: Any, inst: Any) -> Any:
+        names = [value.value] if value.op == "unary" else [value.lhs, value.rhs]
+        function = value.immutable_fn if value.op == "inplace_binop" else value.fn
+        given = tuple(self.typemap[var.name] for var in names)
+        sig = self.calltypes[value]
+        if any(map_type(each) is None for each in (*given, *sig.args, sig.return_type, kind)):
+            raise Refused(f"line {inst.loc.line} has {function.__name__} of {', '.join(map(str, given))}")
+        args = [self.scalar(var) for var in names]
+        static = (ir.UNDEFINED,) * len(names)
+        if value.op != "unary":
+            static = value.static_lhs, value.static_rhs
+        known = static[-1]
+        if known is ir.UNDEFINED and isinstance(args[-1].node, Constant):
+            known = args[-1].node.value
+        if not scalars.harmless(function, given, self.error_model, known):
+            raise Refused(f"{function.__name__} in line {inst.loc.line} may raise")
+        plain = tuple(map(types.unliteral, given))
+        node = Apply(
+            scalars.operation(function, plain, static, sig, types.unliteral(kind)), tuple(arg.node for arg in args)
+        )
+        return Value(node, self.affine(function, args, plain, types.unliteral(kind)))
+
+    def affine(self, function: Any, args: Sequence[Value], given: Sequence[Any], kind: Any) -> Node | None:
+        """The same in our own operators, of int64."""
+        parts = [arg.index for arg in args]
+        if any(part is None for part in parts) or any(each != types.int64 for each in given):
+            return self.logical(function, args)
+        if kind == types.int64 and function in _AFFINE and len(parts) == 2:
+            return _AFFINE[function](*parts)  # type: ignore[arg-type]
+        if kind == types.int64 and function is python.neg:
+            return minus(integer(0), parts[0])  # type: ignore[arg-type]
+        if function in _COMPARED:
+            return Apply(_COMPARED[function], tuple(parts))  # type: ignore[arg-type]
+        return None
+
+    @staticmethod
+    def logical(function: Any, args: Sequence[Value]) -> Node | None:
+        if function is python.not_ and args[0].index is not None and args[0].index.type.element.kind == "b":
+            return Apply(operator("logical_not"), (args[0].index,))
+        return None
+
+    def call(self, value: Any, kind: Any, inst: Any) -> Any:
+        host = self.typemap[value.func.name]
+        function = getattr(host, "typing_key", None)
+        if isinstance(host, types.NumberClass):
+            function = host.key[0] if isinstance(host.key, tuple) else host.key
+            function = map_type(types.unliteral(self.calltypes[value].return_type))
+            function = None if function is None else function.dtype.type
+        if value.kws or value.vararg is not None:
+            raise Refused(f"a call in line {inst.loc.line}")
+        if any(function is each for each in _RANGES):
+            return self.range(value)
+        if function is len and isinstance(self.typemap[value.args[0].name], types.Array):
+            part = self.part(value.args[0])
+            return _number(Extent(part.operand, len(part.subscripts)))
+        sig = self.calltypes[value]
+        given = tuple(self.typemap[var.name] for var in value.args)
+        if function is bool and types.unliteral(given[0]) == types.boolean:
+            return self.scalar(value.args[0])
+        name = getattr(function, "__name__", None) or str(host)
+        if function is None or not scalars.callable_(function):
+            raise Refused(f"a call of {name} in line {inst.loc.line}")
+        if any(map_type(each) is None for each in (*given, *sig.args, sig.return_type)) or len(sig.args) != len(given):
+            raise Refused(f"a call of {name} in line {inst.loc.line}")
+        args = tuple(self.scalar(var).node for var in value.args)
+        node = Apply(scalars.call(function, host, tuple(map(types.unliteral, given)), sig), args)
+        return self.typed(Value(node), sig.return_type, kind)
+
+    def range(self, value: Any) -> Range:
+        given = [self.scalar(var).index for var in value.args]
+        kinds = {types.unliteral(self.typemap[var.name]) for var in value.args}
+        if kinds != {types.int64} or any(each is None for each in given):
+            raise Refused(f"a range of {', '.join(sorted(map(str, kinds)))}")
+        start, stop, step = integer(0), given[0], integer(1)
+        if len(given) > 1:
+            start, stop = given[:2]  # type: ignore[assignment]
+        if len(given) > 2:
+            step = given[2]  # type: ignore[assignment]
+        if not isinstance(step, Constant) or not step.value:
+            raise Refused("a range whose step is not known")
+        assert start is not None and stop is not None
+        return Range(start, stop, step)
+
+    def range_of(self, var: ir.Var) -> Range:
+        found = self.known(var)
+        if not isinstance(found, Range):
+            raise Refused("it is no loop over a range")
+        return found
+
+    def attribute(self, value: Any) -> Any:
+        if isinstance(self.typemap[value.value.name], types.Array) and value.attr in ("shape", "ndim", "size"):
+            part = self.part(value.value)
+            rank = part.operand.type.rank
+            lengths = tuple(_number(Extent(part.operand, axis)) for axis in range(len(part.subscripts), rank))
+            if value.attr == "shape":
+                return Numbers(lengths)
+            if value.attr == "ndim":
+                return _number(integer(len(lengths)))
+        if isinstance(self.typemap[value.value.name], types.Module):
+            return getattr(self.typemap[value.value.name].pymod, value.attr)
+        raise Refused(f"it reads .{value.attr} of {_shown(value.value.name)}")
+
+    def load(self, value: Any, inst: Any) -> Any:
+        base = self.known(value.value)
+        index = value.index_var if value.op == "static_getitem" else value.index
+        if isinstance(base, Numbers):
+            place = value.index if value.op == "static_getitem" else None
+            if not isinstance(place, int) or not -len(base.items) <= place < len(base.items):
+                raise Refused(f"an index in line {inst.loc.line}")
+            return base.items[place]
+        if not isinstance(base, Part) or index is None:
+            raise Refused(f"an index in line {inst.loc.line}")
+        subscripts = (*base.subscripts, *self.subscripts(index, base))
+        if len(subscripts) < base.operand.type.rank:
+            return Part(base.operand, subscripts)
+        return Value(Load(base.operand, subscripts))
+
+    def subscripts(self, index: ir.Var, part: Part) -> tuple[Node, ...]:
+        found = self.known(index)
+        items = found.items if isinstance(found, Numbers) else (found,)
+        if len(part.subscripts) + len(items) > part.operand.type.rank:
+            raise Refused(f"an index of {_shown(index.name)}")
+        made: list[Node] = []
+        for axis, item in enumerate(items, len(part.subscripts)):
+            if isinstance(item, Gone):
+                raise Refused(item.why)
+            if not isinstance(item, Value) or item.index is None or item.index.type is not INT64.array(0):
+                raise Refused(f"a subscript of {part.operand.name} is no sum of indices")
+            if isinstance(item.index, Constant) and item.index.value < 0:
+                made.append(plus(Extent(part.operand, axis), item.index))
+            else:
+                made.append(item.index)
+        return tuple(made)
+
+    # -- variables --
+
+    def of(self, var: ir.Var) -> Any:
+        """What a variable is here."""
+        name = var.name
+        if name not in self.env:
+            if name in self.assigned:
+                # Not kept: where it is assigned later on, it was not read.
+                return Gone(f"{_shown(name)} goes from one iteration to the next, which keeps them in order")
+            self.env[name] = self.outside(var)
+        return self.env[name]
+
+    def known(self, var: ir.Var) -> Any:
+        """What a variable is whose value counts. Raises Refused."""
+        found = self.of(var)
+        if isinstance(found, Gone):
+            raise Refused(found.why)
+        return found
+
+    def outside(self, var: ir.Var) -> Any:
+        """What a variable is that was there before the nest."""
+        var = self.nests.source(var)
+        kind = self.typemap[var.name]
+        definition = self.nests.single(var.name)
+        if isinstance(definition, (ir.Const, ir.Global, ir.FreeVar)):
+            return self.constant(definition.value, kind)
+        if isinstance(kind, types.Array):
+            if not is_array(kind):
+                raise Refused(f"{_shown(var.name)} is {kind}")
+            return Part(self.operand(var, kind), ())
+        if isinstance(definition, ir.Expr):
+            match definition.op:
+                case "call" if any(getattr(self.typemap[definition.func.name], "typing_key", None) is r for r in _RANGES):
+                    return self.range(definition)
+                case "getiter" | "exhaust_iter":
+                    return self.of(definition.value)
+                case "getattr" if isinstance(self.typemap[definition.value.name], types.Array):
+                    if definition.attr == "shape" and self.lasting(definition.value):
+                        return self.attribute(definition)
+                case "static_getitem" if isinstance(definition.index, int):
+                    if isinstance(self.typemap[definition.value.name], types.BaseTuple):
+                        items = self.of(definition.value)
+                        if isinstance(items, Numbers):
+                            return items.items[definition.index]
+                case "call" if getattr(self.typemap[definition.func.name], "typing_key", None) is len:
+                    if isinstance(self.typemap[definition.args[0].name], types.Array) and self.lasting(
+                        definition.args[0]
+                    ):
+                        return _number(Extent(self.part(definition.args[0]).operand, 0))
+        if map_type(kind) is None:
+            return var
+        node = self.operand(var, types.unliteral(kind))
+        return Value(node, node if node.type.element is INT64 else None)
+
+    def lasting(self, var: ir.Var) -> bool:
+        """Whether an array's variable is the same one all through the function."""
+        return len(self.nests.definitions.get(self.nests.source(var).name, ())) == 1
+
+    def operand(self, var: ir.Var, kind: Any) -> Operand:
+        if var.name not in self.operands:
+            element = map_type(kind.dtype if isinstance(kind, types.Array) else kind)
+            assert element is not None
+            shown = _shown(var.name)
+            taken = {operand.name for operand in self.operands.values()}
+            name = shown if shown.isidentifier() and shown not in taken else f"v{len(taken)}"
+            made = Operand(name, element.array(getattr(kind, "ndim", 0)))
+            self.operands[var.name] = made
+            self.variables[name] = var, kind
+        return self.operands[var.name]
+
+    def part(self, var: ir.Var) -> Part:
+        found = self.known(var)
+        if not isinstance(found, Part):
+            raise Refused(f"{_shown(var.name)} is no array of numbers")
+        return found
+
+    def scalar(self, var: ir.Var) -> Value:
+        found = self.known(var)
+        if not isinstance(found, Value):
+            raise Refused(f"{_shown(var.name)} is no number")
+        return found
+
+
+def _number(node: Node) -> Value:
+    return Value(node, node)
+
+
+def _shown(name: str) -> str:
+    """What the text calls a variable."""
+    return name.split(".")[0].lstrip("$") or name
+
+
+def _stores_alike(then: Iterable[Node], otherwise: Iterable[Node]) -> bool:
+    """Whether two branches store to the same elements: nothing is stored then that was not."""
+    places = [
+        [(node.operand, node.subscripts) for node in branch if isinstance(node, Store) and node.subscripts]
+        for branch in (then, otherwise)
+    ]
+    plain = all(isinstance(node, Store) for node in (*then, *otherwise))
+    return plain and len(places[0]) == len(places[1]) == 1 and places[0] == places[1]
+
+
+def last_values(nodes: Sequence[Node], loops: Iterable[For]) -> list[Node]:
+    """Integer expressions with each index at its last value, for loops that go through at least one."""
+    found = list(nodes)
+    for loop in reversed(list(loops)):
+        step = loop.step.value
+        distance = minus(loop.stop, loop.start) if step > 0 else minus(loop.start, loop.stop)
+        steps = minus(distance, integer(1))
+        if abs(step) != 1:
+            steps = Apply(operator("floor_divide"), (steps, integer(abs(step))))
+        found = substitute(found, {loop.index: plus(loop.start, times(steps, integer(step)))}.get)
+    return found

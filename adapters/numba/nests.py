@@ -1,0 +1,311 @@
+"""Nests of loops to LLVM, inside Numba's own lowering: tests of lengths and memory, and kernels walked over the arrays.
+
+The value is whether the nest was run: where a test does not hold, the loops as they were written are run after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from arrayexpr._core.nodes import Apply, Assign, Constant, Extent, Node, Operand, Slice, View, postorder
+from arrayexpr._core.ops import operator
+
+from . import walk
+from .kernels import BYTES, STATUS, WORD
+from .kinds import host_type, types
+from .lowering import _Array, _Lowering
+from .raising import Raised
+
+#: Iterations below which the loops as written are run: the tests cost about as much as some hundred elements.
+SMALL: Final = 512
+
+_FLAG: Final = ir.IntType(1)
+_PLUS, _MINUS, _TIMES = operator("add"), operator("subtract"), operator("multiply")
+_DIVIDE, _NEGATIVE = operator("floor_divide"), operator("negative")
+_TESTS: Final = {
+    operator("less"): "<", operator("less_equal"): "<=", operator("greater"): ">", operator("greater_equal"): ">=",
+    operator("equal"): "==", operator("not_equal"): "!=",
+}  # fmt: skip
+
+
+def lower_nest(lowerer: Any, expr: Any) -> Any:
+    """The LLVM value of a nest's expression: whether it was run, with what variables hold after it if someone asks."""
+    return _Nest(lowerer, expr).value()
+
+
+class _Nest(_Lowering):
+    small = SMALL
+
+    def __init__(self, lowerer: Any, expr: Any):
+        self.lowerer, self.expr = lowerer, expr
+        self.context, self.builder = lowerer.context, lowerer.builder
+        self.raised: Raised = expr.nest
+        #: Whether no sum so far was too large for an int64.
+        self.fits: Any = _FLAG(1)
+        self.known: dict[Node, Any] = {}
+        self.wholes: dict[str, _Array] = {}
+        self.scalars: dict[str, Any] = {}
+        self.kernels: dict[tuple[Assign, ...], tuple[Any, Any]] = {}
+        self.kinds: dict[str, Any] = {}
+        for (name, (_, kind)), var in zip(self.raised.nest.variables.items(), expr.operands, strict=True):
+            value = lowerer.loadvar(var.name)
+            self.kinds[name] = kind
+            if isinstance(kind, types.Array):
+                self.wholes[name] = self.array(kind, value)
+            else:
+                self.scalars[name] = self.context.cast(self.builder, value, kind, types.unliteral(kind))
+
+    def kind_of(self, name: str) -> Any:
+        made = next(operand for operand in self.raised.made if operand.name == name)
+        return types.Array(host_type(made.type.element), made.type.rank, "C")
+
+    def scalar_kind(self, name: str) -> Any:
+        return types.unliteral(self.kinds[name])
+
+    def value(self) -> Any:
+        builder = self.builder
+        before = builder.block
+        done = builder.append_basic_block("nest.done")
+        leaving: list[Any] = []
+        for test in self.tests():
+            following = builder.append_basic_block("nest.go")
+            leaving.append(builder.block)
+            builder.cbranch(test(), following, done)
+            builder.position_at_end(following)
+        assert before is not builder.block
+        last = [self.number(node) for node in self.raised.last.values()]
+        self.compute()
+        end = builder.block
+        builder.branch(done)
+        builder.position_at_end(done)
+        ran = builder.phi(_FLAG)
+        ran.add_incoming(_FLAG(1), end)
+        values = [builder.phi(WORD) for _ in last]
+        for block in leaving:
+            ran.add_incoming(_FLAG(0), block)
+            for phi in values:
+                phi.add_incoming(WORD(0), block)
+        for phi, value in zip(values, last, strict=True):
+            phi.add_incoming(value, end)
+        if not values:
+            return ran
+        kind = self.expr.ty
+        return self.context.make_tuple(builder, kind, [ran, *values])
+
+    # -- what must hold --
+
+    def tests(self) -> Any:
+        """Tests one after the other, each of which gives the LLVM value of whether it holds."""
+        yield self.worth
+        yield self.within
+        yield self.apart
+
+    def worth(self) -> Any:
+        """Whether all loops go through enough, and at least one, element."""
+        builder = self.builder
+        total: Any = WORD(1)
+        holds: Any = _FLAG(1)
+        for start, stop, step in self.raised.counts:
+            low, high = (start, stop) if step > 0 else (stop, start)
+            count = self.checked("ssub", self.number(high), self.number(low))
+            holds = builder.and_(holds, builder.icmp_signed(">", count, WORD(0)))
+            total = self.checked("smul", total, self.divided(count, abs(step)))
+        holds = builder.and_(holds, builder.icmp_signed(">=", total, WORD(self.small)))
+        return builder.and_(holds, self.fits)
+
+    def divided(self, count: Any, step: int) -> Any:
+        """How many steps a distance above 0 takes."""
+        if step == 1:
+            return count
+        return self.builder.add(self.builder.sdiv(self.builder.sub(count, WORD(1)), WORD(step)), WORD(1))
+
+    def within(self) -> Any:
+        builder = self.builder
+        holds: Any = _FLAG(1)
+        for condition in self.raised.conditions:
+            assert isinstance(condition, Apply), condition
+            one, other = (self.number(arg) for arg in condition.args)
+            holds = builder.and_(holds, builder.icmp_signed(_TESTS[condition.op], one, other))
+        return builder.and_(holds, self.fits)
+
+    def apart(self) -> Any:
+        """Whether what is assigned shares no memory with the rest, and none of it is twice the same."""
+        builder = self.builder
+        raised = self.raised
+        assigned = {s.target.name for group in raised.regions for s in group if isinstance(s.target, Operand)}
+        made = {operand.name for operand in raised.made}
+        self.arrays = {name: self.view(view) for name, view in raised.views.items()}
+        targets: dict[int, list[Any]] = {}
+        for name in assigned - made:
+            shape = self.arrays[name].shape
+            targets[len(shape)] = shape
+        for array in self.arrays.values():
+            # Of the same loops, and so of the same length.
+            shape = targets.get(len(array.shape))
+            if shape is not None and len(targets) == 1:
+                array.shape = [one if isinstance(one, ir.Constant) else other for one, other in zip(array.shape, shape)]
+        holds: Any = _FLAG(1)
+        ranks = {len(array.shape) for array in self.arrays.values()}
+        names = list(self.arrays)
+        top = max(ranks)
+        padded = {name: self.padded(array, top) for name, array in self.arrays.items()}
+        # Over one shape or each over its own: bounds are of what is touched.
+        strides: list[Any] = []
+        shapes: list[Any] = []
+        kinds = []
+        for name in names:
+            strides += padded[name].strides
+            shapes += padded[name].shape
+            kinds.append(WORD(self.itemsize(self.arrays[name]) | walk.WRITTEN * (name in assigned)))
+        at = self.pointers([self.arrays[name].data for name in names])
+        code = self.call("arrayexpr_alone_1", STATUS, [
+            WORD(top), self.words(shapes), WORD(len(names)), at, self.words(strides), self.words(kinds),
+            WORD(int(raised.alone)),
+        ])  # fmt: skip
+        return builder.and_(holds, builder.icmp_signed("!=", code, STATUS(0)))
+
+    @staticmethod
+    def padded(array: _Array, rank: int) -> _Array:
+        more = rank - len(array.shape)
+        return _Array(array.kind, array.data, [WORD(1)] * more + array.shape, [WORD(0)] * more + array.strides, None)
+
+    # -- integers --
+
+    def checked(self, what: str, one: Any, other: Any) -> Any:
+        """A sum, difference or product; `fits` then tells whether it was one."""
+        if isinstance(one, ir.Constant) and isinstance(other, ir.Constant):
+            total = {"sadd": one.constant + other.constant, "ssub": one.constant - other.constant,
+                     "smul": one.constant * other.constant}[what]  # fmt: skip
+            if abs(total) < 1 << 62:
+                return WORD(total)
+        builder = self.builder
+        pair = getattr(builder, f"{what}_with_overflow")(one, other)
+        self.fits = builder.and_(self.fits, builder.not_(builder.extract_value(pair, 1)))
+        return builder.extract_value(pair, 0)
+
+    def number(self, node: Node) -> Any:
+        """The LLVM value of an integer expression of lengths and scalars, in the block that comes first."""
+        for each in postorder((node,)):
+            if each not in self.known:
+                self.known[each] = self.computed(each)
+        return self.known[node]
+
+    def computed(self, node: Node) -> Any:
+        match node:
+            case Constant(value):
+                return WORD(value)
+            case Extent(operand, axis):
+                return self.wholes[operand.name].shape[axis]
+            case Operand(name) if not node.type.rank:
+                return self.scalars[name]
+            case Operand():
+                return None
+            case Apply(op, (x,)) if op is _NEGATIVE:
+                return self.checked("ssub", WORD(0), self.known[x])
+            case Apply(op, (x, y)) if op is _DIVIDE:
+                # Of a number that is at least 0.
+                return self.builder.sdiv(self.known[x], self.known[y])
+            case Apply(op, (x, y)):
+                name = {_PLUS: "sadd", _MINUS: "ssub", _TIMES: "smul"}[op]
+                return self.checked(name, self.known[x], self.known[y])
+        raise AssertionError(node)
+
+    # -- views --
+
+    def view(self, node: Node) -> _Array:
+        """The part of an array that a view shows; what it takes for granted has been tested."""
+        builder = self.builder
+        if isinstance(node, Operand):
+            whole = self.wholes[node.name]
+            kind = whole.kind.copy(layout="A")
+            return _Array(kind, whole.data, whole.shape, whole.strides, whole.owner)
+        assert isinstance(node, View)
+        base = self.view(node.arg)
+        data, shape, strides = base.data, [], []
+        if node.order is not None:
+            shape, strides = [base.shape[k] for k in node.order], [base.strides[k] for k in node.order]
+        else:
+            axis = 0
+            for item in node.subscripts:
+                if item is None:
+                    shape.append(WORD(1))
+                    strides.append(WORD(0))
+                    continue
+                length, stride = base.shape[axis], base.strides[axis]
+                axis += 1
+                if isinstance(item, Slice):
+                    start, count, step = self.slice(item, length)
+                    shape.append(count)
+                    strides.append(stride if step == 1 else builder.mul(stride, WORD(step)))
+                else:
+                    start = self.place(item, length)
+                if not (isinstance(start, ir.Constant) and start.constant == 0):
+                    data = builder.gep(data, [builder.mul(start, stride)])
+            shape += base.shape[axis:]
+            strides += base.strides[axis:]
+        return _Array(base.kind.copy(ndim=len(shape)), data, shape, strides, base.owner)
+
+    def place(self, item: Any, length: Any) -> Any:
+        if isinstance(item, Node):
+            return self.number(item)
+        return self.checked("sadd", length, WORD(item)) if item < 0 else WORD(item)
+
+    def slice(self, item: Slice, length: Any) -> tuple[Any, Any, int]:
+        """Where a slice starts, how many elements it has and its step."""
+        builder = self.builder
+        step = item.step or 1
+        if step < 0:
+            assert step == -1 and item.start is None and item.stop is None
+            return builder.sub(length, WORD(1)), length, step
+        start = WORD(0) if item.start is None else self.place(item.start, length)
+        stop = length if item.stop is None else self.place(item.stop, length)
+        count = stop if item.start is None else builder.sub(stop, start)
+        if step != 1:
+            count = builder.sdiv(builder.add(count, WORD(step - 1)), WORD(step))
+        if not (item.start is None and item.stop is None):
+            # Where a condition leaves none.
+            count = builder.select(builder.icmp_signed("<", count, WORD(0)), WORD(0), count)
+        return start, count, step
+
+    # -- running --
+
+    def compute(self) -> None:
+        arrays = dict(self.arrays)
+        for region in self.raised.regions:
+            target = region[0].target
+            assert isinstance(target, Operand)
+            if target.name not in arrays:
+                read = [n.name for n in postorder((region[0].value,)) if isinstance(n, Operand) and n.type.rank]
+                shape, _ = self.broadcast([arrays[name].shape for name in read], region[0])
+                arrays[target.name] = self.empty(self.kind_of(target.name), shape)
+            self.run(region, arrays[target.name].shape, arrays)
+        for name, array in arrays.items():
+            if name not in self.arrays:
+                self.context.nrt.decref(self.builder, array.kind, array.owner)
+
+
+class SharedNest(_Nest):
+    """A nest that threads run together, as Numba's threading layer has them."""
+
+    small = 1
+
+    def walk(
+        self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
+        arrays: Mapping[str, _Array], assigned: set[str], read: Iterable[str], values: Sequence[Any],
+    ) -> None:  # fmt: skip
+        builder, module = self.builder, self.builder.module
+        given = self.walk_arguments(region, unit, any_, shape, names, arrays, assigned, read, values)
+        threads = builder.call(cgutils.get_or_insert_function(module, ir.FunctionType(WORD, []), "get_num_threads"), [])
+        place = ir.FunctionType(ir.VoidType(), [BYTES] * 5 + [WORD] * 3)
+        parallel = builder.bitcast(cgutils.get_or_insert_function(module, place, "numba_parallel_for"), BYTES)
+        python = self.context.get_python_api(builder)
+        held = python.gil_ensure()
+        thread = python.save_thread()
+        code = self.call("arrayexpr_walk_shared_1", STATUS, [*given, parallel, threads])
+        python.restore_thread(thread)
+        python.gil_release(held)
+        self.propagate(code)

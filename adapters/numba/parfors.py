@@ -1,0 +1,114 @@
+"""Numba's parallel loops (parfors) in the order of memory: those over arrays of any layout walk them in C order.
+
+Numba cuts and compiles a parfor in the order of its axes. Each that is element-wise gets a lowering of ours: a walk as
+for loops, of which threads take parts, and Numba's own code where that does not hold.
+"""
+
+from __future__ import annotations
+
+from copy import copy
+from functools import partial
+from typing import Any
+
+from numba.core import ir
+from numba.core.imputils import force_error_model
+from numba.parfors.parfor import Parfor
+from numba.parfors.parfor_lowering import _lower_parfor_parallel_std
+
+from arrayexpr._core.affine import integer
+from arrayexpr._core.errors import ArrayExprError
+from arrayexpr._core.nodes import For, Index, Node
+
+from .explaining import Report
+from .kinds import types
+from .loops import Nest, Nests, Value, _Reader
+from .nests import SharedNest
+from .raising import Raised, raised
+from .reader import Refused
+
+
+def lower_parfors(state: Any, report: Report) -> bool:
+    """Give each parfor of a function that is element-wise a lowering of ours; whether there is one."""
+    found = False
+    for block in list(state.func_ir.blocks.values()):
+        for inst in block.body:
+            if not isinstance(inst, Parfor) or inst.lowerer is not None:
+                continue
+            try:
+                one = raised(_read(state, inst))
+            except (Refused, ArrayExprError) as why:
+                report.found.append((inst.loc.line, f"parallel loop left to Numba: {why}"))
+                continue
+            inst.lowerer = partial(_lower, one)
+            report.nest(inst.loc.line, one)
+            found = True
+    return found
+
+
+def _read(state: Any, parfor: Any) -> Nest:
+    if parfor.redvars or parfor.races:
+        raise Refused("it reduces")
+    if any(not isinstance(inst, ir.Assign) for inst in parfor.init_block.body):
+        raise Refused("it has more before it than assignments")
+    blocks = {label: copy(block) for label, block in parfor.loop_body.items()}
+    end = max(blocks) + 1
+    for block in blocks.values():
+        block.body = list(block.body)
+        if not block.body or not isinstance(block.body[-1], ir.Terminator):
+            block.body.append(ir.Jump(end, block.loc))
+    blocks[end] = ir.Block(parfor.init_block.scope, parfor.loc)
+    blocks[end].body = [ir.Return(parfor.loop_nests[0].index_variable, parfor.loc)]
+    before = [*state.func_ir.blocks.values(), parfor.init_block]
+    return _ParforReader(Nests(state, blocks, before), set(blocks) - {end}).parfor(parfor, end)
+
+
+class _ParforReader(_Reader):
+    """Reads the body of a parfor."""
+
+    def parfor(self, parfor: Any, end: int) -> Nest:
+        # What Numba compiles bodies of parfors with.
+        self.error_model = "numpy"
+        bounds = []
+        for k, loop in enumerate(parfor.loop_nests):
+            index = Index(f"i{k}")
+            self.env[loop.index_variable.name] = Value(index, index)
+            self.assigned.add(loop.index_variable.name)
+            bounds.append((index, [self.bound(each) for each in (loop.start, loop.stop, loop.step)]))
+        inner = self.region(min(self.body), end)
+        for index, (start, stop, step) in reversed(bounds):
+            made = For(index, start, stop, step, tuple(inner))
+            self.found.insert(0, made)
+            inner = [made]
+        return self.made(inner[0], -1, -1, end, parfor.loc, {})
+
+    def bound(self, what: Any) -> Node:
+        if isinstance(what, int):
+            return integer(what)
+        kind = types.unliteral(self.typemap[what.name])
+        value = self.scalar(what).index
+        if value is None or kind != types.int64:
+            raise Refused(f"a bound of it is {kind}")
+        return value
+
+
+class _Operands:
+    """What stands for the expression of a nest."""
+
+    def __init__(self, one: Raised):
+        self.nest = one
+        self.operands = [var for var, _ in one.nest.variables.values()]
+
+
+def _lower(one: Raised, lowerer: Any, parfor: Any) -> None:
+    for inst in parfor.init_block.body:
+        # Numba's own code below does it again, and lets go of what this made.
+        if isinstance(inst, ir.Assign):
+            lowerer.lower_inst(inst)
+    own = copy(parfor)
+    own.lowerer = None
+    with force_error_model(lowerer.context, "numpy"):
+        ran = SharedNest(lowerer, _Operands(one)).value()
+    with lowerer.builder.if_then(lowerer.builder.not_(ran), likely=False):
+        _lower_parfor_parallel_std(lowerer, own)
+
+

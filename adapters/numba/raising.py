@@ -1,0 +1,207 @@
+"""What a nest of loops is as assignments of whole arrays: asked of `raise_loops`, and put as one region of a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from arrayexpr._core.nodes import (
+    Apply,
+    Assign,
+    Constant,
+    Disjoint,
+    For,
+    Guard,
+    Node,
+    Operand,
+    View,
+    postorder,
+    substitute,
+)
+from arrayexpr._core.ops import operator
+from arrayexpr._core.passes.raise_loops import raise_loops
+from arrayexpr._core.passes.fuse import fuse
+from arrayexpr._core.program import Program
+from arrayexpr._core.regions import regions
+
+from . import scalars, walk
+from .fusing import hoist
+from .kinds import host_type
+from .loops import Nest, last_values
+from .reader import Refused
+
+ONE_LOOP: Final = "it is one loop, which has one order"
+
+_WHERE, _NOT = operator("where"), operator("logical_not")
+
+
+@dataclass(repr=False)
+class Raised:
+    """A nest as regions. `regions` are what one walk each computes, in order; `views` has for each array of theirs the
+    part of an operand that it is, and `rank` its axes; `made` are arrays that are made for a region after them.
+
+    `conditions` must hold, of lengths and scalars; and what is assigned must share no memory with the rest, but for
+    the very same elements where `alone`. `counts` are the iterations of each loop. `last` has what variables hold after.
+    """
+
+    nest: Nest
+    regions: list[list[Assign]]
+    views: dict[str, Node]
+    made: tuple[Operand, ...]
+    conditions: list[Node]
+    alone: bool
+    counts: list[tuple[Node, Node, int]]
+    last: dict[str, Node]
+
+
+def raised(nest: Nest) -> Raised:
+    """The regions that a nest is. Raises Refused where `raise_loops` finds that its order counts, with its reason."""
+    found = raise_loops(nest.program)
+    conditions, statements = _version(found)
+    if statements is None or not all(isinstance(statement, Assign) for statement in statements):
+        raise Refused("; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it")
+    if any(isinstance(node, Apply) and node.op is _WHERE for s in statements for node in postorder((s,))):
+        statements = [_own(statement) for statement in statements]
+    return _regions(nest, found, conditions, [s for s in statements if isinstance(s, Assign)])
+
+
+def _version(program: Program) -> tuple[list[Node], list[Node] | None]:
+    """The conditions and statements of the version that takes least for granted."""
+    conditions: list[Node] = []
+    statements: Sequence[Node] = program.statements
+    best: list[Node] | None = None
+    while True:
+        match list(statements):
+            case [For()]:
+                return conditions, best
+            case [Guard() as guard] if guard.otherwise:
+                conditions, best, statements = [guard.condition], list(guard.then), guard.otherwise
+            case found:
+                return [], found
+
+
+def _reason(remark: str) -> str:
+    before, _, after = remark.partition(" stays: ")
+    return f"{before}: {after}" if after else remark
+
+
+def _own(statement: Node) -> Node:
+    """A statement with our choices and negations replaced by Numba's."""
+
+    def leaf(node: Node) -> Node | None:
+        match node:
+            case Apply(op, (condition, x, y)) if op is _WHERE:
+                x, y, condition = (_own(each) for each in (x, y, condition))
+                if isinstance(condition, Constant):
+                    return x if condition.value else y
+                return Apply(scalars.select(host_type(x.type.element)), (condition, x, y))
+            case Apply(op, (x,)) if op is _NOT:
+                return Apply(scalars.negation(), (_own(x),))
+        return None
+
+    return substitute((statement,), leaf)[0]
+
+
+def _regions(nest: Nest, found: Program, conditions: list[Node], statements: list[Assign]) -> Raised:
+    views, put = _named(found, statements)
+    operands = {name: Operand(name, view.type.plain) for name, view in views.items()}
+    new = {view: operands[name] for name, view in put.items()}
+    assigns: list[Assign] = []
+    for statement in statements:
+        (value,) = substitute((statement.value,), new.get)
+        target = new.get(statement.target, statement.target)
+        made = Assign(target, value)
+        assigns.append(made)
+    if not assigns or any(statement.target.type.rank == 0 for statement in assigns):
+        raise Refused("it stores one element")
+    if max(statement.target.type.rank for statement in assigns) < 2:
+        raise Refused(ONE_LOOP)
+    program = Program(
+        found.name,
+        [*operands.values(), *(each for each in found.operands if not each.type.rank)],
+        assigns,
+        locals=found.locals,
+    )
+    made: tuple[Operand, ...] = ()
+    if len(assigns) == 1:
+        split = hoist(program)
+        made = tuple(each for each in split.locals if each not in program.locals)
+        groups = [[each] for each in split.statements if isinstance(each, Assign)]
+    else:
+        groups = _fused(program)
+    if any(each.name in _names(groups) for each in program.locals):
+        raise Refused(f"it needs an array for {program.locals[0].name!r}")
+    innermost = sum(not any(isinstance(n, For) for n in postorder(loop.body)) for loop in nest.loops)
+    if len(groups) - len(made) > innermost:
+        raise Refused(f"it would be {len(groups)} nests")
+    if any(len(_names([group])) > walk.ARRAYS for group in groups):
+        raise Refused(f"more than {walk.ARRAYS} arrays")
+    needed = _names(groups)
+    counts = last_values([n for loop in nest.loops for n in (loop.start, loop.stop)], nest.loops)
+    last = dict(zip(nest.last, last_values(list(nest.last.values()), nest.loops), strict=True))
+    return Raised(
+        nest,
+        groups,
+        {name: view for name, view in views.items() if name in needed},
+        made,
+        [each for condition in conditions for each in _tests(condition)],
+        len(assigns) == 1,
+        [(counts[2 * k], counts[2 * k + 1], loop.step.value) for k, loop in enumerate(nest.loops)],
+        last,
+    )
+
+
+def _fused(program: Program) -> list[list[Assign]]:
+    if len({statement.target.type.rank for statement in program.statements if isinstance(statement, Assign)}) > 1:
+        return [[each] for each in program.statements if isinstance(each, Assign)]
+    fused = fuse(program, guarded=True)
+    return [[each for each in group if isinstance(each, Assign)] for group in regions(fused.statements)]
+
+
+def _named(program: Program, statements: Iterable[Assign]) -> tuple[dict[str, Node], dict[str, Node]]:
+    """A name for each part of an operand that is read or assigned as a whole."""
+    views: dict[str, Node] = {}
+    known = {operand for operand in program.operands if operand.type.rank}
+    stack: list[Node] = [each for statement in statements for each in (statement.target, statement.value)]
+    seen: set[Node] = set()
+    while stack:
+        node = stack.pop(0)
+        if node in seen:
+            continue
+        seen.add(node)
+        base = node
+        while isinstance(base, View):
+            base = base.arg
+        if base in known:
+            if node.type.rank:
+                views[f"{base.name}_{len(views)}"] = node
+            else:
+                raise Refused(f"one element of {base.name} is read again and again")
+            continue
+        if isinstance(node, View):
+            raise Refused("a part of what is computed is read")
+        stack.extend(node.args)
+    return views, views
+
+
+def _tests(condition: Node) -> Iterator[Node]:
+    """What a condition has between its `and`s, but for shared memory: that is asked of the parts that are touched."""
+    match condition:
+        case Apply(op, (x, y)) if op is operator("logical_and"):
+            yield from _tests(x)
+            yield from _tests(y)
+        case Disjoint():
+            pass
+        case _:
+            yield condition
+
+
+def _names(groups: Iterable[Iterable[Assign]]) -> set[str]:
+    return {
+        node.name
+        for group in groups
+        for statement in group
+        for node in postorder((statement.value, statement.target))
+        if isinstance(node, Operand) and node.type.rank
+    }

@@ -1,0 +1,20 @@
+"""Numba's entry point of the group `numba_extensions`: runs before the first compile of every process that has Numba."""
+
+from __future__ import annotations
+
+import os
+
+
+def init() -> None:
+    """Install our pass for all that Numba compiles if the environment has ARRAYEXPR_NUMBA=1; else import nothing more.
+
+    Raises UnsupportedError for a version of Numba that is not known, which Numba makes a warning, and ValueError for
+    another value than 0 and 1.
+    """
+    given = os.environ.get("ARRAYEXPR_NUMBA", "0")
+    if given not in ("", "0", "1"):
+        raise ValueError(f"ARRAYEXPR_NUMBA is {given!r}: expected 0 or 1")
+    if given == "1":
+        from .numba import install
+
+        install()

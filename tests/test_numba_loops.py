@@ -1,0 +1,500 @@
+"""Loops over elements that Numba compiles with our pass: the same bits as without it, in whatever order of memory."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+numba = pytest.importorskip("numba")
+
+from numba_nests import LAYOUTS, Nest, laid_out  # noqa: E402
+
+import arrayexpr.adapters.numba as ours  # noqa: E402
+from arrayexpr.adapters.numba import explain, nests, njit, walk  # noqa: E402
+
+SHAPES = ((1, 1), (0, 3), (5, 7), (9, 9), (33, 70), (130, 65))
+
+
+class Walks:
+    """Counts the walks that compiled code asks for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+@pytest.fixture
+def walks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Walks]:
+    """Nests are run by walks however small they are, and counted."""
+    counted = Walks()
+    addresses = walk.addresses()
+    words = {"arrayexpr_walk_1": 11, "arrayexpr_walk_shared_1": 13}
+    kept = []
+    for name, count in words.items():
+        kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_size_t] * count)
+        original = kind(addresses[name])
+
+        def counting(*args: int, original: Any = original) -> int:
+            counted.count += 1
+            return int(original(*args))
+
+        kept.append(kind(counting))
+        addresses = {**addresses, name: ctypes.cast(kept[-1], ctypes.c_void_p).value}
+    monkeypatch.setattr(walk, "addresses", lambda: addresses)
+    monkeypatch.setattr(nests._Nest, "small", 1)
+    yield counted
+    monkeypatch.undo()
+    ours.pipeline.provide()
+    # What was compiled calls them still.
+    KEPT.extend(kept)
+
+
+KEPT: list[Any] = []
+
+
+def both(function: Any, **flags: Any) -> tuple[Any, Any]:
+    return numba.njit(**flags)(function), njit(**flags)(function)
+
+
+def called(function: Any, args: tuple[Any, ...]) -> tuple[Any, str]:
+    try:
+        return function(*args), ""
+    except (IndexError, ZeroDivisionError, ValueError) as error:
+        return None, type(error).__name__
+
+
+def copied(args: tuple[Any, ...], rng: np.random.Generator) -> tuple[Any, ...]:
+    """Arguments in memory of their own that lie as the given ones, those that share memory sharing it alike."""
+    bases: dict[int, tuple[Any, Any]] = {}
+    found = []
+    for arg in args:
+        if not isinstance(arg, np.ndarray):
+            found.append(arg)
+            continue
+        base = arg
+        while base.base is not None:
+            base = base.base
+        bases.setdefault(id(base), (base, base.copy(order="K")))
+        old, new = bases[id(base)]
+        start = arg.__array_interface__["data"][0] - old.__array_interface__["data"][0]
+        found.append(np.ndarray(arg.shape, arg.dtype, new, start, arg.strides))
+    return tuple(found)
+
+
+def same(args: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
+    return all(
+        np.array_equal(x, y, equal_nan=x.dtype.kind in "fc") and x.tobytes() == y.tobytes()
+        for x, y in zip(args, others, strict=True)
+        if isinstance(x, np.ndarray)
+    )
+
+
+def check(plain: Any, mine: Any, args: tuple[Any, ...], rng: np.random.Generator) -> None:
+    one, other = copied(args, rng), copied(args, rng)
+    expected, found = called(plain, one), called(mine, other)
+    assert found == expected
+    assert same(one, other), explain(mine)
+
+
+def in_all_layouts(plain: Any, mine: Any, count: int, shapes: Any = SHAPES, extra: tuple[Any, ...] = ()) -> None:
+    """Calls both on arrays of each layout, of lengths from none to some tiles."""
+    rng = np.random.default_rng(3)
+    for layout in LAYOUTS:
+        for shape in shapes:
+            arrays = tuple(laid_out(rng, shape, "f8", layout) for _ in range(count))
+            check(plain, mine, (*arrays, *extra), rng)
+    for shape in shapes:
+        arrays = tuple(laid_out(rng, shape, "f8", str(rng.choice(LAYOUTS))) for _ in range(count))
+        check(plain, mine, (*arrays, *extra), rng)
+
+
+# -- What is taken ----------------------------------------------------------------------------------
+
+
+def wrong_order(a: Any, b: Any, r: Any) -> None:
+    n, m = r.shape
+    for j in range(m):
+        for i in range(n):
+            r[i, j] = a[i, j] * 2.0 + b[i, j]
+
+
+def stencil(a: Any, r: Any) -> None:
+    for i in range(1, a.shape[0] - 1):
+        for j in range(1, a.shape[1] - 1):
+            r[i][j] = 0.25 * (a[i - 1, j] + a[i + 1, j] + a[i, j - 1] + a[i, j + 1])
+
+
+def named(a: Any, b: Any, r: Any, s: Any) -> None:
+    for i in range(a.shape[0]):
+        for j in range(len(a[0])):
+            t = a[i, j] * b[i, j]
+            u = t + 1
+            r[i, j] = u * t
+            s[i, j] = u - r[i, j]
+
+
+def chosen(a: Any, b: Any, r: Any) -> None:
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            t = a[i, j]
+            if t > 1.0:
+                t = b[i, j]
+            elif i > 0 and b[i, j] < 0:
+                t = -t
+            if j > 1:
+                r[i, j] = t
+            else:
+                r[i, j] = 0
+
+
+def bounded(a: Any, r: Any) -> None:
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            if j >= 2 and i < a.shape[0] - 1:
+                r[i, j] = a[i + 1, j - 2]
+
+
+def backward(a: Any, r: Any) -> Any:
+    i = j = 0
+    for i in range(a.shape[0] - 1, -1, -1):
+        for j in range(0, a.shape[1], 2):
+            r[i, j] = a[i, j] + a[i, -1]
+    return i, j
+
+
+def in_place(a: Any, r: Any) -> None:
+    for j in range(r.shape[1]):
+        for i in range(r.shape[0]):
+            r[i, j] += a[i, j] ** 2
+
+
+def times(a: Any, r: Any) -> Any:
+    s = 0.0
+    for k in range(3):
+        for j in range(r.shape[1]):
+            for i in range(r.shape[0]):
+                r[i, j] = a[i, j] * 2 - r[i, j]
+        if r.size:
+            s += r[0, 0]
+    return s
+
+
+@pytest.mark.parametrize(
+    "function", [wrong_order, stencil, named, chosen, bounded, backward, in_place, times], ids=lambda f: f.__name__
+)
+def test_nests_that_are_taken(walks: Walks, function: Any) -> None:
+    plain, mine = both(function)
+    in_all_layouts(plain, mine, function.__code__.co_argcount)
+    assert "loops over" in explain(mine), explain(mine)
+    assert walks.count > 30
+
+
+def three(a: Any, r: Any, c: Any) -> None:
+    for k in range(r.shape[2]):
+        for i in range(r.shape[0]):
+            for j in range(r.shape[1]):
+                r[i, j, k] = a[k, j, i] + c[j]
+
+
+def test_three_axes_permuted(walks: Walks) -> None:
+    plain, mine = both(three)
+    rng = np.random.default_rng(1)
+    for order in ((0, 1, 2), (2, 1, 0), (1, 2, 0)):
+        for lengths in ((4, 5, 6), (40, 17, 33)):
+            room = np.zeros([lengths[k] for k in order]).transpose(np.argsort(order))
+            a = rng.random(lengths[::-1])
+            check(plain, mine, (a, room, rng.random(lengths[1])), rng)
+    assert walks.count >= 6
+
+
+def test_element_types(walks: Walks) -> None:
+    rng = np.random.default_rng(2)
+    plain, mine = both(wrong_order)
+    for kinds in (("u1", "u1", "i2"), ("i4", "f4", "f4"), ("i8", "i8", "i8"), ("c16", "f8", "c16"), ("?", "i1", "f8")):
+        arrays = tuple(laid_out(rng, (20, 30), kind, "F") for kind in kinds)
+        check(plain, mine, arrays, rng)
+        largest = tuple(np.full_like(each, 1 if each.dtype.kind in "?c" else 100) for each in arrays)
+        check(plain, mine, largest, rng)
+    assert walks.count >= 8
+
+
+def test_memory_that_is_shared(walks: Walks) -> None:
+    rng = np.random.default_rng(4)
+    for function in (wrong_order, named, in_place, stencil):
+        plain, mine = both(function)
+        count = function.__code__.co_argcount
+        room = rng.random((40, 30))
+        for views in (
+            [room] * count,
+            [room[k : k + 30] for k in range(count)],
+            [room[5 - k : 35 - k] for k in range(count)],
+            [room[:30, :30].T if k % 2 else room[:30, :30] for k in range(count)],
+            [room[:, ::-1] if k % 2 else room for k in range(count)],
+        ):
+            check(plain, mine, tuple(views), rng)
+    # An array whose elements are in the same memory.
+    plain, mine = both(in_place)
+    line = rng.random(60)
+    windows = np.lib.stride_tricks.as_strided(line, (20, 30), (8, 8))
+    check(plain, mine, (rng.random((20, 30)), windows), rng)
+
+
+def test_lengths_that_do_not_fit(walks: Walks) -> None:
+    rng = np.random.default_rng(5)
+    plain, mine = both(wrong_order, boundscheck=True)
+    for shapes in (((9, 9), (8, 9), (9, 9)), ((9, 9), (9, 9), (9, 8)), ((12, 12), (10, 10), (9, 9))):
+        arrays = tuple(rng.random(shape) for shape in shapes)
+        check(plain, mine, arrays, rng)
+
+    def around(a: Any, r: Any, n: int) -> None:
+        for i in range(0, n):
+            for j in range(0, n):
+                r[i, j] = a[i - 1, j]
+
+    for flags in ({}, {"boundscheck": True}):
+        plain, mine = both(around, **flags)
+        for n in (0, 1, 9, -3):
+            check(plain, mine, (rng.random((9, 9)), rng.random((9, 9)), n), rng)
+    # Sums that an int64 cannot hold.
+    plain, mine = both(around, boundscheck=True)
+    for n in (2**62, 2**63 - 1, -(2**63)):
+        check(plain, mine, (rng.random((9, 9)), rng.random((9, 9)), n), rng)
+
+
+def test_random_nests(walks: Walks) -> None:
+    rng = np.random.default_rng(int(os.environ.get("ARRAYEXPR_SEED", "11")))
+    taken = 0
+    for _ in range(int(os.environ.get("ARRAYEXPR_NESTS", "25"))):
+        text = Nest(rng).text()
+        space: dict[str, Any] = {}
+        exec(text, space)
+        kinds = [str(rng.choice(["f8", "f8", "f8", "f4", "i8", "i4", "u1"])) for _ in range(5)]
+        flags = {"error_model": str(rng.choice(["python", "numpy"])), "nogil": bool(rng.integers(2))}
+        plain, mine = both(space["f"], boundscheck=True, **flags)
+        for shape in ((9, 9), (5, 8), (70, 40)):
+            arrays = [laid_out(rng, shape, kind, str(rng.choice(LAYOUTS))) for kind in kinds[:4]]
+            if rng.random() < 0.2:
+                arrays[2] = arrays[0]
+            line = laid_out(rng, (1, max(shape)), kinds[4], "C")[0]
+            try:
+                check(plain, mine, (*arrays, line, int(rng.integers(-3, 4)), float(rng.random())), rng)
+            except AssertionError:
+                print(text, explain(mine), kinds, shape, [each.strides for each in arrays], sep="\n")
+                raise
+        taken += "loops over" in explain(mine)
+    assert taken > 5 and walks.count > 10
+
+
+# -- What is refused --------------------------------------------------------------------------------
+
+
+def test_what_is_left_says_why() -> None:
+    def recurrence(a: Any, r: Any) -> None:
+        for i in range(1, a.shape[0]):
+            for j in range(1, a.shape[1]):
+                r[i, j] = r[i - 1, j - 1] + a[i, j]
+
+    def total(a: Any, r: Any) -> Any:
+        s = 0.0
+        for i in range(a.shape[0]):
+            for j in range(a.shape[1]):
+                s += a[i, j] * r[i, j]
+        return s
+
+    def divided(a: Any, r: Any) -> None:
+        for i in range(a.shape[0]):
+            for j in range(a.shape[1]):
+                r[i, j] = 1.0 / a[i, j]
+
+    def masked(a: Any, r: Any) -> None:
+        for i in range(a.shape[0]):
+            for j in range(a.shape[1]):
+                if a[i, j] > 0:
+                    r[i, j] = 1.0
+
+    def left(a: Any, r: Any) -> None:
+        for i in range(a.shape[0]):
+            for j in range(a.shape[1]):
+                if a[i, j] > 2:
+                    break
+                r[i, j] = 1.0
+
+    def triangle(a: Any, r: Any) -> None:
+        for i in range(a.shape[0]):
+            for j in range(i):
+                r[i, j] = a[j, i]
+
+    def twice(a: Any, r: Any) -> None:
+        for i in range(a.shape[0]):
+            for j in range(a.shape[1]):
+                r[i, (i * j) % 3] = a[i, j]
+
+    rng = np.random.default_rng(6)
+    for function, why in (
+        (recurrence, "flow dependence by r, distance (1, 1)"), (total, "goes from one iteration to the next"),
+        (divided, "truediv in line"), (masked, "only where a value says so"), (left, "to its end"),
+        (triangle, "triangular"), (twice, "may raise"),
+    ):  # fmt: skip
+        plain, mine = both(function)
+        check(plain, mine, (rng.random((6, 6)) + 0.1, rng.random((6, 6))), rng)
+        assert "loop left to Numba" in explain(mine) and why in explain(mine), explain(mine)
+    plain, mine = both(divided, error_model="numpy")
+    check(plain, mine, (np.zeros((60, 60)), rng.random((60, 60))), rng)
+    assert "loops over" in explain(mine)
+
+
+# -- Flags, caches, ways in -------------------------------------------------------------------------
+
+
+def test_parallel_loops_in_the_order_of_memory(walks: Walks) -> None:
+    def expression(a: Any, b: Any, r: Any) -> Any:
+        t = a * 2.0 + b
+        r[:, :] = t - a
+        return t
+
+    def ranges(a: Any, b: Any, r: Any) -> Any:
+        for i in numba.prange(r.shape[0]):
+            for j in range(r.shape[1]):
+                r[i, j] = a[i, j] / b[i, j]
+        return r
+
+    rng = np.random.default_rng(7)
+    for function in (expression, ranges):
+        plain, mine = both(function, parallel=True)
+        for layout in LAYOUTS:
+            for shape in ((5, 7), (300, 200)):
+                arrays = tuple(laid_out(rng, shape, "f8", layout) for _ in range(3))
+                one, other = copied(arrays, rng), copied(arrays, rng)
+                expected, found = plain(*one), mine(*other)
+                assert np.array_equal(expected, found, equal_nan=True) and found.flags.c_contiguous == expected.flags.c_contiguous
+                assert same(one, other)
+        assert "loops over" in explain(mine), explain(mine)
+    assert walks.count > 10
+
+    def reduced(a: Any) -> Any:
+        return (a * 2 + 1).sum()
+
+    plain, mine = both(reduced, parallel=True)
+    assert mine(np.ones((50, 50))) == plain(np.ones((50, 50)))
+    assert "it reduces" in explain(mine)
+
+
+def test_callees_and_ufuncs(walks: Walks) -> None:
+    inner = njit(wrong_order)
+    inlined = njit(inline="always")(wrong_order)
+
+    def outer(a: Any, b: Any, r: Any) -> None:
+        inner(a, b, r)
+
+    def around(a: Any, b: Any, r: Any) -> None:
+        inlined(a, b, r)
+
+    plain = numba.njit(wrong_order)
+    for function in (njit(outer), njit(around), numba.njit(outer)):
+        before = walks.count
+        in_all_layouts(plain, function, 3, shapes=((9, 9), (70, 40)))
+        assert walks.count > before
+    assert "loops over" in explain(inner)
+    ours.install()
+    try:
+        body = numba.guvectorize(["void(f8[:,:], f8[:,:], f8[:,:])"], "(n,m),(n,m)->(n,m)", nopython=True)(wrong_order)
+        a, b = np.random.default_rng(0).random((2, 3, 20, 30))
+        before = walks.count
+        assert np.array_equal(body(a, b), a * 2 + b) and walks.count > before
+    finally:
+        ours.uninstall()
+
+
+def test_dispatchers_pickle(walks: Walks) -> None:
+    mine = pickle.loads(pickle.dumps(njit(wrong_order)))
+    in_all_layouts(numba.njit(wrong_order), mine, 3, shapes=((9, 9),))
+    assert "loops over" in explain(mine)
+
+
+CACHED = """
+import sys, numpy as np, numba
+from arrayexpr.adapters.numba import install, njit
+how, path = sys.argv[1:]
+sys.path.insert(0, path)
+if how == "installed":
+    install()
+import cached
+f = (njit if how == "ours" else numba.njit)(cache=True)(cached.f)
+a = np.arange(6000.0).reshape(100, 60)
+r = np.zeros((100, 60), order="F")
+f(a, r)
+assert np.array_equal(r, a * 2)
+(compiled,) = f.overloads.values()
+ours = "arrayexpr_walk" in compiled.library.get_llvm_str() if not f.stats.cache_hits else None
+print(ours, sum(f.stats.cache_hits.values()))
+"""
+
+
+def test_the_cache_serves_no_code_of_the_other_kind(tmp_path: Path) -> None:
+    (tmp_path / "cached.py").write_text(
+        "def f(a, r):\n    for j in range(r.shape[1]):\n        for i in range(r.shape[0]):\n"
+        "            r[i, j] = a[i, j] * 2\n"
+    )
+
+    def call(how: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-c", CACHED, how, str(tmp_path)], capture_output=True, text=True, check=False,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert call("ours") == "True 0"
+    assert call("plain") == "False 0"
+    assert call("installed") == "None 1"
+    assert call("ours") == "None 1"
+    assert call("plain") == "None 1"
+
+
+SWITCHED = """
+import numpy as np, numba
+@numba.njit
+def f(a, r):
+    for j in range(r.shape[1]):
+        for i in range(r.shape[0]):
+            r[i, j] = a[i, j] * 2
+f(np.ones((3, 3)), np.ones((3, 3)))
+(compiled,) = f.overloads.values()
+print("arrayexpr" in compiled.metadata)
+"""
+
+
+def test_numba_finds_the_pass_where_the_environment_says_so(tmp_path: Path) -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
+    entry = project["entry-points"]["numba_extensions"]
+    assert entry == {"init": "arrayexpr.adapters.numba_extension:init"}
+    # As an installed distribution has it, whether or not this one was installed before the entry was there.
+    made = tmp_path / "switched-1.dist-info"
+    made.mkdir()
+    (made / "METADATA").write_text("Metadata-Version: 2.1\nName: switched\nVersion: 1\n")
+    (made / "entry_points.txt").write_text(f"[numba_extensions]\ninit = {entry['init']}\n")
+
+    def run(value: str | None) -> tuple[str, str]:
+        env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        env.pop("ARRAYEXPR_NUMBA", None)
+        if value is not None:
+            env["ARRAYEXPR_NUMBA"] = value
+        done = subprocess.run(
+            [sys.executable, "-c", SWITCHED], capture_output=True, text=True, check=False, env=env
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip(), done.stderr
+
+    assert run(None)[0] == "False" and run("0")[0] == "False"
+    assert run("1")[0] == "True"
+    found, warned = run("yes")
+    assert found == "False" and "expected 0 or 1" in warned
