@@ -73,7 +73,7 @@ def format_of(t: ElementType) -> str:
     ('H', 'Zf')
     """
     if t.kind == "c":
-        return f"Z{'g' if t.bits == 256 else 'd' if t.bits == 128 else 'f'}"
+        return "Z" + {"complex64": "f", "complex128": "d"}.get(t.name, "g")
     if t.kind == "f":
         return {32: "f", 64: "d"}.get(t.bits, "g")
     return str(t.dtype.char)
