@@ -10,6 +10,7 @@ exception set; it needs no GIL.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -38,6 +39,7 @@ _OPTIONS = (
     '"O3", "wrapv", "fp-contract=off", "no-math-errno", "no-trapping-math", "no-tree-slp-vectorize", '
     '"no-strict-aliasing"'
 )
+_UNNAMED = re.compile(r"\(((?:const )?\w+)\[\]\)\{([^{}]*)\}")
 _GCC = "#if defined(__GNUC__) && !defined(__clang__)\n"
 
 
@@ -71,12 +73,12 @@ def assignment(value: Node, target: Operand, arrays: Sequence[Operand], numbers:
     The target may be one of the arrays that the value reads; it is not among `arrays` then.
     """
     rank = min(target.type.rank, 2)
-    made, conditions = _versions([(target, value)], arrays, numbers, rank)
+    made, conditions = versions([(target, value)], arrays, numbers, rank)
     ranks = [target.type.rank, *(a.type.rank for a in arrays)]
     sizes = [target.type.element.itemsize, *(a.type.element.itemsize for a in arrays)]
-    return _finished(
+    return finished(
         made,
-        _choice(made, conditions) + _CALL + _WALK,
+        choice(made, conditions) + _CALL + _WALK,
         rank=target.type.rank,
         inner=rank,
         ranks=ranks,
@@ -94,11 +96,11 @@ def nest(stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numb
     targets = [target for target, _ in stores]
     rank = targets[0].type.rank
     inner = min(rank, 2)
-    made, conditions = _versions(stores, arrays, numbers, inner)
+    made, conditions = versions(stores, arrays, numbers, inner)
     sizes = [a.type.element.itemsize for a in (*targets, *arrays)]
-    return _finished(
+    return finished(
         made,
-        _choice(made, conditions) + _NEST + _WALK,
+        choice(made, conditions) + _NEST + _WALK,
         rank=rank,
         inner=inner,
         ranks=[rank] * len(sizes),
@@ -114,7 +116,7 @@ _ALONG, _ACROSS, _STRETCHED = 1, 2, 3
 _LAYOUTS = {_ALONG: (STRIDED, UNIT), _ACROSS: (UNIT, STRIDED), _STRETCHED: (STRIDED, BROADCAST)}
 
 
-def _versions(
+def versions(
     stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand], rank: int
 ) -> tuple[list[Program], list[str]]:
     """The schedules, and for each but the last the condition, in C, under which it is the one to run.
@@ -145,6 +147,11 @@ def _versions(
     return made, conditions
 
 
+def walk() -> str:
+    """The C that walks the outer axes of arrays that lie in one order, and calls a version on the inner ones."""
+    return _WALK
+
+
 def test(condition: Node, arrays: Sequence[Operand], numbers: Sequence[Operand]) -> Kernel:
     """The kernel that says whether a condition holds for any element: it returns 1 then.
 
@@ -156,7 +163,7 @@ def test(condition: Node, arrays: Sequence[Operand], numbers: Sequence[Operand])
     inner = min(rank, 2)
     body = Reduce(operator("logical_or"), condition, ()) if arrays else condition
     made = [_scheduled("any", [(target, body)], arrays, numbers, inner, None, None)]
-    return _finished(
+    return finished(
         made,
         _TEST,
         rank=rank,
@@ -200,7 +207,7 @@ def _renamed(value: Node, new: Mapping[Node, Node]) -> Node:
     return substitute((value,), new.get)[0]
 
 
-def _finished(
+def finished(
     programs: Sequence[Program],
     call: str,
     *,
@@ -216,11 +223,12 @@ def _finished(
     for program in programs:
         definitions, function = c.parts(program.replace(name=f"NAME_{program.name}"), checked=False)
         helpers.update(dict.fromkeys(definitions))
-        lines = [f"static CYTHON_UNUSED {line}" if _heads(line) else line for line in function]
+        lines = [f"static ARRAYEXPR_UNUSED {line}" if _heads(line) else line for line in function]
         if program.name == "any":
             # Elements side by side in no array: 512 x 512 of every second one took 259 us in vectors, 163 one by one.
             lines = [line for line in lines if "#pragma GCC ivdep" not in line]
-        texts.append("\n".join(lines))
+        # C++ has no arrays without a name.
+        texts.append(_UNNAMED.sub(r"ARRAYEXPR_LIST(\1, \2)", "\n".join(lines)))
     body = "\n".join(texts) + "\n" + call
     for word, text in (
         ("SMALL", _SMALL),
@@ -240,7 +248,7 @@ def _finished(
     return Kernel(f"arrayexpr_{name}", tuple(helpers), body.replace("NAME", f"arrayexpr_{name}"))
 
 
-def _choice(made: Sequence[Program], conditions: Sequence[str]) -> str:
+def choice(made: Sequence[Program], conditions: Sequence[str]) -> str:
     """The functions that run the version of a number, and say what scratch it needs; `conditions` are by number."""
     lines = ["static CYTHON_INLINE void NAME_run(int version, const arrayexpr_array *arrays, void *scratch) {"]
     lines.append("    switch (version) {")
@@ -280,7 +288,7 @@ def either(conditions: Sequence[Node]) -> Node:
 
 #: Walks the outer axes, and calls one of the versions on the inner ones.
 _CALL = """\
-static CYTHON_UNUSED int NAME_fits(const ptrdiff_t *geometry) {
+static ARRAYEXPR_UNUSED int NAME_fits(const ptrdiff_t *geometry) {
     enum { RANK = $RANK$, COUNT = $COUNT$ };
     static const int ranks[COUNT] = {$RANKS$};
     ptrdiff_t shape[RANK], steps[COUNT * RANK];
@@ -310,44 +318,46 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
 
 #: What follows once arrays lie in one order.
 _WALK = """\
-    if (RANK > 2 && left > 2) arrayexpr_cross(RANK, left, COUNT, sizes, shape, steps);
-    for (int k = 0; k < COUNT + NUMBERS; ++k) {
-        arrays[k].data = data[k];
-        arrays[k].shape = shape + RANK - INNER;
-        arrays[k].strides = k < COUNT ? steps + k * RANK + RANK - INNER : NULL;
-    }
-    for (int axis = 0; axis < RANK; ++axis) at[axis] = 0;
-    int unit = 1, crossing = 1, ways[COUNT];
-    const ptrdiff_t last = shape[RANK - 1], rows = INNER > 1 ? shape[RANK - INNER] : 1;
-    for (int k = 0; k < TARGETS; ++k) unit = unit && (steps[k * RANK + RANK - 1] == sizes[k] || last == 1);
-    for (int k = TARGETS; k < COUNT; ++k) {
-        const ptrdiff_t along = steps[k * RANK + RANK - 1], across = INNER > 1 ? steps[k * RANK + RANK - INNER] : 0;
-        /* Tiles of few elements cost more than they save: 16 x 16 took 132 ns in one, 79 in loops. */
-        const int tile = across == sizes[k] && last * rows >= $SMALL$;
-        ways[k - TARGETS] = along == sizes[k] ? $ALONG$ : along == 0 ? $STRETCHED$ : tile ? $ACROSS$ : 0;
-        crossing = crossing && (ways[k - TARGETS] == $ALONG$ || ways[k - TARGETS] == $ACROSS$);
-    }
-    (void)crossing;
-    (void)ways;
-    for (int k = 0; unit && k < TARGETS; ++k) steps[k * RANK + RANK - 1] = sizes[k];
-    const int version = NAME_version;
-    const ptrdiff_t needed = NAME_needs(version, arrays);
-    if (needed > 0 && (scratch = malloc((size_t)needed + 63)) == NULL) {
-        arrayexpr_raise_memory();
-        goto end;
-    }
-    void *const aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-    for (;;) {
-        NAME_run(version, arrays, aligned);
-        int axis = RANK - INNER - 1;
-        for (; axis >= 0; --axis) {
-            for (int k = 0; k < COUNT; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * RANK + axis];
-            if (++at[axis] < shape[axis]) break;
-            for (int k = 0; k < COUNT; ++k)
-                arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * RANK + axis];
-            at[axis] = 0;
+    {
+        if (RANK > 2 && left > 2) arrayexpr_cross(RANK, left, COUNT, sizes, shape, steps);
+        for (int k = 0; k < COUNT + NUMBERS; ++k) {
+            arrays[k].data = data[k];
+            arrays[k].shape = shape + RANK - INNER;
+            arrays[k].strides = k < COUNT ? steps + k * RANK + RANK - INNER : NULL;
         }
-        if (axis < 0) break;
+        for (int axis = 0; axis < RANK; ++axis) at[axis] = 0;
+        int unit = 1, crossing = 1, ways[COUNT];
+        const ptrdiff_t last = shape[RANK - 1], rows = INNER > 1 ? shape[RANK - INNER] : 1;
+        for (int k = 0; k < TARGETS; ++k) unit = unit && (steps[k * RANK + RANK - 1] == sizes[k] || last == 1);
+        for (int k = TARGETS; k < COUNT; ++k) {
+            const ptrdiff_t along = steps[k * RANK + RANK - 1], across = INNER > 1 ? steps[k * RANK + RANK - INNER] : 0;
+            /* Tiles of few elements cost more than they save: 16 x 16 took 132 ns in one, 79 in loops. */
+            const int tile = across == sizes[k] && last * rows >= $SMALL$;
+            ways[k - TARGETS] = along == sizes[k] ? $ALONG$ : along == 0 ? $STRETCHED$ : tile ? $ACROSS$ : 0;
+            crossing = crossing && (ways[k - TARGETS] == $ALONG$ || ways[k - TARGETS] == $ACROSS$);
+        }
+        (void)crossing;
+        (void)ways;
+        for (int k = 0; unit && k < TARGETS; ++k) steps[k * RANK + RANK - 1] = sizes[k];
+        const int version = NAME_version;
+        const ptrdiff_t needed = NAME_needs(version, arrays);
+        if (needed > 0 && (scratch = malloc((size_t)needed + 63)) == NULL) {
+            arrayexpr_raise_memory();
+            goto end;
+        }
+        void *const aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
+        for (;;) {
+            NAME_run(version, arrays, aligned);
+            int axis = RANK - INNER - 1;
+            for (; axis >= 0; --axis) {
+                for (int k = 0; k < COUNT; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * RANK + axis];
+                if (++at[axis] < shape[axis]) break;
+                for (int k = 0; k < COUNT; ++k)
+                    arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * RANK + axis];
+                at[axis] = 0;
+            }
+            if (axis < 0) break;
+        }
     }
     status = DONE;
 end:

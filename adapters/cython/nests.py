@@ -12,7 +12,7 @@ from . import kernels, loops
 from .elements import plain
 from .kernels import Kernel
 from .loops import Nest
-from .writer import Kernels
+from .writer import Kernels, listed
 
 #: Fewer elements than this are left to the loops: a kernel's call took 16 to 22 ns where 64 elements took 18 in loops.
 FEW = 128
@@ -104,7 +104,7 @@ class NestNode(Nodes.StatNode):  # type: ignore[misc]
             declared = plain(number.type).declaration_code(name)
             code.putln(f"const {declared} = {number.result()};")
             data.append(f"(char *)&{name}")
-        call = f"{self.kernel.name}((char *[]){{{', '.join(data)}}}, (const ptrdiff_t[]){{{', '.join(geometry)}}})"
+        call = f"{self.kernel.name}({listed('char *', data)}, {listed('const ptrdiff_t', geometry)})"
         code.putln(f"{done} = {call};")
         code.putln(code.error_goto_if(f"{done} < 0", self.pos))
         code.putln(f"if ({done}) {{")

@@ -62,8 +62,11 @@ class ElementNode(ExprNodes.AtomicExprNode):  # type: ignore[misc]
     def may_be_none(self) -> bool:
         return False
 
+    def generate_result_code(self, code: Any) -> None:
+        pass
+
     def calculate_result_code(self) -> str:
-        return str(self.operand.name)
+        return f"arrayexpr_{self.operand.name}"
 
 
 class Reader:
