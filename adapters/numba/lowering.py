@@ -45,6 +45,8 @@ class _Lowering:
         self.context, self.builder = lowerer.context, lowerer.builder
         self.group: Group = expr.group
         self.plan: Plan = expr.plan
+        #: What reduces, by the name of its accumulators.
+        self.folds: Mapping[str, Folded] = expr.plan.folds
         self.arrays: dict[str, _Array] = {}
         self.scalars: dict[str, Any] = {}
         self.kernels: dict[tuple[Assign, ...], tuple[Any, Any]] = {}
@@ -158,8 +160,8 @@ class _Lowering:
     def fused(self, shape: Sequence[Any], slots: Mapping[str, Any]) -> None:
         arrays = dict(self.arrays)
         for name in self.plan.stored:
-            if name in self.plan.folds:
-                arrays[name] = self.accumulators(self.plan.folds[name], shape)
+            if name in self.folds:
+                arrays[name] = self.accumulators(self.folds[name], shape)
             elif name not in arrays:
                 arrays[name] = self.empty(self.kind_of(name), shape)
         for region in self.plan.regions:
@@ -167,8 +169,8 @@ class _Lowering:
         made = {name: arrays[name].owner for name in slots if name in arrays}
         for statement in self.plan.single:
             name = _target(statement)
-            if name in self.plan.folds:
-                fold = self.plan.folds[name]
+            if name in self.folds:
+                fold = self.folds[name]
                 made[fold.target.name] = self.finished(fold, arrays[name], shape, self.host_of(statement))
         for name, slot in slots.items():
             self.builder.store(made[name], slot)
@@ -176,8 +178,8 @@ class _Lowering:
 
     def dropped(self, arrays: Mapping[str, _Array], made: Mapping[str, Any], kept: Iterable[str]) -> None:
         """Free the arrays that were made and are no results."""
-        owned = {name: (array.kind, array.owner) for name, array in arrays.items() if name not in self.plan.folds}
-        for fold in self.plan.folds.values():
+        owned = {name: (array.kind, array.owner) for name, array in arrays.items() if name not in self.folds}
+        for fold in self.folds.values():
             if fold.target.type.rank and fold.target.name in made:
                 owned[fold.target.name] = self.kind_of(fold.target.name), made[fold.target.name]
         for name, (kind, owner) in owned.items():
@@ -198,8 +200,8 @@ class _Lowering:
                 self.into(statement, taken, read, arrays)
                 continue
             shape = self.shape_of(statement, taken, read, arrays)
-            if name in self.plan.folds:
-                fold = self.plan.folds[name]
+            if name in self.folds:
+                fold = self.folds[name]
                 arrays[name] = self.accumulators(fold, shape)
                 self.run([statement], shape, arrays)
                 made[fold.target.name] = self.finished(fold, arrays[name], shape, taken)
@@ -413,8 +415,8 @@ class _Lowering:
 
     def alike(self, names: Sequence[str], arrays: Mapping[str, _Array]) -> bool:
         """Whether all arrays are typed to lie in one order, in which reductions go through them too."""
-        orders = {arrays[name].kind.layout for name in names if name not in self.plan.folds}
-        folds = [self.plan.folds[name].reduce for name in names if name in self.plan.folds]
+        orders = {arrays[name].kind.layout for name in names if name not in self.folds}
+        folds = [self.folds[name].reduce for name in names if name in self.folds]
         if len(orders) != 1 or not orders <= {"C", "F"}:
             return False
         every = all(len(reduce.axes) == reduce.arg.type.rank for reduce in folds)
@@ -438,11 +440,11 @@ class _Lowering:
         count: Any = WORD(1)
         for length in shape:
             count = builder.mul(count, length)
-        if any(name in self.plan.folds for name in names):
+        if any(name in self.folds for name in names):
             flat = {}
             for name in names:
                 array = arrays[name]
-                step = 0 if name in self.plan.folds else self.itemsize(array)
+                step = 0 if name in self.folds else self.itemsize(array)
                 flat[name] = _Array(array.kind, array.data, [count], [WORD(step)], array.owner)
             assigned = {_target(statement) for statement in region}
             self.walk(region, unit, any_, [count], names, flat, assigned, set(names) - assigned, values)
@@ -500,8 +502,8 @@ class _Lowering:
                     stride = builder.select(builder.icmp_signed("==", length, WORD(1)), WORD(0), stride)
                 strides.append(stride)
             how = walk.WRITTEN * (name in assigned) | walk.READ * (name in set(read))
-            if name in self.plan.folds:
-                how |= self.fold_kind(self.plan.folds[name])
+            if name in self.folds:
+                how |= self.fold_kind(self.folds[name])
             kinds.append(WORD(self.itemsize(array) | how))
         at = self.pointers([*(arrays[name].data for name in names), *values])
         return WORD(len(shape)), self.words(shape), WORD(len(names)), at, self.words(strides), self.words(kinds)

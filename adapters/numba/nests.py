@@ -44,6 +44,7 @@ class _Nest(_Lowering):
         self.lowerer, self.expr = lowerer, expr
         self.context, self.builder = lowerer.context, lowerer.builder
         self.raised: Raised = expr.nest
+        self.folds = {}
         #: Whether no sum so far was too large for an int64.
         self.fits: Any = _FLAG(1)
         self.known: dict[Node, Any] = {}

@@ -17,7 +17,7 @@ from numba.core.errors import TypingError
 from numba.core.typing import signature
 
 from .kinds import map_type, types
-from .operators import CHEAP, COSTLY, HostOperator, Meaning, _row, is_cheap
+from .operators import CHEAP, COSTLY, HostOperator, Meaning, is_cheap, row
 
 _ARITHMETIC: Final = frozenset((
     python.add, python.sub, python.mul, python.neg, python.pos, python.invert, python.and_, python.or_, python.xor,
@@ -181,19 +181,19 @@ class Not(Meaning):
 
 def operation(function: Any, given: tuple[Any, ...], static: tuple[Any, ...], sig: Any, wanted: Any) -> HostOperator:
     """The row of an operator in a statement on scalars of Numba types `given`, with a result of type `wanted`."""
-    return _row(Operation, (function, given, static, sig, wanted))
+    return row(Operation, (function, given, static, sig, wanted))
 
 
 def call(function: Any, host: Any, given: tuple[Any, ...], sig: Any) -> HostOperator:
     """The row of a call of a function; `host` is Numba's type of it."""
-    return _row(Call, (function, host, given, sig))
+    return row(Call, (function, host, given, sig))
 
 
 def select(wanted: Any) -> HostOperator:
     """The row that takes one of two values of a Numba type."""
-    return _row(Select, (wanted,))
+    return row(Select, (wanted,))
 
 
 def negation() -> HostOperator:
     """The row that turns a bool."""
-    return _row(Not, ())
+    return row(Not, ())
