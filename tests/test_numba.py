@@ -567,14 +567,19 @@ def test_calls_that_are_element_wise() -> None:
     a[3, 3] = 0
     with pytest.raises(ValueError, match="nothing to turn"):
         mine(a, b, two)
-    with pytest.raises(ValueError, match="cannot assign to 'out'"):
-        mine(a[:1], b[:1], two)
+    for error, args in (
+        ("the shape of the 'out' array does not match", (a[:1], b[:1], two)),
+        ("objects cannot be broadcast to a single shape", (a[:5], b[:4], two)),
+    ):
+        for function in (plain, mine):
+            with pytest.raises(ValueError, match=error):
+                function(*args)
 
 
 def test_what_is_not_taken_says_why() -> None:
     @njit
     def f(a: Any, k: Any) -> Any:
-        return np.sum(a * 2, axis=k), np.any(a), (a * 1j).max(), a.argmax()
+        return np.sum(a * 2, axis=k), np.any(a), (a * 1j).max(), a.argmax(), np.sum(a + 1, axis=0, dtype=np.int32)
 
     f(np.ones((2, 3)), 1)
     said = explain(f)
@@ -583,6 +588,7 @@ def test_what_is_not_taken_says_why() -> None:
         "a reduction of an array that is there",
         "max of complex numbers",
         "the method argmax of an array",
+        "sum in int32",
     ):
         assert f"left to Numba: {why}" in said, said
 

@@ -36,6 +36,9 @@ FUNCTIONS: Final[Mapping[Any, Known]] = {
     np.where: Known("where", ("condition", "x", "y"), 3),
     np.clip: _CLIP,
 }
+#: What Numba says of shapes that do not fit, of operands and of `out`.
+UNEQUAL: Final = "shape mismatch: objects cannot be broadcast to a single shape"
+UNEQUAL_OUT: Final = "clip: the shape of the 'out' array does not match the shape of the result"
 METHODS: Final[Mapping[str, Known]] = {"clip": _CLIP, "astype": Known("astype", ("a", "dtype"), 2)}
 
 

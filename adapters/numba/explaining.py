@@ -10,7 +10,7 @@ from arrayexpr._core.nodes import Reduce
 from .fusing import Plan
 from .raising import Raised
 from .reader import Block, Group
-from .reductions import taken_apart
+from .reductions import fold_of, taken_apart
 
 #: How a remark begins that a statement is none on whole arrays.
 LEFT_ELEMENTS: Final = "left to Numba: assignment to elements of"
@@ -36,7 +36,7 @@ class Report:
             reduction = taken_apart(taken.assign.value)
             named = "" if taken.label.startswith("$") else f" {taken.label!r}"
             if reduction is not None:
-                what = f"{reduction[0].op.meaning.operation} to{named or ' a temporary'}"
+                what = f"{fold_of(reduction[0]).operation} to{named or ' a temporary'}"
             elif taken.new is not None:
                 what = f"makes{named or ' a temporary'}"
             else:
@@ -62,7 +62,7 @@ class Report:
         """The order in which a reduction takes elements."""
         if reduce.type.element.kind not in "fc":
             return "in the order of memory"
-        if self.fastmath and reduce.op.meaning.loose:
+        if self.fastmath and fold_of(reduce).loose:
             return "in several sums at a time: fastmath"
         if len(reduce.axes) < reduce.arg.type.rank:
             return "in order along its axis, many at a time"

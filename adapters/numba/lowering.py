@@ -18,11 +18,13 @@ from numba.np import arrayobj
 from arrayexpr._core.nodes import Assign, Operand, postorder
 
 from . import walk
+from .calls import UNEQUAL, UNEQUAL_OUT
 from .fusing import Folded, Plan
 from .kernels import BYTES, STATUS, WORD, kernel, kernel_type, stills
 from .kinds import host_type, types
+from .operators import meaning_of
 from .reader import Group, Taken
-from .reductions import Fold
+from .reductions import fold_of
 
 _FLAG: Final = ir.IntType(1)
 
@@ -221,7 +223,7 @@ class _Lowering:
     def accumulators(self, fold: Folded, shape: Sequence[Any]) -> _Array:
         """What elements over a shape are reduced into, seen as if it had that shape."""
         axes = fold.reduce.axes
-        meaning = fold.reduce.op.meaning
+        meaning = fold_of(fold.reduce)
         if len(axes) == len(shape):
             start = self.context.get_constant_generic(self.builder, meaning.element, meaning.start.item())
             place = self.slot(start, meaning.element)
@@ -243,7 +245,7 @@ class _Lowering:
         if fold.target.type.rank:
             return array.owner
         context, builder = self.context, self.builder
-        meaning: Fold = fold.reduce.op.meaning
+        meaning = fold_of(fold.reduce)
         kind = meaning.element
         size: Any = WORD(1)
         for length in shape:
@@ -258,7 +260,7 @@ class _Lowering:
         if meaning.operation == "mean":
             value = self.mean(value, kind, size, some)
         if fold.finish is not None:
-            value = fold.finish.op.meaning.emit(context, builder, [value])
+            value = meaning_of(fold.finish).emit(context, builder, [value])
         return value
 
     def mean(self, total: Any, kind: Any, size: Any, some: Any) -> Any:
@@ -278,16 +280,12 @@ class _Lowering:
 
     def fold_kind(self, fold: Folded) -> int:
         """How walk.h is told of a reduction: the number of its fold, and in which order."""
-        meaning: Fold = fold.reduce.op.meaning
-        operation = "sum" if meaning.operation == "mean" else meaning.operation
-        letters = meaning.kind.dtype.str[1:]
-        if operation in ("sum", "prod") and letters == "u8":
-            letters = "i8"
-        exact = letters[0] in "fc"
+        meaning = fold_of(fold.reduce)
         if meaning.loose and self.lowerer.flags.fastmath:
-            return walk.FOLDED | walk.FOLDS.index(f"loose_{operation}_{letters}") << walk.FOLD_AT
+            return walk.FOLDED | walk.FOLDS.index(f"loose_{meaning.code}") << walk.FOLD_AT
+        exact = meaning.kind.kind in "fc"
         order = exact * (walk.ORDERED | walk.FORTRAN * (meaning.order == "F"))
-        return walk.FOLDED | order | walk.FOLDS.index(f"{operation}_{letters}") << walk.FOLD_AT
+        return walk.FOLDED | order | walk.FOLDS.index(meaning.code) << walk.FOLD_AT
 
     def host_of(self, statement: Assign) -> Taken:
         """The host's statement that one of ours is, or is a part of: parts come before what they are parts of."""
@@ -308,7 +306,7 @@ class _Lowering:
                 result[k], fits = self.joined(result[k], length)
                 holds = self.builder.and_(holds, fits)
             number = taken.order.index(name) if name in taken.order else len(taken.order)
-            self.require(holds, f"unable to broadcast argument {number} to output array", taken)
+            self.require(holds, taken.message or f"unable to broadcast argument {number} to output array", taken)
         return result
 
     def into(self, statement: Assign, taken: Taken, read: Sequence[str], arrays: Mapping[str, _Array]) -> None:
@@ -317,6 +315,9 @@ class _Lowering:
         name = _target(statement)
         target = arrays[name]
         holds: Any = _FLAG(1)
+        if taken.exact:
+            _, holds = self.broadcast([arrays[each].shape for each in read], statement)
+            self.require(holds, UNEQUAL, taken)
         for each in read:
             shape = arrays[each].shape
             for k, length in enumerate(shape, len(target.shape) - len(shape)):
@@ -331,7 +332,7 @@ class _Lowering:
             self.require_slice(holds, arrays[read[0]].shape, target.shape)
         else:
             message = f"cannot assign to {taken.label!r}: the shapes of what is assigned and of it differ"
-            self.require(holds, message, taken)
+            self.require(holds, UNEQUAL_OUT if taken.exact else message, taken)
         others = [each for each in read if each != name]
         if not any(each in self.arrays for each in others) or name not in self.arrays:
             self.run([statement], target.shape, arrays)
@@ -420,7 +421,7 @@ class _Lowering:
         if len(orders) != 1 or not orders <= {"C", "F"}:
             return False
         every = all(len(reduce.axes) == reduce.arg.type.rank for reduce in folds)
-        return every and all(reduce.op.meaning.order in orders or reduce.arg.type.rank == 1 for reduce in folds)
+        return every and all(fold_of(reduce).order in orders or reduce.arg.type.rank == 1 for reduce in folds)
 
     def kernel(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> tuple[Any, Any]:
         key = tuple(region)

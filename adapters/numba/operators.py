@@ -16,6 +16,7 @@ from numba.core.imputils import force_error_model
 from numba.core.typing import signature
 from numba.np import npyimpl
 
+from arrayexpr._core.nodes import Apply
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.types import ElementType
 
@@ -221,7 +222,11 @@ def loop(ufunc: Any, given: tuple[Any, ...], wanted: Any) -> HostOperator:
 
 def converted(node: Any, wanted: Any) -> Any:
     """A node's value as an element of a Numba type."""
-    from arrayexpr._core.nodes import Apply
-
     given = host_type(node.type.element)
     return node if given == wanted else Apply(convert(given, wanted), (node,))
+
+
+def meaning_of(node: Apply) -> Meaning:
+    """What an operation of a host's program computes."""
+    assert isinstance(node.op, HostOperator), node
+    return node.op.meaning

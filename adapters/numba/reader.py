@@ -43,7 +43,7 @@ class Taken:
 
     `new` is Numba's type of what it makes, or None where it assigns to an array that there is. `order` are the
     names of its operands in the order in which Numba numbers them in messages. `exact`: what is assigned has the shape
-    of what it is assigned to, and is not broadcast.
+    of what it is assigned to, and is not broadcast. `message` is what shapes that do not fit are told, if not as usual.
     """
 
     assign: Assign
@@ -53,6 +53,7 @@ class Taken:
     order: tuple[str, ...]
     label: str
     exact: bool = False
+    message: str | None = None
 
 
 @dataclass(repr=False)
@@ -275,6 +276,7 @@ class _Reader:
             order = [self.names[var.name] for var in given.values() if var.name in self.names]
             if out is None:
                 self.add(self.new(inst.target, kind), node, inst, kind, order, inst.target.name)
+                self.group.statements[-1].message = calls.UNEQUAL
             elif self.typemap[out.name] != kind and self.uses[inst.target.name]:
                 raise Refused(f"{known.name} whose out is of another type than its result")
             else:

@@ -14,7 +14,7 @@ from numba.core import ir
 
 from arrayexpr._core.nodes import Apply, Node, Reduce
 
-from . import operators
+from . import operators, walk
 from .calls import Known
 from .kinds import map_type, types
 from .refusal import Refused
@@ -57,6 +57,13 @@ class Fold(operators.Meaning):
         """What an accumulator starts as."""
         found = _STARTS[self.operation]
         return self.kind.dtype.type(found(self.kind.dtype) if callable(found) else found)
+
+    @property
+    def code(self) -> str:
+        """What fold.h calls it."""
+        operation = "sum" if self.operation == "mean" else self.operation
+        letters = self.kind.dtype.str[1:]
+        return f"{operation}_{'i8' if letters == 'u8' and operation in ('sum', 'prod') else letters}"
 
     @property
     def loose(self) -> bool:
@@ -153,6 +160,8 @@ def reduction(known: Known, value: Node, given: Any, over: tuple[int, ...], resu
         kind = types.float64
     order = "F" if len(over) == given.ndim > 1 and given.layout == "F" else "C"
     made = Reduce(operators.row(Fold, (operation, kind, order)), operators.converted(value, kind), over)
+    if fold_of(made).code not in walk.FOLDS:
+        raise Refused(f"{operation} in {kind}")
     return operators.converted(made, result)
 
 
@@ -163,3 +172,9 @@ def taken_apart(value: Node) -> tuple[Reduce, Apply | None] | None:
     if isinstance(value, Apply) and value.args and isinstance(value.args[0], Reduce):
         return value.args[0], value
     return None
+
+
+def fold_of(reduce: Reduce) -> Fold:
+    """How a reduction of a host's program reduces."""
+    assert isinstance(reduce.op, operators.HostOperator) and isinstance(reduce.op.meaning, Fold)
+    return reduce.op.meaning
