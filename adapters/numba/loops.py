@@ -96,9 +96,9 @@ class Gone:
 class Nest:
     """A nest of loops, and the program that it is.
 
-    `entry` is the block that jumps to it, `header` its first, `exit` where it ends. `variables` has for each operand its
-    variable and Numba type. `last` has what variables hold after it, where someone reads them there, if no loop of it
-    is over nothing: sums of indices, which stand for their last values. `loops` are all of it.
+    `entry` is the block that jumps to it, `header` its first, `exit` where it ends. `variables` has for each operand
+    its variable and Numba type. `last` has what variables hold after it, where someone reads them there, if no loop of
+    it is over nothing: sums of indices, which stand for their last values. `loops` are all of it.
     """
 
     entry: int
@@ -125,6 +125,8 @@ class Nests:
         self.loops = {loop.header: loop for loop in self.cfg.loops().values()}
         self.definitions: dict[str, list[Any]] = {}
         self.reads: dict[str, set[int]] = {}
+        if blocks is None and not self.loops:
+            return
         for label, block in [*self.blocks.items(), *((-1, block) for block in before)]:
             for inst in block.body:
                 if isinstance(inst, ir.Assign):
@@ -195,11 +197,7 @@ class _Reader:
         if not isinstance(nests.blocks[entry].terminator, ir.Jump):
             raise Refused("it is entered under a condition")
         node, exit_ = self.loop(loop)
-        outside = {
-            name
-            for name in self.assigned
-            if any(label not in loop.body for label in nests.reads.get(name, ()))
-        }
+        outside = {name for name in self.assigned if any(label not in loop.body for label in nests.reads.get(name, ()))}
         last = {name: self.last(name) for name in sorted(outside)}
         return self.made(node, entry, loop.header, exit_, nests.where(loop), last)
 
@@ -610,7 +608,9 @@ class _Reader:
             return Part(self.operand(var, kind), ())
         if isinstance(definition, ir.Expr):
             match definition.op:
-                case "call" if any(getattr(self.typemap[definition.func.name], "typing_key", None) is r for r in _RANGES):
+                case "call" if any(
+                    getattr(self.typemap[definition.func.name], "typing_key", None) is r for r in _RANGES
+                ):
                     return self.range(definition)
                 case "getiter" | "exhaust_iter":
                     return self.of(definition.value)

@@ -4,5 +4,6 @@ RANK: int
 STILL: int
 WRITTEN: int
 READ: int
+APART: int
 
 def addresses() -> dict[str, int]: ...
