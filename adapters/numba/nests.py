@@ -148,10 +148,8 @@ class _Nest(_Lowering):
         self.arrays = self.placed()
         for group in raised.regions:
             self.alike(group)
-        holds: Any = _FLAG(1)
-        ranks = {len(array.shape) for array in self.arrays.values()}
         names = list(self.arrays)
-        top = max(ranks)
+        top = max(len(array.shape) for array in self.arrays.values())
         padded = {name: self.padded(array, top) for name, array in self.arrays.items()}
         top += len(raised.ordered)
         # Over one shape or each over its own: bounds are of what is touched.
@@ -173,7 +171,7 @@ class _Nest(_Lowering):
             WORD(top), self.words(shapes), WORD(len(names)), at, self.words(strides), self.words(kinds),
             WORD(int(raised.alone)),
         ])  # fmt: skip
-        return builder.and_(holds, builder.icmp_signed("!=", code, STATUS(0)))
+        return builder.icmp_signed("!=", code, STATUS(0))
 
     def surely_apart(self, one: str, other: str) -> bool:
         """Whether two parts of one operand have no element in common, as their subscripts tell."""

@@ -166,7 +166,7 @@ def _regions(
         target = new.get(statement.target, statement.target)
         made = Assign(target, value)
         assigns.append(made)
-    if not assigns or any(statement.target.type.rank == 0 for statement in assigns):
+    if not assigns or any(statement.target.type.rank == 0 for statement in statements):
         raise Refused("it stores one element")
     if max(statement.target.type.rank for statement in assigns) + len(ordered) < 2:
         raise Refused(ONE_LOOP)
@@ -220,8 +220,9 @@ def _fused(program: Program) -> list[list[Assign]]:
 
 
 def _named(program: Program, statements: Iterable[Assign]) -> tuple[dict[str, Node], dict[str, Node]]:
-    """A name for each part of an operand that is read or assigned as a whole."""
+    """By name the parts of operands that are read or assigned, as arrays, and as they stand in the statements."""
     views: dict[str, Node] = {}
+    put: dict[str, Node] = {}
     known = {operand for operand in program.operands if operand.type.rank}
     stack: list[Node] = [each for statement in statements for each in (statement.target, statement.value)]
     seen: set[Node] = set()
@@ -234,15 +235,15 @@ def _named(program: Program, statements: Iterable[Assign]) -> tuple[dict[str, No
         while isinstance(base, View):
             base = base.arg
         if base in known:
-            if node.type.rank:
-                views[f"{base.name}_{len(views)}"] = node
-            else:
-                raise Refused(f"one element of {base.name} is read again and again")
+            name = f"{base.name}_{len(views)}"
+            put[name] = node
+            # One element for all iterations has an axis too, which broadcasts.
+            views[name] = node if node.type.rank else View(node, [None])
             continue
         if isinstance(node, View):
             raise Refused("a part of what is computed is read")
         stack.extend(node.args)
-    return views, views
+    return views, put
 
 
 def _tests(condition: Node) -> Iterator[Node]:
