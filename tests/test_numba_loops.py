@@ -327,6 +327,48 @@ def test_elements_that_are_added_to_in_order(walks: Walks) -> None:
 # -- What is refused --------------------------------------------------------------------------------
 
 
+def kept_over(a: Any, r: Any) -> None:
+    for i in range(r.shape[0]):
+        t = 0.0
+        for j in range(r.shape[1]):
+            r[i, j] = t + a[i, j]
+            t = a[i, j]
+
+
+def taken_before(a: Any, r: Any) -> None:
+    for i in range(r.shape[0]):
+        t = a[i, 0]
+        for j in range(r.shape[1]):
+            a[i, j] = a[i, j] + 1.0
+            r[i, j] = t + a[i, j]
+
+
+def taken_before_a_test(a: Any, r: Any) -> None:
+    for j in range(r.shape[1]):
+        for i in range(r.shape[0]):
+            t = a[i, j]
+            if i > 1:
+                a[i, j] = t + 1.0
+            r[i, j] = t * 2.0
+
+
+def left_over(a: Any, r: Any) -> Any:
+    for i in range(r.shape[0]):
+        for j in range(r.shape[1]):
+            t = a[i, j]
+            r[i, j] = t
+        r[i, 0] = t
+    return t
+
+
+@pytest.mark.parametrize(
+    "function", [kept_over, taken_before, taken_before_a_test, left_over], ids=lambda f: f.__name__
+)
+def test_numbers_that_are_kept(walks: Walks, function: Any) -> None:
+    plain, mine = both(function)
+    in_all_layouts(plain, mine, 2, shapes=((5, 7), (33, 70)))
+
+
 def test_what_is_left_says_why() -> None:
     def recurrence(a: Any, r: Any) -> None:
         for i in range(1, a.shape[0]):
