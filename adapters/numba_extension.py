@@ -1,4 +1,4 @@
-"""Numba's entry point of the group `numba_extensions`: runs before the first compile of every process that has Numba."""
+"""Numba's entry point of the group `numba_extensions`: runs before the first compile of a process."""
 
 from __future__ import annotations
 

@@ -107,6 +107,19 @@ def nest_columns(a: Any, b: Any, c: Any, out: Any) -> None:
             out[i, j] = t * t + c[i, 0]
 
 
+def nest_product(a: Any, b: Any, c: Any, out: Any) -> None:
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            for k in range(a.shape[1]):
+                out[i, j] += a[i, k] * b[k, j]
+
+
+def nest_columns_sum(a: Any, b: Any, c: Any, out: Any) -> None:
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            out[0, j] += a[i, j] * b[i, j]
+
+
 class Work(NamedTuple):
     function: Callable[..., Any]
     #: the arrays, from a generator of uniform numbers and a length
@@ -171,7 +184,10 @@ WORKS = {
     "nest_along_fortran": Work(nest_along, _fortran),
     "nest_along_fortran_a": Work(nest_along, _fortran_a),
     "nest_stencil": Work(nest_stencil, _c),
+    "nest_stencil_along": Work(nest_stencil, _fortran),
     "nest_columns": Work(nest_columns, _c),
+    "nest_columns_sum": Work(nest_columns_sum, _c),
+    "nest_product": Work(nest_product, _c),
 }
 
 
@@ -203,7 +219,10 @@ def main() -> None:
     # What a first compile costs, it costs once.
     compiled(numba.njit, lambda a: a + 1, [np.ones((2, 2))])
     compiled(njit, lambda a: a + 1, [np.ones((2, 2))])
-    print(f"{'work':>20} {'n':>6} {'ours':>11} {'numba':>8} {'NumPy':>8} {'parallel':>9} {'ours par.':>9} {'compile':>8}  bar")
+    print(
+        f"{'work':>20} {'n':>6} {'ours':>11} {'numba':>8} {'NumPy':>8} {'parallel':>9} {'ours par.':>9}"
+        f" {'compile':>8}  bar"
+    )
     for name in given.works.split(","):
         work = WORKS[name]
         rng = np.random.default_rng(0)
@@ -211,6 +230,9 @@ def main() -> None:
         plain, seconds = compiled(numba.njit, work.function, arrays)
         ours, our_seconds = compiled(njit, work.function, arrays)
         calls = {"ours": ours, "numba": plain, "NumPy": work.function}
+        if name.startswith("nest"):
+            # Python itself would run the loops.
+            del calls["NumPy"]
         if given.parallel:
             calls["parallel"], seconds = compiled(numba.njit(parallel=True), work.function, arrays)
             calls["ours parallel"], our_seconds = compiled(njit(parallel=True), work.function, arrays)
@@ -224,10 +246,11 @@ def main() -> None:
                 rounds=given.rounds,
             )
             base = times["ours"].median
-            ratios = {each: timing.median / base for each, timing in times.items()}
+            ratios = dict.fromkeys(("NumPy", "parallel", "ours parallel"), float("nan"))
+            ratios.update({each: timing.median / base for each, timing in times.items()})
             print(
                 f"{name:>20} {n:>6} {base * 1e6:>8.1f} us {ratios['numba']:>8.2f} {ratios['NumPy']:>8.2f}"
-                f" {ratios.get('parallel', float('nan')):>9.2f} {ratios.get('ours parallel', float('nan')):>9.2f}"
+                f" {ratios['parallel']:>9.2f} {ratios['ours parallel']:>9.2f}"
                 f" {our_seconds / seconds:>8.2f}"
                 f"  {'ok' if ratios['numba'] >= work.bar else 'below'} {work.bar}",
                 flush=True,

@@ -6,7 +6,7 @@ load what the region reads, then compute, then store: statements of a region rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from llvmlite import ir
@@ -43,10 +43,18 @@ def _distinct(module: Any, operands: Sequence[Any] = ()) -> Any:
     return _Distinct(module, operands, name=str(len(module.metadata)))
 
 
-def stills(region: Sequence[Assign]) -> int:
-    """For how many of its first arrays a region's kernel has a loop in which that one stands still along a row."""
+def stills(region: Sequence[Assign], arrays: Sequence[str], among: Collection[str] | None = None) -> int:
+    """For which of its arrays a region's kernel has a loop in which that one stands still along a row: a bit for each.
+    `among` names those that may, where that is known."""
     size = len(postorder([statement.value for statement in region]))
-    return walk.STILL if size <= _SMALL else 0
+    assigned = {each.target.name for each in region if isinstance(each.target, Operand)}
+    if size > _SMALL or len(arrays) < 2:
+        return 0
+    return sum(
+        1 << k
+        for k, name in enumerate(arrays[: walk.STILL])
+        if name not in assigned and (among is None or name in among)
+    )
 
 
 def kernel_type(context: Any) -> Any:
@@ -56,20 +64,21 @@ def kernel_type(context: Any) -> Any:
 
 
 def kernel(
-    context: Any, module: Any, region: Sequence[Assign], arrays: Sequence[str], scalars: Mapping[str, Any], unit: bool
-) -> Any:
+    context: Any, module: Any, region: Sequence[Assign], arrays: Sequence[str], scalars: Mapping[str, Any], unit: bool,
+    still: int = 0,
+) -> Any:  # fmt: skip
     """The function that computes a region over rows. `arrays` are its arrays in order, `scalars` the Numba types of its
-    scalars; `unit`: elements lie next to one another."""
+    scalars; `unit`: elements lie next to one another, but for one array that `still` has a bit for."""
     made = ir.Function(module, kernel_type(context), module.get_unique_name("arrayexpr_kernel"))
     made.linkage = "internal"
     made.attributes.add("noinline")
-    return _Kernel(context, module, made, region, arrays, scalars, unit).made
+    return _Kernel(context, module, made, region, arrays, scalars, unit, still).made
 
 
 class _Kernel:
     def __init__(
         self, context: Any, module: Any, made: Any, region: Sequence[Assign], arrays: Sequence[str],
-        scalars: Mapping[str, Any], unit: bool,
+        scalars: Mapping[str, Any], unit: bool, still: int,
     ):  # fmt: skip
         self.context, self.module, self.made, self.region = context, module, made, region
         self.builder = builder = ir.IRBuilder(made.append_basic_block("entry"))
@@ -86,14 +95,12 @@ class _Kernel:
             place = builder.bitcast(place, context.get_data_type(kind).as_pointer())
             self.scalars[name] = context.data_model_manager[kind].load_from_data_pointer(builder, place)
         self.group = _distinct(module)
-        assigned = {each.target.name for each in region if isinstance(each.target, Operand)}
-        if unit:
-            for k, name in enumerate(arrays[: stills(region)]):
-                if name not in assigned and len(arrays) > 1:
-                    first = builder.load(builder.gep(step, [WORD(k)]))
-                    with builder.if_then(builder.icmp_signed("==", first, WORD(0)), likely=False):
-                        self.nest(rows, n, arrays, unit, name)
-                        builder.ret(STATUS(0))
+        for k, name in enumerate(arrays):
+            if unit and still >> k & 1:
+                first = builder.load(builder.gep(step, [WORD(k)]))
+                with builder.if_then(builder.icmp_signed("==", first, WORD(0)), likely=False):
+                    self.nest(rows, n, arrays, unit, name)
+                    builder.ret(STATUS(0))
         self.nest(rows, n, arrays, unit, None)
         builder.ret(STATUS(0))
 

@@ -48,6 +48,8 @@ _COMPARED: Final = {
 }  # fmt: skip
 _AFFINE: Final = {python.add: plus, python.sub: minus, python.mul: times}
 _IN_PLACE: Final = {python.iadd: python.add, python.isub: python.sub, python.imul: python.mul}
+#: How names of temporaries begin.
+_TEMPORARY: Final = "arrayexpr_t"
 _RANGES: Final = (range, numba.prange)
 
 
@@ -96,9 +98,9 @@ class Gone:
 class Nest:
     """A nest of loops, and the program that it is.
 
-    `entry` is the block that jumps to it, `header` its first, `exit` where it ends. `variables` has for each operand its
-    variable and Numba type. `last` has what variables hold after it, where someone reads them there, if no loop of it
-    is over nothing: sums of indices, which stand for their last values. `loops` are all of it.
+    `entry` is the block that jumps to it, `header` its first, `exit` where it ends. `variables` has for each operand
+    its variable and Numba type. `last` has what variables hold after it, where someone reads them there, if no loop of
+    it is over nothing: sums of indices, which stand for their last values. `loops` are all of it.
     """
 
     entry: int
@@ -125,6 +127,8 @@ class Nests:
         self.loops = {loop.header: loop for loop in self.cfg.loops().values()}
         self.definitions: dict[str, list[Any]] = {}
         self.reads: dict[str, set[int]] = {}
+        if blocks is None and not self.loops:
+            return
         for label, block in [*self.blocks.items(), *((-1, block) for block in before)]:
             for inst in block.body:
                 if isinstance(inst, ir.Assign):
@@ -195,11 +199,7 @@ class _Reader:
         if not isinstance(nests.blocks[entry].terminator, ir.Jump):
             raise Refused("it is entered under a condition")
         node, exit_ = self.loop(loop)
-        outside = {
-            name
-            for name in self.assigned
-            if any(label not in loop.body for label in nests.reads.get(name, ()))
-        }
+        outside = {name for name in self.assigned if any(label not in loop.body for label in nests.reads.get(name, ()))}
         last = {name: self.last(name) for name in sorted(outside)}
         return self.made(node, entry, loop.header, exit_, nests.where(loop), last)
 
@@ -248,6 +248,7 @@ class _Reader:
         index = Index(name)
         if self.typemap[next(iter(names))] is not types.int64:
             raise Refused(f"its index is {self.typemap[next(iter(names))]}: expected int64")
+        self.carried(loop)
         kept = dict(self.env)
         for each in names:
             self.env[each] = Value(index, index)
@@ -286,6 +287,7 @@ class _Reader:
             if label not in self.body:
                 raise Refused("it is left before its end")
             if label in self.nests.loops:
+                found.extend(self.settled())
                 node, label = self.loop(self.nests.loops[label])
                 found.append(node)
                 continue
@@ -297,6 +299,7 @@ class _Reader:
                     label = jump.target
                 case ir.Branch() as branch:
                     join = self.join(label)
+                    found.extend(self.settled())
                     found.extend(self.branch(branch, join))
                     label = join
                 case _:
@@ -316,25 +319,29 @@ class _Reader:
         test = condition.index if condition.index is not None else condition.node
         if test.type.element.kind != "b":
             raise Refused(f"it tests a value of type {self.typemap[branch.cond.name]}")
-        before = dict(self.env)
+        before, first = dict(self.env), self.temporaries
         then = self.region(branch.truebr, join)
         after, self.env = self.env, dict(before)
         otherwise = self.region(branch.falsebr, join)
         for name in {*after, *self.env}:
             one, other = after.get(name), self.env.get(name)
             if one is not other:
-                self.env[name] = self.either(condition, one, other, name)
+                self.env[name] = self.either(condition, one, other, name, first)
         if not then and not otherwise:
             return []
         if condition.index is None and not _stores_alike(then, otherwise):
             raise Refused("it stores only where a value says so")
         return [Guard(test, tuple(then), tuple(otherwise))]
 
-    def either(self, condition: Value, one: Any, other: Any, name: str) -> Any:
-        """What a variable is after two ways on which it became one thing or another."""
+    def either(self, condition: Value, one: Any, other: Any, name: str, first: int) -> Any:
+        """What a variable is after two ways on which it became one thing or another; `first` is the number of the first
+        temporary that is of one of them alone."""
         kind = self.typemap[name]
         if not isinstance(one, Value) or not isinstance(other, Value) or map_type(kind) is None:
             return Gone(f"{_shown(name)} is one thing or another")
+        inside = {f"{_TEMPORARY}{number}" for number in range(first, self.temporaries)}
+        if any(isinstance(n, Operand) and n.name in inside for n in postorder((one.node, other.node))):
+            return Gone(f"{_shown(name)} is an element that was assigned since")
         return Value(Apply(scalars.select(types.unliteral(kind)), (condition.node, one.node, other.node)))
 
     # -- statements --
@@ -365,17 +372,25 @@ class _Reader:
         self.origins[made] = (inst,)
         return [*self.settled(part.operand), made]
 
-    def settled(self, stored: Operand) -> list[Node]:
-        """Values of elements that a store may change are kept in temporaries."""
+    def carried(self, loop: Any) -> None:
+        """In a loop within, what it assigns is not what it was before."""
+        for label in loop.body:
+            for inst in self.nests.blocks[label].body:
+                if isinstance(inst, ir.Assign) and inst.target.name in self.env:
+                    self.env[inst.target.name] = _carried(inst.target.name)
+
+    def settled(self, stored: Operand | None = None) -> list[Node]:
+        """Values of elements are kept in temporaries: those that a store may change, or all."""
         found: list[Node] = []
         held: dict[Node, Value] = {}
         for name, value in list(self.env.items()):
             if not isinstance(value, Value) or value.index is not None:
                 continue
-            if not any(isinstance(node, Load) and node.operand is stored for node in postorder((value.node,))):
+            loads = [node for node in postorder((value.node,)) if isinstance(node, Load) and node.subscripts]
+            if not loads or (stored is not None and all(node.operand is not stored for node in loads)):
                 continue
             if value.node not in held:
-                local = Operand(f"t{self.temporaries}", value.node.type.element.array(0))
+                local = Operand(f"{_TEMPORARY}{self.temporaries}", value.node.type.element.array(0))
                 self.temporaries += 1
                 found += [Scratch(local, ()), Store(local, (), value.node)]
                 held[value.node] = Value(Load(local, ()))
@@ -586,7 +601,7 @@ class _Reader:
         if name not in self.env:
             if name in self.assigned:
                 # Not kept: where it is assigned later on, it was not read.
-                return Gone(f"{_shown(name)} goes from one iteration to the next, which keeps them in order")
+                return _carried(name)
             self.env[name] = self.outside(var)
         return self.env[name]
 
@@ -610,7 +625,9 @@ class _Reader:
             return Part(self.operand(var, kind), ())
         if isinstance(definition, ir.Expr):
             match definition.op:
-                case "call" if any(getattr(self.typemap[definition.func.name], "typing_key", None) is r for r in _RANGES):
+                case "call" if any(
+                    getattr(self.typemap[definition.func.name], "typing_key", None) is r for r in _RANGES
+                ):
                     return self.range(definition)
                 case "getiter" | "exhaust_iter":
                     return self.of(definition.value)
@@ -659,6 +676,10 @@ class _Reader:
         if not isinstance(found, Value):
             raise Refused(f"{_shown(var.name)} is no number")
         return found
+
+
+def _carried(name: str) -> Gone:
+    return Gone(f"{_shown(name)} goes from one iteration to the next, which keeps them in order")
 
 
 def _number(node: Node) -> Value:

@@ -389,12 +389,7 @@ class _Lowering:
         builder = self.builder
         assigned = list(dict.fromkeys(_target(statement) for statement in region))
         read = _arrays([statement.value for statement in region])
-        names = [*assigned, *(name for name in read if name not in assigned)]
-        scalars = {
-            name: self.scalar_kind(name)
-            for name in _scalars([statement.value for statement in region])
-        }
-        unit, any_ = self.kernel(region, names, scalars)
+        names, scalars, (unit, any_) = self.parts(region)
         values = [self.slot(self.scalars[name], kind) for name, kind in scalars.items()]
         alike = plain and self.alike(names, arrays)
         if not alike or any(len(arrays[name].shape) != len(shape) for name in names):
@@ -423,14 +418,28 @@ class _Lowering:
         every = all(len(reduce.axes) == reduce.arg.type.rank for reduce in folds)
         return every and all(fold_of(reduce).order in orders or reduce.arg.type.rank == 1 for reduce in folds)
 
+    def parts(self, region: Sequence[Assign]) -> tuple[list[str], dict[str, Any], tuple[Any, Any]]:
+        """A region's arrays, those that are assigned first, its scalars with their Numba types, and its kernels."""
+        assigned = dict.fromkeys(_target(statement) for statement in region)
+        values = [statement.value for statement in region]
+        names = list(dict.fromkeys([*assigned, *_arrays(values)]))
+        scalars = {name: self.scalar_kind(name) for name in _scalars(values)}
+        return names, scalars, self.kernel(region, names, scalars)
+
     def kernel(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> tuple[Any, Any]:
         key = tuple(region)
         if key not in self.kernels:
-            unit, any_ = (
-                kernel(self.context, self.builder.module, region, names, scalars, each) for each in (True, False)
-            )
-            self.kernels[key] = unit, any_
+            module = self.builder.module
+            unit = kernel(self.context, module, region, names, scalars, True, self.stills(region, names))
+            self.kernels[key] = unit, self.strided(region, names, scalars)
         return self.kernels[key]
+
+    def stills(self, region: Sequence[Assign], names: Sequence[str]) -> int:
+        return stills(region, names)
+
+    def strided(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> Any:
+        """The kernel that takes any steps."""
+        return kernel(self.context, self.builder.module, region, names, scalars, False)
 
     def straight(
         self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
@@ -475,7 +484,8 @@ class _Lowering:
         places = [builder.bitcast(unit, BYTES), builder.bitcast(any_, BYTES)]
         exception = builder.bitcast(builder.function.args[1], BYTES)
         return [
-            *places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values)), WORD(stills(region)),
+            *places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values)),
+            WORD(self.stills(region, names)),
         ]  # fmt: skip
 
     def propagate(self, code: Any) -> None:

@@ -11,17 +11,18 @@ from typing import Any, Final
 from llvmlite import ir
 from numba.core import cgutils
 
+from arrayexpr._core.dependence import may_touch
 from arrayexpr._core.nodes import Apply, Assign, Constant, Extent, Node, Operand, Slice, View, postorder
 from arrayexpr._core.ops import operator
 
 from . import walk
-from .kernels import BYTES, STATUS, WORD
+from .kernels import BYTES, STATUS, WORD, kernel_type, stills
 from .kinds import host_type, types
 from .lowering import _Array, _Lowering
 from .raising import Raised
 
 #: Iterations below which the loops as written are run: the tests cost about as much as some hundred elements.
-SMALL: Final = 512
+SMALL: Final = 1024
 
 _FLAG: Final = ir.IntType(1)
 _PLUS, _MINUS, _TIMES = operator("add"), operator("subtract"), operator("multiply")
@@ -79,7 +80,14 @@ class _Nest(_Lowering):
             builder.position_at_end(following)
         assert before is not builder.block
         last = [self.number(node) for node in self.raised.last.values()]
-        self.compute()
+        if self.raised.ordered:
+            following = builder.append_basic_block("nest.ran")
+            ran = self.compute_ordered()
+            leaving.append(builder.block)
+            builder.cbranch(ran, following, done)
+            builder.position_at_end(following)
+        else:
+            self.compute()
         end = builder.block
         builder.branch(done)
         builder.position_at_end(done)
@@ -138,36 +146,75 @@ class _Nest(_Lowering):
         builder = self.builder
         raised = self.raised
         assigned = {s.target.name for group in raised.regions for s in group if isinstance(s.target, Operand)}
-        made = {operand.name for operand in raised.made}
-        self.arrays = {name: self.view(view) for name, view in raised.views.items()}
-        targets: dict[int, list[Any]] = {}
-        for name in assigned - made:
-            shape = self.arrays[name].shape
-            targets[len(shape)] = shape
-        for array in self.arrays.values():
-            # Of the same loops, and so of the same length.
-            shape = targets.get(len(array.shape))
-            if shape is not None and len(targets) == 1:
-                array.shape = [one if isinstance(one, ir.Constant) else other for one, other in zip(array.shape, shape)]
-        holds: Any = _FLAG(1)
-        ranks = {len(array.shape) for array in self.arrays.values()}
+        self.arrays = self.placed()
+        for group in raised.regions:
+            self.alike(group)
         names = list(self.arrays)
-        top = max(ranks)
+        top = max(len(array.shape) for array in self.arrays.values())
         padded = {name: self.padded(array, top) for name, array in self.arrays.items()}
+        top += len(raised.ordered)
         # Over one shape or each over its own: bounds are of what is touched.
         strides: list[Any] = []
         shapes: list[Any] = []
         kinds = []
         for name in names:
+            for step, length in zip(self.steps[name], self.lengths, strict=True):
+                # What is added to again is one element.
+                still = builder.icmp_signed("==", step, WORD(0))
+                shapes.append(builder.select(still, WORD(1), length))
+                strides.append(step)
             strides += padded[name].strides
             shapes += padded[name].shape
-            kinds.append(WORD(self.itemsize(self.arrays[name]) | walk.WRITTEN * (name in assigned)))
+            bits = sum(1 << k for k, other in enumerate(names) if self.surely_apart(name, other)) << walk.APART
+            kinds.append(WORD(self.itemsize(self.arrays[name]) | walk.WRITTEN * (name in assigned) | bits))
         at = self.pointers([self.arrays[name].data for name in names])
         code = self.call("arrayexpr_alone_1", STATUS, [
             WORD(top), self.words(shapes), WORD(len(names)), at, self.words(strides), self.words(kinds),
             WORD(int(raised.alone)),
         ])  # fmt: skip
-        return builder.and_(holds, builder.icmp_signed("!=", code, STATUS(0)))
+        return builder.icmp_signed("!=", code, STATUS(0))
+
+    def surely_apart(self, one: str, other: str) -> bool:
+        """Whether two parts of one operand have no element in common, as their subscripts tell."""
+        views = [self.raised.views[name] for name in (one, other)]
+        bases = {n for view in views for n in postorder((view,)) if isinstance(n, Operand) and n.type.rank}
+        if one == other or len(bases) > 1 or self.raised.ordered:
+            return False
+        return may_touch(*views).answer == "never"
+
+    def alike(self, group: Sequence[Assign]) -> None:
+        """Arrays of a region are of the same loops, and so of the same lengths: the same values, for LLVM."""
+        target = group[0].target
+        assert isinstance(target, Operand)
+        if target.name not in self.arrays:
+            return
+        shape = self.arrays[target.name].shape
+        for node in postorder([statement.value for statement in group]):
+            if isinstance(node, Operand) and node.name in self.arrays:
+                array = self.arrays[node.name]
+                pairs = zip(array.shape, shape[len(shape) - len(array.shape) :], strict=True)
+                array.shape = [one if isinstance(one, ir.Constant) else other for one, other in pairs]
+
+    def placed(self) -> dict[str, _Array]:
+        """The views, in the first iteration of the loops around them; `steps` to the next ones, in bytes."""
+        builder, raised = self.builder, self.raised
+        known = dict(self.known)
+        firsts = {index: self.number(first) for index, first, _, _ in raised.ordered}
+        self.lengths = []
+        for _, first, last, step in raised.ordered:
+            distance = builder.sub(self.number(last), self.number(first))
+            self.lengths.append(builder.add(builder.sdiv(distance, WORD(step)), WORD(1)))
+        self.known = {**known, **firsts}
+        found = {name: self.view(view) for name, view in raised.views.items()}
+        self.steps: dict[str, list[Any]] = {name: [] for name in found}
+        for index, _, _, step in raised.ordered:
+            self.known = {**known, **firsts, index: builder.add(firsts[index], WORD(step))}
+            for name, view in raised.views.items():
+                moved = self.view(view)
+                one, other = (builder.ptrtoint(each.data, WORD) for each in (moved, found[name]))
+                self.steps[name].append(builder.sub(one, other))
+        self.known = known
+        return found
 
     @staticmethod
     def padded(array: _Array, rank: int) -> _Array:
@@ -287,6 +334,52 @@ class _Nest(_Lowering):
         for name, array in arrays.items():
             if name not in self.arrays:
                 self.context.nrt.decref(self.builder, array.kind, array.owner)
+
+    def stills(self, region: Sequence[Assign], names: Sequence[str]) -> int:
+        return stills(region, names, {name for name, view in self.raised.views.items() if self.broadcasts(view)})
+
+    def broadcasts(self, view: Node) -> bool:
+        """Whether a view stands still along an axis, whatever the strides."""
+        if self.raised.ordered:
+            return True
+        return any(isinstance(node, View) and None in (node.subscripts or ()) for node in postorder((view,)))
+
+    def strided(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> Any:
+        if any(self.steps_on(name) for name in names if name in self.raised.views):
+            return super().strided(region, names, scalars)
+        # Tiles and strips are copied to where elements lie next to one another.
+        return ir.Constant(ir.PointerType(kernel_type(self.context)), None)
+
+    def steps_on(self, name: str) -> bool:
+        """Whether an array may have neither axis next to one another: it costs less to step than to copy."""
+        view = self.raised.views[name]
+        base = next(node for node in postorder((view,)) if isinstance(node, Operand) and node.type.rank)
+        if self.kinds[base.name].layout == "A":
+            return True
+        return any(
+            isinstance(item, Slice) and item.step not in (None, 1)
+            for node in postorder((view,))
+            if isinstance(node, View)
+            for item in node.subscripts or ()
+        )
+
+    def compute_ordered(self) -> Any:
+        """Compute the one region there is for each iteration of the loops around it; whether that was done."""
+        builder = self.builder
+        (region,) = self.raised.regions
+        target = region[0].target
+        assert isinstance(target, Operand)
+        names, scalars, kernels = self.parts(region)
+        assigned = {s.target.name for s in region if isinstance(s.target, Operand)}
+        values = [self.slot(self.scalars[name], kind) for name, kind in scalars.items()]
+        given = self.walk_arguments(
+            region, *kernels, self.arrays[target.name].shape, names, self.arrays, assigned, names, values
+        )
+        steps = [self.steps[name][k] for k in range(len(self.lengths)) for name in names]
+        code = self.call("arrayexpr_walk_ordered_1", STATUS, [
+            *given, WORD(len(self.lengths)), self.words(self.lengths), self.words(steps),
+        ])  # fmt: skip
+        return builder.icmp_signed("==", code, STATUS(0))
 
 
 class SharedNest(_Nest):

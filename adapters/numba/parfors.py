@@ -36,6 +36,8 @@ def lower_parfors(state: Any, report: Report) -> bool:
                 continue
             try:
                 one = raised(_read(state, inst))
+                if one.ordered:
+                    raise Refused("a loop in it adds up")
             except (Refused, ArrayExprError) as why:
                 report.found.append((inst.loc.line, f"parallel loop left to Numba: {why}"))
                 continue
@@ -110,5 +112,3 @@ def _lower(one: Raised, lowerer: Any, parfor: Any) -> None:
         ran = SharedNest(lowerer, _Operands(one)).value()
     with lowerer.builder.if_then(lowerer.builder.not_(ran), likely=False):
         _lower_parfor_parallel_std(lowerer, own)
-
-

@@ -13,24 +13,29 @@ from arrayexpr._core.nodes import (
     Disjoint,
     For,
     Guard,
+    Index,
+    Load,
     Node,
     Operand,
+    Store,
     View,
     postorder,
     substitute,
 )
 from arrayexpr._core.ops import operator
-from arrayexpr._core.passes.raise_loops import raise_loops
 from arrayexpr._core.passes.fuse import fuse
+from arrayexpr._core.passes.raise_loops import raise_loops
 from arrayexpr._core.program import Program
 from arrayexpr._core.regions import regions
 
 from . import scalars, walk
 from .fusing import hoist
-from .kinds import host_type
+from .interchange import carrying_outside
+from .kinds import host_type, types
 from .loops import Nest, last_values
 from .reader import Refused
 
+IN_ORDER: Final = "its innermost loop goes along memory already"
 ONE_LOOP: Final = "it is one loop, which has one order"
 
 _WHERE, _NOT = operator("where"), operator("logical_not")
@@ -39,10 +44,12 @@ _WHERE, _NOT = operator("where"), operator("logical_not")
 @dataclass(repr=False)
 class Raised:
     """A nest as regions. `regions` are what one walk each computes, in order; `views` has for each array of theirs the
-    part of an operand that it is, and `rank` its axes; `made` are arrays that are made for a region after them.
+    part of an operand that it is; `made` are arrays that are made for a region after them.
 
+    `ordered` are indices of loops that stay around the regions, with their first and last values and steps.
     `conditions` must hold, of lengths and scalars; and what is assigned must share no memory with the rest, but for
-    the very same elements where `alone`. `counts` are the iterations of each loop. `last` has what variables hold after.
+    the very same elements where `alone`. `counts` has start, stop and step of each loop. `last` has what variables hold
+    after it.
     """
 
     nest: Nest
@@ -53,32 +60,76 @@ class Raised:
     alone: bool
     counts: list[tuple[Node, Node, int]]
     last: dict[str, Node]
+    ordered: list[tuple[Index, Node, Node, int]]
 
 
 def raised(nest: Nest) -> Raised:
     """The regions that a nest is. Raises Refused where `raise_loops` finds that its order counts, with its reason."""
     found = raise_loops(nest.program)
-    conditions, statements = _version(found)
-    if statements is None or not all(isinstance(statement, Assign) for statement in statements):
-        raise Refused("; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it")
+    conditions, statements = _version(found, *nest.program.statements)
+    ordered: list[For] = []
+    if not _are_assigns(statements):
+        why = "; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it"
+        turned = carrying_outside(nest.program)
+        if turned is None:
+            raise Refused(why)
+        found = raise_loops(turned[0])
+        conditions, statements = _version(found, *turned[0].statements)
+        for _ in range(turned[1]):
+            if statements is None or len(statements) != 1 or not isinstance(statements[0], For):
+                raise Refused(why)
+            ordered.append(statements[0])
+            statements = list(statements[0].body)
+        if not _are_assigns(statements):
+            raise Refused(why)
+    assert statements is not None
+    if _in_order(nest, ordered):
+        raise Refused(IN_ORDER)
     if any(isinstance(node, Apply) and node.op is _WHERE for s in statements for node in postorder((s,))):
         statements = [_own(statement) for statement in statements]
-    return _regions(nest, found, conditions, [s for s in statements if isinstance(s, Assign)])
+    return _regions(nest, found, conditions, [s for s in statements if isinstance(s, Assign)], ordered)
 
 
-def _version(program: Program) -> tuple[list[Node], list[Node] | None]:
+def _in_order(nest: Nest, ordered: Sequence[For]) -> bool:
+    """Whether Numba's own code for the loops as written is as good: the types of arrays say that elements that follow
+    one another are next to one another, and no subscript is such that it has to be looked at whether it is below 0."""
+    if len(nest.loops) > 2 and any(loop.index is nest.loops[0].index for loop in ordered):
+        # What is added to would go through the caches each time.
+        return False
+    if any(kind.layout not in "CF" for _, kind in nest.variables.values() if isinstance(kind, types.Array)):
+        return False
+    for loop in nest.loops:
+        if any(isinstance(node, For) for node in postorder(loop.body)):
+            continue
+        rising = isinstance(loop.start, Constant) and loop.start.value >= 0 and loop.step.value == 1
+        for access in postorder(loop.body):
+            if not isinstance(access, Load | Store) or not access.subscripts:
+                continue
+            moving = [axis for axis, each in enumerate(access.subscripts) if loop.index in postorder((each,))]
+            layout = nest.variables[access.operand.name][1].layout
+            along = 0 if layout == "F" else len(access.subscripts) - 1
+            if moving and (moving != [along] or access.subscripts[along] is not loop.index or not rising):
+                return False
+    return True
+
+
+def _are_assigns(statements: Sequence[Node] | None) -> bool:
+    return statements is not None and all(isinstance(statement, Assign) for statement in statements)
+
+
+def _version(program: Program, original: Node) -> tuple[list[Node], list[Node] | None]:
     """The conditions and statements of the version that takes least for granted."""
     conditions: list[Node] = []
     statements: Sequence[Node] = program.statements
     best: list[Node] | None = None
     while True:
         match list(statements):
-            case [For()]:
+            case [For() as loop] if loop is original:
                 return conditions, best
             case [Guard() as guard] if guard.otherwise:
                 conditions, best, statements = [guard.condition], list(guard.then), guard.otherwise
             case found:
-                return [], found
+                return [], list(found)
 
 
 def _reason(remark: str) -> str:
@@ -103,7 +154,9 @@ def _own(statement: Node) -> Node:
     return substitute((statement,), leaf)[0]
 
 
-def _regions(nest: Nest, found: Program, conditions: list[Node], statements: list[Assign]) -> Raised:
+def _regions(
+    nest: Nest, found: Program, conditions: list[Node], statements: list[Assign], ordered: list[For]
+) -> Raised:
     views, put = _named(found, statements)
     operands = {name: Operand(name, view.type.plain) for name, view in views.items()}
     new = {view: operands[name] for name, view in put.items()}
@@ -113,9 +166,9 @@ def _regions(nest: Nest, found: Program, conditions: list[Node], statements: lis
         target = new.get(statement.target, statement.target)
         made = Assign(target, value)
         assigns.append(made)
-    if not assigns or any(statement.target.type.rank == 0 for statement in assigns):
+    if not assigns or any(statement.target.type.rank == 0 for statement in statements):
         raise Refused("it stores one element")
-    if max(statement.target.type.rank for statement in assigns) < 2:
+    if max(statement.target.type.rank for statement in assigns) + len(ordered) < 2:
         raise Refused(ONE_LOOP)
     program = Program(
         found.name,
@@ -124,7 +177,11 @@ def _regions(nest: Nest, found: Program, conditions: list[Node], statements: lis
         locals=found.locals,
     )
     made: tuple[Operand, ...] = ()
-    if len(assigns) == 1:
+    if ordered:
+        groups = [assigns] if len(assigns) == 1 else _fused(program)
+        if len(groups) > 1:
+            raise Refused("several statements in it are one after the other")
+    elif len(assigns) == 1:
         split = hoist(program)
         made = tuple(each for each in split.locals if each not in program.locals)
         groups = [[each] for each in split.statements if isinstance(each, Assign)]
@@ -133,7 +190,9 @@ def _regions(nest: Nest, found: Program, conditions: list[Node], statements: lis
     if any(each.name in _names(groups) for each in program.locals):
         raise Refused(f"it needs an array for {program.locals[0].name!r}")
     innermost = sum(not any(isinstance(n, For) for n in postorder(loop.body)) for loop in nest.loops)
-    if len(groups) - len(made) > innermost:
+    # What is done where a test of indices holds and what is done where not are over different elements.
+    parted = sum(isinstance(n, Guard) and bool(n.otherwise) for n in postorder(nest.program.statements))
+    if len(groups) - len(made) > innermost + parted:
         raise Refused(f"it would be {len(groups)} nests")
     if any(len(_names([group])) > walk.ARRAYS for group in groups):
         raise Refused(f"more than {walk.ARRAYS} arrays")
@@ -149,6 +208,7 @@ def _regions(nest: Nest, found: Program, conditions: list[Node], statements: lis
         len(assigns) == 1,
         [(counts[2 * k], counts[2 * k + 1], loop.step.value) for k, loop in enumerate(nest.loops)],
         last,
+        [(loop.index, loop.start, last_values([loop.index], [loop])[0], loop.step.value) for loop in ordered],
     )
 
 
@@ -160,8 +220,9 @@ def _fused(program: Program) -> list[list[Assign]]:
 
 
 def _named(program: Program, statements: Iterable[Assign]) -> tuple[dict[str, Node], dict[str, Node]]:
-    """A name for each part of an operand that is read or assigned as a whole."""
+    """By name the parts of operands that are read or assigned, as arrays, and as they stand in the statements."""
     views: dict[str, Node] = {}
+    put: dict[str, Node] = {}
     known = {operand for operand in program.operands if operand.type.rank}
     stack: list[Node] = [each for statement in statements for each in (statement.target, statement.value)]
     seen: set[Node] = set()
@@ -174,15 +235,15 @@ def _named(program: Program, statements: Iterable[Assign]) -> tuple[dict[str, No
         while isinstance(base, View):
             base = base.arg
         if base in known:
-            if node.type.rank:
-                views[f"{base.name}_{len(views)}"] = node
-            else:
-                raise Refused(f"one element of {base.name} is read again and again")
+            name = f"{base.name}_{len(views)}"
+            put[name] = node
+            # One element for all iterations has an axis too, which broadcasts.
+            views[name] = node if node.type.rank else View(node, [None])
             continue
         if isinstance(node, View):
             raise Refused("a part of what is computed is read")
         stack.extend(node.args)
-    return views, views
+    return views, put
 
 
 def _tests(condition: Node) -> Iterator[Node]:

@@ -78,7 +78,7 @@ class Operation(Meaning):
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
         function = context.typing_context.resolve_value_type(self.function)
         args = [
-            context.cast(builder, value, given, wanted)
+            context.cast(builder, value, given, types.unliteral(wanted))
             for value, given, wanted in zip(values, self.given, self.sig.args, strict=True)
         ]
         if len(args) == 1:
@@ -139,7 +139,7 @@ class Call(Meaning):
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
         args = [
-            context.cast(builder, value, given, wanted)
+            context.cast(builder, value, given, types.unliteral(wanted))
             for value, given, wanted in zip(values, self.given, self.sig.args, strict=True)
         ]
         return context.get_function(self.host, self.sig)(builder, args)

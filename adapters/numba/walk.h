@@ -32,7 +32,8 @@ enum {
     AE_FOLDED = 1024,    /* accumulators, by the fold whose number is `kind` from AE_FOLD_AT on */
     AE_ORDERED = 2048,   /* in the order of the elements */
     AE_FORTRAN = 4096,   /* where all axes are reduced, with the first axis innermost */
-    AE_FOLD_AT = 16,
+    AE_FOLD_AT = 48,     /* beyond the bits from AE_APART on */
+    AE_APART = 16,       /* the bit from which on there is one for each array that is known to be apart from this one */
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
     AE_STRIP = 512,      /* elements of a tile where they do not */
@@ -116,7 +117,7 @@ static int32_t ae_alone(intptr_t rank, const intptr_t *shape, intptr_t count, ch
         if (!(kind[w] & AE_WRITTEN)) continue;
         if (!ae_simple((int)rank, shape + w * rank, stride + w * rank, kind[w] & 255)) return 0;
         for (int x = 0; x < count; x++) {
-            if (x == w || (x < w && (kind[x] & AE_WRITTEN))) continue;
+            if (x == w || (x < w && (kind[x] & AE_WRITTEN)) || kind[w] >> (AE_APART + x) & 1) continue;
             if (high[x] <= low[w] || high[w] <= low[x]) continue;
             if (!same || at[w] != at[x] || (kind[w] & 255) != (kind[x] & 255)) return 0;
             for (int k = 0; k < rank; k++) {
@@ -315,8 +316,8 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
         if (crossing >= 0 && (!conflicts || crossing == across)) { across = crossing; conflicts = 1; }
         else others = 1;
     }
-    /* One array that stands still along a row: `unit` has a loop for each of the first `stills_taken`. */
-    if (stills == 1 && still >= 0 && still < stills_taken) {
+    /* One array that stands still along a row: `unit` has a loop for each that `stills_taken` has a bit for. */
+    if (stills == 1 && still >= 0 && stills_taken >> still & 1) {
         staged[still] = 0;
         staging--;
     }
@@ -326,7 +327,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
     const intptr_t n = nest->shape[x], rows = nest->shape[x - 1];
     intptr_t tile_rows = rows, tile = n;
     ae_kernel kernel = unit;
-    if (staging && !conflicts && others) {
+    if (staging && !conflicts && others && any) {
         kernel = any;
         staging = 0;
         for (int j = 0; j < count; j++) staged[j] = 0;
@@ -424,6 +425,75 @@ static int32_t ae_walk(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank,
     for (int j = 0; j < count; j++) nest.at[j] = at[j];
     const int fixed = ae_canonical(&nest, kind, rank, shape, stride);
     return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken, fixed);
+}
+
+enum {
+    AE_WIDE = 1024,      /* elements of a strip that stays in the first cache while others are added to it */
+    AE_DEEP = 64         /* rows that are added to all strips before the next ones, so that they stay in the second */
+};
+
+/* Runs a kernel over all elements, for each iteration of `ordered` loops around them, which no element sees in another
+ * order. `steps` are bytes from iteration to iteration, of `count` arrays for each of those loops. -1, with nothing done,
+ * where no axis has all arrays next to one another or still. */
+static int32_t ae_walk_ordered(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank, const intptr_t *shape,
+                               intptr_t count, char **at, const intptr_t *stride, const intptr_t *kind,
+                               intptr_t scalar_count, intptr_t stills_taken, intptr_t ordered, const intptr_t *lengths,
+                               const intptr_t *steps) {
+    ae_nest nest;
+    char *given[AE_ARRAYS + AE_SCALARS], *base[AE_ARRAYS];
+    intptr_t step[AE_ARRAYS], turn[AE_RANK] = {0};
+    for (int k = 0; k < rank; k++)
+        if (shape[k] == 0) return 0;
+    nest.count = (int)count;
+    for (int j = 0; j < count; j++) nest.at[j] = at[j];
+    ae_canonical(&nest, kind, rank, shape, stride);
+    const int x = nest.rank - 1, last = (int)ordered - 1;
+    ae_kernel kernel = unit;
+    int stills = 0;
+    for (int j = 0; j < count; j++) {
+        step[j] = nest.stride[j][x];
+        if (step[j] == (kind[j] & 255)) continue;
+        if (step[j] != 0 || kind[j] & AE_WRITTEN) return -1;
+        if (++stills > 1 || !(stills_taken >> j & 1)) kernel = any;
+    }
+    if (!kernel) return -1;
+    for (int j = 0; j < scalar_count; j++) given[count + j] = at[count + j];
+    for (intptr_t c = 0; c < nest.shape[x]; c += AE_WIDE) {
+        const intptr_t n = nest.shape[x] - c < AE_WIDE ? nest.shape[x] - c : AE_WIDE;
+        for (int j = 0; j < count; j++) base[j] = nest.at[j] + c * step[j];
+        for (;;) {
+            for (intptr_t i = 0; i < lengths[last]; i += AE_DEEP) {
+                const intptr_t rows = lengths[last] - i < AE_DEEP ? lengths[last] - i : AE_DEEP;
+                intptr_t index[AE_RANK] = {0};
+                for (int j = 0; j < count; j++) given[j] = base[j] + i * steps[last * count + j];
+                for (;;) {
+                    const int32_t status = kernel(0, exc, rows, n, given, steps + last * count, step);
+                    if (status) return status;
+                    int k = x - 1;
+                    for (; k >= 0; k--) {
+                        if (++index[k] < nest.shape[k]) {
+                            for (int j = 0; j < count; j++) given[j] += nest.stride[j][k];
+                            break;
+                        }
+                        for (int j = 0; j < count; j++) given[j] -= (nest.shape[k] - 1) * nest.stride[j][k];
+                        index[k] = 0;
+                    }
+                    if (k < 0) break;
+                }
+            }
+            int k = last - 1;
+            for (; k >= 0; k--) {
+                if (++turn[k] < lengths[k]) {
+                    for (int j = 0; j < count; j++) base[j] += steps[k * count + j];
+                    break;
+                }
+                for (int j = 0; j < count; j++) base[j] -= (lengths[k] - 1) * steps[k * count + j];
+                turn[k] = 0;
+            }
+            if (k < 0) break;
+        }
+    }
+    return 0;
 }
 
 /* Runs a function on pieces in threads, as Numba's threading layers do. */
