@@ -461,7 +461,7 @@ class _Lowering:
         places = [builder.bitcast(unit, BYTES), builder.bitcast(any_, BYTES)]
         exception = builder.bitcast(builder.function.args[1], BYTES)
         code = self.call(
-            "arrayexpr_walk_1",
+            "arrayexpr_walk_2",
             STATUS,
             [*places, exception, rank, lengths, count, at, strides, kinds, WORD(len(values)), WORD(stills(region))],
         )
