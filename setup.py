@@ -60,7 +60,7 @@ MODULES = [
 
 # What a module includes.
 INCLUDED = {
-    "adapters/numba/walk.pyx": ["adapters/numba/walk.h", "adapters/numba/fold.h", "_core/primitives/pack.h"],
+    "adapters/numba/walk.pyx": ["adapters/numba/walk.h", "adapters/numba/in_order.h", "_core/primitives/pack.h"],
     "_core/engine/pool.pyx": ["_core/engine/pool.h"],
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi", "_core/engine/parts.pxi"],
     "_core/engine/block.pyx": [

@@ -472,7 +472,7 @@ class _Lowering:
         arrays: Mapping[str, _Array], assigned: set[str], read: Iterable[str], values: Sequence[Any],
     ) -> None:  # fmt: skip
         given = self.walk_arguments(region, unit, any_, shape, names, arrays, assigned, read, values)
-        self.propagate(self.call("arrayexpr_walk_1", STATUS, given))
+        self.propagate(self.call("arrayexpr_walk_2", STATUS, given))
 
     def walk_arguments(
         self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],

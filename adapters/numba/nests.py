@@ -148,7 +148,7 @@ class _Nest(_Lowering):
         assigned = {s.target.name for group in raised.regions for s in group if isinstance(s.target, Operand)}
         self.arrays = self.placed()
         for group in raised.regions:
-            self.alike(group)
+            self.share_lengths(group)
         names = list(self.arrays)
         top = max(len(array.shape) for array in self.arrays.values())
         padded = {name: self.padded(array, top) for name, array in self.arrays.items()}
@@ -182,7 +182,7 @@ class _Nest(_Lowering):
             return False
         return may_touch(*views).answer == "never"
 
-    def alike(self, group: Sequence[Assign]) -> None:
+    def share_lengths(self, group: Sequence[Assign]) -> None:
         """Arrays of a region are of the same loops, and so of the same lengths: the same values, for LLVM."""
         target = group[0].target
         assert isinstance(target, Operand)

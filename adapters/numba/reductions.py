@@ -60,7 +60,7 @@ class Fold(operators.Meaning):
 
     @property
     def code(self) -> str:
-        """What fold.h calls it."""
+        """What in_order.h calls it."""
         operation = "sum" if self.operation == "mean" else self.operation
         letters = self.kind.dtype.str[1:]
         return f"{operation}_{'i8' if letters == 'u8' and operation in ('sum', 'prod') else letters}"

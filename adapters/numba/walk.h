@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "fold.h"
+#include "in_order.h"
 #include "pack.h"
 
 ARRAYEXPR_PACK(1)

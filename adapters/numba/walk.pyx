@@ -29,7 +29,7 @@ FOLDED: int = AE_FOLDED
 ORDERED: int = AE_ORDERED
 FORTRAN: int = AE_FORTRAN
 FOLD_AT: int = AE_FOLD_AT
-#: The folds of fold.h in their order: what they do, and NumPy's letters for the type that they do it in.
+#: The folds of in_order.h in their order: what they do, and NumPy's letters for the type that they do it in.
 FOLDS = (
     "sum_i8", "sum_f4", "sum_f8", "sum_c8", "sum_c16", "loose_sum_f4", "loose_sum_f8",
     "prod_i8", "prod_f4", "prod_f8", "prod_c8", "prod_c16", "loose_prod_f4", "loose_prod_f8",
@@ -40,7 +40,7 @@ FOLDS = (
 def addresses() -> dict:
     """By the name that compiled code calls it by, where each function is in this process."""
     return {
-        "arrayexpr_walk_1": <uintptr_t>&ae_walk,
+        "arrayexpr_walk_2": <uintptr_t>&ae_walk,
         "arrayexpr_walk_shared_1": <uintptr_t>&ae_walk_shared,
         "arrayexpr_walk_ordered_1": <uintptr_t>&ae_walk_ordered,
         "arrayexpr_apart_1": <uintptr_t>&ae_apart,
