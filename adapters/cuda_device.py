@@ -403,7 +403,7 @@ def look(value: Any) -> tuple[int, Any, int]:
             raise AttributeError(f"a tensor on {device} lies on no CUDA device")
         stream = torch.cuda.current_stream(device).cuda_stream
         # What is not read as it lies (a conjugate, a negative) is refused when it is first seen.
-        seen = (
+        seen: Any = (
             tuple(value.shape),
             value.stride(),
             value.dtype,

@@ -193,5 +193,5 @@ def test_ahead_of_time() -> None:
     assert bodies[0] == bodies[1] and len(bodies[0]) == 2
     assert all("KERNEL(256)" in text for text in texts)
     with pytest.raises(arrayexpr.UnsupportedError, match="ahead of time: expected element-wise work and reductions"):
-        arrayexpr.emit(parse("def f(a: float64[:, :], *, r: float64[:, :]):\n    r[...] = contract(a, a)\n"), "cuda")
+        arrayexpr.emit(parse("def f(a: float64[:, :], *, r: float64[:, :]):\n    r[...] = a @ a\n"), "cuda")
     assert not any(isinstance(n, Barrier) for n in postorder(TRIAD.statements))

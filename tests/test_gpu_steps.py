@@ -110,3 +110,33 @@ def test_half_precision(host: Any) -> None:
         want = a.astype("f8").sum(axis).astype("f2")
         assert got.dtype == np.float16
         assert np.all(np.abs(got.astype("f8") - want) <= np.spacing(np.abs(want)).astype("f8"))
+
+
+def test_products_by_the_caller_s_library(monkeypatch: Any) -> None:
+    """Where CuPy has been imported it computes products of real and complex matrices, on the stream followed."""
+    import contextlib
+    import sys
+    import types
+
+    from arrayexpr.adapters.cuda_device import CudaDevice, DeviceArray
+
+    asked: list[Any] = []
+
+    def asarray(array: DeviceArray) -> Any:
+        class Seen:
+            __array_interface__ = {k: v for k, v in array.__cuda_array_interface__.items() if k != "stream"}
+
+        return np.asarray(Seen())
+
+    def stream(handle: int) -> Any:
+        asked.append(handle)
+        return contextlib.nullcontext()
+
+    cuda = types.SimpleNamespace(Device=lambda number: contextlib.nullcontext(), ExternalStream=stream)
+    monkeypatch.setitem(sys.modules, "cupy", types.SimpleNamespace(asarray=asarray, matmul=np.matmul, cuda=cuda))
+    host = HostCuda()
+    device = CudaDevice(types.SimpleNamespace(ordinal=0, gpu=lambda: host.gpu))
+    device.follow(9)
+    a, b, out = np.ones((3, 4)), np.arange(20.0).reshape(5, 4), np.zeros((3, 5))
+    assert device.product(a, b.T, out) and asked == [9] and same(out, a @ b.T)
+    assert not device.product(a.astype("i8"), b.T.astype("i8"), out.astype("i8"))

@@ -58,7 +58,7 @@ def _shape(work: Work, arrays: list[Any]) -> tuple[int, ...]:
     first = arrays[0].shape
     return {
         "sum axis 0": first[1:],
-        "sum(a + b.T), axis 0": first[1:],
+        "sum(a + b.T) axis 0": first[1:],
         "sum(a * b.T)": (),
         "sum axis 1": first[:1],
         "sum of all": (),
@@ -127,7 +127,7 @@ _WORKS = (
         1e-5,
     ),
     Work(
-        "sum(a + b.T), axis 0",
+        "sum(a + b.T) axis 0",
         lambda xp, a, b: (a + b.T).sum(0),
         lambda n: [(_square(n),) * 2] * 2,
         lambda a, b: (a + b.T).sum(0),

@@ -43,7 +43,7 @@ def run_step(call: Any, step: Any, name: str = "") -> None:
             _loop(call, step.loop)
         case GuardStep():
             _no_cells(call, (step.node.condition,))
-            branch = step.taken(_Numbers(call))  # type: ignore[arg-type]
+            branch = step.taken(_Numbers(call))
             call.steps(branch.steps)
             for each in branch.own:
                 call.slots.pop(each, None)
