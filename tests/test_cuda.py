@@ -351,6 +351,12 @@ def test_calls_again(cuda_device: Any, monkeypatch: Any) -> None:
     shift = arrayexpr.compile(arrayexpr.parse("def f(x: float32[:]):\n    x[1:] = x[:-1] + x[1:]\n"))
     add = arrayexpr.kernel(lambda x, y: x * 2 + y)
     room = np.zeros(3000, "f4")
+    # Of truth values there are but two: these are not told apart, and so not remembered.
+    flags = arrayexpr.kernel(lambda a, p, q: np.where(p, a, 0) + np.where(q, a, 1))
+    z = uniform(100)
+    for p, q in ((True, True), (True, False), (False, True)):
+        made = flags(OnDevice(z), np.bool_(p), np.bool_(q))
+        assert same(seen(made), np.where(p, z, np.float32(0)) + np.where(q, z, np.float32(1)))
     for again in (False, True):
         if again:
             monkeypatch.setattr(DeviceRuntime, "run", None)

@@ -30,13 +30,9 @@ def test_matrix_products(host: Any, t: str) -> None:
         return rng.integers(-4, 5, shape).astype(t)
 
     kernel = arrayexpr.kernel(lambda a, b: a @ b, device=host)
-    for x, y in (
-        ((5, 40), (40, 7)),
-        ((3, 5, 40), (40, 7)),
-        ((2, 1, 4, 6), (3, 6, 5)),
-        ((40,), (40, 7)),
-        ((5, 40), (40,)),
-    ):
+    shapes = (((5, 40), (40, 7)), ((3, 5, 40), (40, 7)), ((2, 1, 4, 6), (3, 6, 5)), ((40,), (40, 7)), ((5, 40), (40,)))
+    # Each compiles kernels of its own: all of them for one element type.
+    for x, y in shapes if t == "f8" else shapes[:1]:
         a, b = some(*x), some(*y)
         assert same(kernel(a, b), a @ b), (x, y)
     a, b = some(6, 40), some(7, 40)

@@ -260,11 +260,30 @@ def planted(monkeypatch: Any, change: Any) -> None:
     monkeypatch.setattr(opencl, "source", changed)
 
 
-@pytest.mark.parametrize("work", ["tile", "rows"])
+def test_reductions_of_operands_along_other_axes(device: Any, capfd: Any) -> None:
+    """Tiles of them through local memory, whole and in part; a copy where no schedule has them; and no lanes race."""
+    rng = np.random.default_rng(6)
+    works = (
+        lambda a, b: (a * b.T).sum(dtype="i4"),
+        lambda a, b: (a + b.T).sum(0, dtype="i4"),
+        lambda a, b: np.maximum(a, b.T).max(1),
+    )
+    for n, m in ((64, 96), (70, 33), (17, 129)):
+        a, b = rng.integers(0, 9, (n, m), "i4"), rng.integers(0, 9, (m, n), "i4")
+        for function in works:
+            assert same(arrayexpr.kernel(function, device=device)(a, b), function(a, b)), (n, m)
+    x, y = rng.integers(0, 9, (20, 6, 300), "i4"), rng.integers(0, 9, (300, 6, 20), "i4")
+    kept = arrayexpr.kernel(lambda x, y: (x + y.transpose(2, 1, 0)).sum(1, dtype="i4"), device=device)
+    assert same(kept(x, y), (x + y.transpose(2, 1, 0)).sum(1, dtype="i4"))
+    assert "race" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("work", ["tile", "rows", "crossing"])
 def test_a_missing_barrier_is_found(oclgrind: Any, monkeypatch: Any, capfd: Any, work: str) -> None:  # noqa: F811
     planted(monkeypatch, lambda text: text.replace("BARRIER;", ";"))
     a = np.ones((64, 64))
-    function = {"tile": lambda a: a + a.T, "rows": lambda a: a.sum(1)}[work]
+    works = {"tile": lambda a: a + a.T, "rows": lambda a: a.sum(1), "crossing": lambda a: (a + a.T).sum(0)}
+    function = works[work]
     arrayexpr.kernel(function, device=oclgrind)(a)
     assert "data race" in capfd.readouterr().err
 

@@ -636,6 +636,9 @@ class _Call:
                         value = arrays[parameter.place].reshape(())[()]
                         self.passed.setdefault(_address(arrays[parameter.place]), []).append(value)
                         arguments.append(value)
+                        if value.dtype == bool:
+                            # There are but two of them: which argument one was of cannot be told.
+                            self.recorder.whole = False
                     case "length":
                         arguments.append(index(lengths[parameter.axis]))
                     case "stride":
