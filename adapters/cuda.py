@@ -38,11 +38,43 @@ _PREAMBLE = """\
 #define __FMA__ 1
 #endif"""
 
+#: Half precision is a way to store: operations are of float, rounded. The header that has a type for it is not NVRTC's.
+_HALF = """\
+#ifdef __CUDACC_RTC__
+static __device__ inline unsigned short arrayexpr_half(float x) {
+    unsigned short y;
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y) : "f"(x));
+    return y;
+}
+static __device__ inline unsigned short arrayexpr_half(double x) {
+    unsigned short y;
+    asm("cvt.rn.f16.f64 %0, %1;" : "=h"(y) : "d"(x));
+    return y;
+}
+static __device__ inline float arrayexpr_single(unsigned short x) {
+    float y;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(y) : "h"(x));
+    return y;
+}
+#endif
+struct arrayexpr_float16 {
+    unsigned short bits;
+    arrayexpr_float16() = default;
+    __device__ arrayexpr_float16(float x) : bits(arrayexpr_half(x)) {}
+    __device__ arrayexpr_float16(double x) : bits(arrayexpr_half(x)) {}
+    __device__ arrayexpr_float16(int x) : bits(arrayexpr_half((double)x)) {}
+    __device__ arrayexpr_float16(unsigned x) : bits(arrayexpr_half((double)x)) {}
+    __device__ arrayexpr_float16(int64_t x) : bits(arrayexpr_half((double)x)) {}
+    __device__ arrayexpr_float16(uint64_t x) : bits(arrayexpr_half((double)x)) {}
+    __device__ operator float() const { return arrayexpr_single(bits); }
+};"""
+
 CUDA = GridDialect(
     name="cuda",
     types={
         "bool": "uint8_t",
         **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+        "float16": "arrayexpr_float16",
         "float32": "float",
         "float64": "double",
         "complex64": "arrayexpr_complex64",
@@ -55,6 +87,8 @@ CUDA = GridDialect(
     barrier="BARRIER;",
     global_space="GLOBAL ",
     preamble=_PREAMBLE,
+    structures={"float16": _HALF},
+    shuffles=True,
     rewrites=(
         (r"(\d)L\)", r"\1)"),
         (r"(\.\d+)L\b", r"\1"),

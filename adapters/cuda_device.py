@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib
+import math
 import os
+import sys
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -203,6 +205,11 @@ def device(name: str = "") -> CudaDevice:
 
 def device_of(array: Any) -> CudaDevice:
     """The device that an array lies on."""
+    library = type(array).__module__.partition(".")[0]
+    if library == "cupy":
+        return _device(array.device.id)
+    if library == "torch":
+        return _device(array.device.index)
     address = _interface(array)[0]
     if not address:
         # An array of no elements lies anywhere.
@@ -281,7 +288,7 @@ class CudaDevice:
 
     def lacks(self, element: ElementType) -> str:
         """What of an element type the device has not; empty where it has all."""
-        return f"arithmetic of {element}" if element.name in ("float16", "longdouble", "clongdouble") else ""
+        return f"arithmetic of {element}" if element.name in ("longdouble", "clongdouble") else ""
 
     def source(self, program: Program, values: Sequence[str], wide: bool) -> Source:
         return cuda.source(program, values=values, wide=wide)
@@ -318,26 +325,103 @@ class CudaDevice:
 
     def new(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int], like: Any) -> tuple[Any, Any]:
         """A new array of the library of another one, its axes in memory in an order; and its shadow."""
+        made, address = self.fresh(shape, dtype, order, like)
+        return made, shadow(address, shape, strides_in(shape, np.dtype(dtype).itemsize, order), dtype, made)
+
+    def fresh(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int], like: Any) -> tuple[Any, int]:
+        """A new array of the library of another one, its axes in memory in an order; and where it lies."""
         library = type(like).__module__.partition(".")[0]
-        lengths = [shape[k] for k in order]
-        back = [list(order).index(k) for k in range(len(shape))]
         made: Any
         if library == "cupy":
-            cupy = importlib.import_module("cupy")
+            cupy = sys.modules["cupy"]
             with cupy.cuda.Device(self.driver.ordinal):
-                made = cupy.empty(lengths, dtype).transpose(back)
-        elif library == "torch":
-            torch = importlib.import_module("torch")
-            kind = torch.from_numpy(np.empty(0, dtype)).dtype
-            made = torch.empty(lengths, dtype=kind, device=like.device).permute(back)
-        else:
-            size = np.dtype(dtype).itemsize
-            strides = strides_in(shape, size, order)
-            count = int(np.prod(shape, dtype=np.int64)) * size
-            address, owner = self.allocate(count)
-            made = DeviceArray(address, shape, strides, dtype, owner)
-            return made, shadow(address, shape, strides, dtype, made)
-        return made, self.array(made)
+                if list(order) == sorted(order):
+                    made = cupy.empty(shape, dtype)
+                else:
+                    made = cupy.empty([shape[k] for k in order], dtype).transpose(np.argsort(order).tolist())
+            return made, int(made.data.ptr)
+        if library == "torch":
+            torch = sys.modules["torch"]
+            # Strides of elements.
+            strides = strides_in(shape, 1, order)
+            made = torch.empty_strided(shape, strides, dtype=_torch_type(np.dtype(dtype)), device=like.device)
+            return made, int(made.data_ptr())
+        size = np.dtype(dtype).itemsize
+        address, owner = self.allocate(math.prod(shape) * size)
+        return DeviceArray(address, shape, strides_in(shape, size, order), dtype, owner), address
+
+    def follow(self, stream: int) -> None:
+        """Have launches go to a stream from here on."""
+        self._local.stream = stream
+
+    def product(self, left: Any, right: Any, out: Any) -> bool:
+        """A matrix product of shadows into one, by the library that the caller uses; False where there is none."""
+        if out.dtype.kind not in "fc" or not left.dtype == right.dtype == out.dtype:
+            return False
+        for name in ("cupy", "torch"):
+            library = sys.modules.get(name)
+            if library is None:
+                continue
+            take = getattr(library, "asarray" if name == "cupy" else "as_tensor", None)
+            if take is None:
+                continue
+            arrays = [DeviceArray(_place_of(a), a.shape, a.strides, a.dtype, a) for a in (left, right, out)]
+            if name == "cupy":
+                with library.cuda.Device(self.driver.ordinal), library.cuda.ExternalStream(self._stream):
+                    x, y, into = (take(a) for a in arrays)
+                    into[...] = library.matmul(x, y)
+                return True
+            if any(s < 0 for a in arrays for s in a.strides):
+                continue
+            device = f"cuda:{self.driver.ordinal}"
+            with library.cuda.stream(library.cuda.ExternalStream(self._stream, device=device)):
+                x, y, into = (take(a, device=device) for a in arrays)
+                into.copy_(library.matmul(x, y))
+            return True
+        return False
+
+
+def _place_of(array: Any) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+@functools.cache
+def _torch_type(dtype: Any) -> Any:
+    return sys.modules["torch"].from_numpy(np.empty(0, dtype)).dtype
+
+
+def look(value: Any) -> tuple[int, Any, int]:
+    """Where an array of a CUDA device lies; all else that decides what is done with it; and its library's stream."""
+    library = type(value).__module__.partition(".")[0]
+    if library == "cupy":
+        stream = sys.modules["cupy"].cuda.get_current_stream().ptr
+        return value.data.ptr, (value.shape, value.strides, value.dtype, value.device.id), stream
+    if library == "torch":
+        torch = sys.modules["torch"]
+        device = value.device
+        if not value.is_cuda:
+            raise AttributeError(f"a tensor on {device} lies on no CUDA device")
+        stream = torch.cuda.current_stream(device).cuda_stream
+        # What is not read as it lies (a conjugate, a negative) is refused when it is first seen.
+        seen: Any = (
+            tuple(value.shape),
+            value.stride(),
+            value.dtype,
+            device.index,
+            value.requires_grad,
+            value.is_conj(),
+            value.is_neg(),
+        )
+        return value.data_ptr(), seen, stream
+    interface = value.__cuda_array_interface__
+    address, read_only = interface["data"]
+    seen = interface["shape"], interface.get("strides"), interface["typestr"], read_only
+    return address, (*seen, driver_ordinal(address)), interface.get("stream") or 0
+
+
+def driver_ordinal(address: int) -> int:
+    """The number of the device that an address lies on."""
+    return int(_driver().ordinal_of(address)) if address else 0
 
 
 def _by_dlpack(value: Any) -> bool:

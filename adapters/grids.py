@@ -38,6 +38,7 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.record import record
 from arrayexpr._core.types import BOOL, ElementType
 
+from . import shuffles
 from .clike import Dialect, Writer
 
 #: Short names that a library or language of either dialect has taken.
@@ -57,6 +58,10 @@ class GridDialect(Dialect):
     opening: str = ""
     #: texts of the C family that this language writes otherwise: pattern, replacement
     rewrites: tuple[tuple[str, str], ...] = ()
+    #: structures that stand for element types, by what a text that has one names
+    structures: Mapping[str, str] = field(default_factory=dict)
+    #: whether the lanes of a warp exchange values by `__shfl_down_sync`
+    shuffles: bool = False
     #: element types that need an extension or a device's feature → its name
     features: Mapping[str, str] = field(default_factory=dict)
 
@@ -90,10 +95,12 @@ class Kernel:
 
 @record
 class Source:
-    """The text of a program in one of the dialects, and its kernels in the order of their launches."""
+    """The text of a program in one of the dialects, its kernels in the order of their launches, and what operands are
+    called in it."""
 
     text: str
     kernels: tuple[Kernel, ...]
+    names: Mapping[str, str]
 
 
 def emit_grid(program: Program, dialect: GridDialect, *, values: Collection[str] = (), wide: bool = True) -> Source:
@@ -104,12 +111,14 @@ def emit_grid(program: Program, dialect: GridDialect, *, values: Collection[str]
     """
     _refuse(program)
     kernels, bodies = [], []
+    names: dict[str, str] = {}
     helpers: dict[str, None] = {}
     may_raise = False
     index = "int64_t" if wide else "int"
     for number, statement in enumerate(program.statements):
         name = f"{program.name}_{number}" if len(program.statements) > 1 else program.name
         writer = GridWriter(program, dialect, index, values, helpers)
+        names = {o.name: writer.names.of("operand", o.name) for o in program.declared}
         lines = writer.body((statement,))
         head, parameters = _head(program, writer, lines, values)
         may_raise = may_raise or bool(writer.may_raise)
@@ -121,8 +130,10 @@ def emit_grid(program: Program, dialect: GridDialect, *, values: Collection[str]
     body = body.replace("static inline ", "HELPER ")
     for pattern, replacement in dialect.rewrites:
         body = re.sub(pattern, replacement, body)
-    structures = [text for name, text in _COMPLEX.items() if f"arrayexpr_{name}" in body]
-    return Source("\n".join([dialect.preamble, *structures, "", body, ""]), tuple(kernels))
+    known = {**_COMPLEX, **dialect.structures}
+    structures = [text for name, text in known.items() if f"arrayexpr_{name}" in body]
+    text = "\n".join([dialect.preamble, *structures, "", body, ""])
+    return Source(text, tuple(kernels), names)
 
 
 _COMPLEX = {
@@ -194,6 +205,9 @@ class GridWriter(Writer):
         self.shared = 0
         self._arrays: dict[Operand, tuple[int, ...]] = {}
         self._in_lanes = False
+        #: The factor of each index of lanes in a lane's number, and how many lanes lie along it.
+        self.lane_number: dict[Index, int] = {}
+        self.lane_sizes: dict[Index, int] = {}
         for operand in program.declared:
             if operand.name in values:
                 self._scopes[-1].loaded[Load(operand, ())] = self.names.of("operand", operand.name)
@@ -266,17 +280,58 @@ class GridWriter(Writer):
         self.line("{")
         self.depth += 1
         rest = 1
+        number: dict[Index, int] = {}
         for each, size in zip(reversed(loops), reversed(sizes), strict=True):
             text = "LANE" if rest == 1 else f"LANE / {rest}"
+            number[each.index], self.lane_sizes[each.index] = rest, size
             rest *= size
             if rest != lanes:
                 text = f"{text} % {size}"
             self.line(f"const {self.index} {self.names.of('index', each.index.name)} = {text};")
         self.depth -= 1
-        outside, self._in_lanes = self._in_lanes, True
+        outside, self._in_lanes, self.lane_number = self._in_lanes, True, number
         self._scoped_block(loops[-1].body)
-        self._in_lanes = outside
+        self._in_lanes, self.lane_number = outside, {}
         self.line("}")
+
+    # -- what lanes join --
+
+    def _block(self, statements: Sequence[Node]) -> None:
+        if not self.grid_dialect.shuffles:
+            super()._block(statements)
+            return
+        done = start = 0
+        while start < len(statements):
+            steps = shuffles.steps_at(self, statements[start:])
+            if steps:
+                super()._block(statements[done:start])
+                self.depth += 1
+                shuffles.write(self, steps)
+                self.depth -= 1
+                start = done = start + 2 * len(steps)
+            else:
+                start += 1
+        super()._block(statements[done:])
+
+    def loaded(self) -> dict[Node, str]:
+        """The names of what has been loaded here."""
+        return self._scopes[-1].loaded
+
+    def condition(self, condition: Node) -> str:
+        """A condition as text."""
+        return self._condition(condition)
+
+    def values(self, roots: Sequence[Node]) -> list[str]:
+        """Texts for scalar expressions; locals that they need are written first."""
+        return self._values(roots)
+
+    def extents(self, operand: Operand) -> tuple[int, ...]:
+        """The extents of an array that a block shares."""
+        return self._arrays[operand]
+
+    def is_shared(self, operand: Operand) -> bool:
+        """Whether a block shares an array."""
+        return self._is_shared(operand)
 
     def _condition(self, condition: Node) -> str:
         if all(isinstance(n, Index | Extent | Stride | Constant | Apply | Operand) for n in postorder((condition,))):
@@ -457,7 +512,7 @@ class GridWriter(Writer):
         moving = []
         for axis, subscript in enumerate(access.subscripts):
             if index in postorder((subscript,)):
-                form = coefficients(subscript, _Unknown())
+                form = coefficients(subscript, _Still(index))
                 moving.append((axis, form[1].get(index) if form is not None else None))
         if access.operand in self._arrays:
             return "apart" if moving else "fixed"
@@ -488,11 +543,14 @@ class GridWriter(Writer):
 N = TypeVar("N", bound=Node)
 
 
-class _Unknown(dict[Node, int]):
-    """Lengths and strides of which only that they do not move is asked."""
+class _Still(dict[Node, int]):
+    """What does not vary with an index, and of which only that is asked."""
+
+    def __init__(self, index: Index):
+        self.index = index
 
     def __contains__(self, node: object) -> bool:
-        return isinstance(node, Extent | Stride)
+        return isinstance(node, Node) and self.index not in postorder((node,))
 
     def __missing__(self, node: Node) -> int:
         return 0

@@ -205,11 +205,34 @@ class OpenCLDevice:
         return shadow((held.number << _BITS) + value.offset, value.shape, value.strides, value.dtype, (value, held))
 
     def new(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int], like: Any) -> tuple[Any, Any]:
+        made, _ = self.fresh(shape, dtype, order, like)
+        return made, self.array(made)
+
+    def fresh(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int], like: Any) -> tuple[Any, int]:
+        """A new array, its axes in memory in an order; and where it lies."""
         from pyopencl.array import Array
 
         strides = strides_in(shape, np.dtype(dtype).itemsize, order)
         made = Array(self.queue, shape, dtype, strides=strides)
-        return made, self.array(made)
+        if not made.size:
+            return made, 0
+        held = self._hold(made.base_data)
+        # The number is the buffer's for as long as the array is.
+        made.arrayexpr_held = held
+        return made, held.number << _BITS
+
+    def follow(self, stream: Any) -> None:
+        """Have launches go to a queue from here on."""
+        if stream is not None:
+            self.queue = stream
+
+
+def look(value: Any) -> tuple[int, Any, Any]:
+    """Where an array lies; all else that decides what is done with it; and its queue."""
+    found = _device(value.context)
+    held = found._hold(value.base_data)
+    value.arrayexpr_held = held
+    return (held.number << _BITS) + value.offset, (value.shape, value.strides, value.dtype, value.context), value.queue
 
 
 def keep(path: str, data: bytes) -> None:

@@ -46,7 +46,7 @@ class HostCuda:
         self._folder = tempfile.TemporaryDirectory()
 
     def lacks(self, element: Any) -> str:
-        return f"arithmetic of {element}" if element.name in ("float16", "longdouble", "clongdouble") else ""
+        return f"arithmetic of {element}" if element.name in ("longdouble", "clongdouble") else ""
 
     def source(self, program: Any, values: Sequence[str], wide: bool) -> Any:
         made = cuda.source(program, values=values, wide=wide)
@@ -73,7 +73,17 @@ class HostCuda:
         whole = "\n".join([f'#include "{_HEADER}"', text, *launchers])
         path = Path(self._folder.name) / hashlib.sha256(whole.encode()).hexdigest()[:24]
         path.with_suffix(".cpp").write_text(whole)
-        command = ["g++", "-O1", "-w", "-shared", "-fPIC", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing"]
+        command = [
+            "g++",
+            "-O1",
+            "-w",
+            "-shared",
+            "-fPIC",
+            "-fwrapv",
+            "-ffp-contract=off",
+            "-fno-strict-aliasing",
+            "-mf16c",
+        ]
         subprocess.run([*command, str(path.with_suffix(".cpp")), "-o", str(path), "-lm"], check=True)
         library = ctypes.CDLL(str(path))
         return [(library, getattr(library, f"launch_{kernel.name}")) for kernel in source.kernels]
@@ -102,6 +112,12 @@ class HostCuda:
             data = ctypes.string_at(found.value, count * _ACCESS.itemsize) if count else b""
             self.accesses.append(np.frombuffer(data, _ACCESS).copy())
 
+    def follow(self, stream: int) -> None:
+        pass
+
+    def fresh(self, *given: Any) -> Any:
+        raise AssertionError("no arrays live here")
+
     def array(self, value: Any) -> Any:
         return None
 
@@ -113,9 +129,11 @@ def _instrumented(text: str) -> str:
     """The text with every access of the caller's memory, and of local memory, going through what writes it down."""
     sites = iter(range(1, 1 << 20))
     text = re.sub(r"\*\(GLOBAL (const )?(\w+) \*\)\(", lambda m: f"traced<{m[1] or ''}{m[2]}>({next(sites)}, ", text)
-    return re.sub(
-        r"LOCAL (\w+) (\w+)\[(\d+)\];", lambda m: f"static local_array<{m[1]}, {m[3]}> {m[2]}({next(sites)});", text
-    )
+    local = sorted(set(re.findall(r"LOCAL \w+ (\w+)\[\d+\];", text)))
+    text = re.sub(r"LOCAL (\w+) (\w+)\[(\d+)\];", r"static local_array<\1, \3> \2;", text)
+    if local:
+        text = re.sub(rf"\b({'|'.join(local)})\[", lambda m: f"{m[1]}.at({next(sites)})[", text)
+    return text
 
 
 def sectors(launches: Sequence[np.ndarray]) -> float:

@@ -101,6 +101,30 @@ def f(a: float32[:, :], *, r: float32[:, :]):
     assert same(parts.sum(1), a.sum(1))
 
 
+@pytest.mark.parametrize("chunk", [0, 16])
+@pytest.mark.parametrize("shape", [(7, 33), (16, 64), (5, 8)])
+def test_teams_through_local_memory(shape: tuple[int, int], chunk: int) -> None:
+    """Columns of what lies along them and of what lies across, with whole tiles and parts of them."""
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(-9, 9, shape).astype("f4"), rng.integers(-9, 9, shape[::-1]).astype("f4").T
+    program = parse("""
+def f(a: float32[:, ::1], b: float32[::1, :], *, r: float32[:, :]):
+    r[...][0:1, :] = reduce(add, a * b, (0,), keepdims=True)
+""")
+    # The reduced axis is the last: here the arrays are turned.
+    turned = parse("""
+def f(a: float32[::1, :], b: float32[:, ::1], *, r: float32[:, :]):
+    r[...][:, 0:1] = reduce(add, a * b, (1,), keepdims=True)
+""")
+    found = teams(turned, lanes=(4, 8), vector=(2, 1), unroll=2, rows=False, chunk=chunk, staged=2)
+    assert sum(isinstance(s, Scratch) and s.operand.name == "b_t" for s in enclosed(found.statements)) == 1
+    results = -(-shape[0] // chunk) if chunk else 1
+    got = run(found, {"a": a.T, "b": b.T}, {"r": np.zeros((shape[1], results), "f4")})["r"]
+    assert same(got.sum(1), interpret(program, {"a": a, "b": b, "r": np.zeros((1, shape[1]), "f4")})["r"][0])
+    with pytest.raises(arrayexpr.ArrayExprError, match="expected `staged` of columns alone"):
+        teams(turned, lanes=(4, 8), vector=(1, 2), unroll=1, rows=True, staged=1)
+
+
 def test_banks() -> None:
     """Rows are lengthened as little as keeps banks apart, and every arrangement of a tile covers it once."""
     assert padded((32, 32), 4, [[(0, 32, 1)]]) == ((32, 33), 1)
@@ -168,6 +192,6 @@ def test_ahead_of_time() -> None:
     bodies = [re.findall(r"    int64_t b1 = BLOCK.*?\n}\n", text, re.DOTALL) for text in texts]
     assert bodies[0] == bodies[1] and len(bodies[0]) == 2
     assert all("KERNEL(256)" in text for text in texts)
-    with pytest.raises(arrayexpr.UnsupportedError, match="ahead of time: expected element-wise work"):
-        arrayexpr.emit(parse("def f(a: float64[:], *, r: float64):\n    r[...] = reduce(add, a, (0,))\n"), "cuda")
+    with pytest.raises(arrayexpr.UnsupportedError, match="ahead of time: expected element-wise work and reductions"):
+        arrayexpr.emit(parse("def f(a: float64[:, :], *, r: float64[:, :]):\n    r[...] = a @ a\n"), "cuda")
     assert not any(isinstance(n, Barrier) for n in postorder(TRIAD.statements))

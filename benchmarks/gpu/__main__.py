@@ -1,11 +1,14 @@
 """Kernels on one NVIDIA GPU beside their peers, in per cent of the bandwidth that a copy reaches in the same run.
 
-    python -m benchmarks.gpu [--works triad,softmax] [--elements 67108864] [--seconds 0.5] [--check]
+    python -m benchmarks.gpu [--works triad,softmax] [--elements 67108864] [--seconds 0.3] [--check] [--overhead]
+
+All of it takes some minutes, most of them for peers to compile. It needs CuPy, and arrayexpr installed or built.
 
 Every result is checked first, against NumPy in double precision. A figure is the bytes that a work must move, each
 operand read once and each result written once, over its median time, over the bandwidth of the device's own copy.
 Peers that are not installed are left out. With `--check` small works run on the host (the CUDA text as C++), with no
-GPU: what can be wrong in a work, or in how its result is checked, is found there.
+GPU: what can be wrong in a work, or in how its result is checked, is found there. With `--overhead` it is what a call
+costs the host that is told, with a driver that does nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +25,11 @@ import numpy as np
 
 import arrayexpr
 
+from . import overhead
 from .works import WORKS, Work
+
+#: Calls between two events.
+_IN_A_ROW = 5
 
 
 class Refused(Exception):
@@ -77,10 +84,14 @@ PEERS: dict[str, tuple[Callable[[Work, Any], Callable[..., Any]], bool]] = {
 }
 
 
-def checked(work: Work, got: Any, arrays: list[Any]) -> str:
+def wanted(work: Work, arrays: list[Any]) -> Any:
+    """The result in double precision, by NumPy."""
+    return work.function(*(a.astype("f8") for a in arrays))
+
+
+def checked(work: Work, got: Any, want: Any) -> str:
     """Empty where a result is right; else how far it is off."""
     got = np.asarray(got.get() if hasattr(got, "get") else got.cpu() if hasattr(got, "cpu") else got)
-    want = work.function(*(a.astype("f8") for a in arrays))
     if got.shape != np.shape(want):
         return f"has shape {got.shape}, expected {np.shape(want)}"
     error = np.abs(got - want).max() / max(np.abs(want).max(), 1e-30)
@@ -88,7 +99,8 @@ def checked(work: Work, got: Any, arrays: list[Any]) -> str:
 
 
 def seconds_of(call: Callable[[], Any], cupy: Any, budget: float) -> float:
-    """The median time of a call on the device, between events."""
+    """The median time of a call on the device, between events around some calls in a row: what the host does for one
+    is done while the one before runs."""
     for _ in range(3):
         call()
     times: list[float] = []
@@ -96,12 +108,27 @@ def seconds_of(call: Callable[[], Any], cupy: Any, budget: float) -> float:
     while spent < budget or len(times) < 7:
         begin, end = cupy.cuda.Event(), cupy.cuda.Event()
         begin.record()
-        call()
+        for _ in range(_IN_A_ROW):
+            call()
         end.record()
         end.synchronize()
-        times.append(cupy.cuda.get_elapsed_time(begin, end) / 1e3)
-        spent += times[-1]
+        times.append(cupy.cuda.get_elapsed_time(begin, end) / 1e3 / _IN_A_ROW)
+        spent += times[-1] * _IN_A_ROW
     return statistics.median(times)
+
+
+def _verdict(work: Work, figures: dict[str, float]) -> str:
+    """Where ours is below its bar, or behind the best peer by more than a timing's noise."""
+    mine = figures.get("arrayexpr")
+    if mine is None:
+        return ""
+    said = []
+    if work.bar is not None and mine < work.bar:
+        said.append(f"below {work.bar}")
+    best = max((f for name, f in figures.items() if name != "arrayexpr"), default=0.0)
+    if mine < 0.99 * best:
+        said.append("behind the best peer")
+    return "  " + ", ".join(said)
 
 
 def launch_seconds(call: Callable[[], Any], cupy: Any, count: int = 1000) -> float:
@@ -126,8 +153,9 @@ def check(works: list[Work]) -> int:
     for work in works:
         arrays = work.arrays(1 << 14, np.random.default_rng(0))
         kernel = arrayexpr.kernel(work.function, device=host)
-        said = checked(work, kernel(*arrays), arrays)
-        plain = checked(work, work.by(np, *arrays), arrays)
+        want = wanted(work, arrays)
+        said = checked(work, kernel(*arrays), want)
+        plain = checked(work, work.by(np, *arrays), want)
         wrong += bool(said or plain)
         print(f"{work.name:24} {said or 'right'}{'; as peers have it ' + plain if plain else ''}")
     return wrong
@@ -155,12 +183,14 @@ def measure(works: list[Work], elements: int, budget: float, names: list[str]) -
     for work in works:
         arrays = work.arrays(elements, rng)
         there = [cupy.asarray(x) for x in arrays]
+        want = wanted(work, arrays)
         row = []
+        figures: dict[str, float] = {}
         for name in names:
             make, _ = PEERS[name]
             try:
                 run = make(work, cupy)
-                said = checked(work, run(*there), arrays)
+                said = checked(work, run(*there), want)
             except Refused as error:
                 row.append("-")
                 notes.append(f"{work.name}, {name}: {error}")
@@ -176,8 +206,9 @@ def measure(works: list[Work], elements: int, budget: float, names: list[str]) -
                 notes.append(f"{work.name}, {name} {said}")
                 continue
             seconds = seconds_of(lambda run=run, there=there: run(*there), cupy, budget)
-            row.append(f"{100 * work.bytes_of(arrays) / seconds / copy:.0f}")
-        print(f"{work.name:24}" + "".join(f"{cell:>12}" for cell in row), flush=True)
+            figures[name] = 100 * work.bytes_of(arrays) / seconds / copy
+            row.append(f"{figures[name]:.0f}")
+        print(f"{work.name:24}" + "".join(f"{cell:>12}" for cell in row) + _verdict(work, figures), flush=True)
     few = [cupy.ones(1000, "f4") for _ in range(3)]
     row = []
     for name in names:
@@ -197,9 +228,13 @@ def main() -> int:
     parser.add_argument("--works", default=",".join(WORKS), help="names, with commas between them")
     parser.add_argument("--peers", default=",".join(PEERS), help="names, with commas between them")
     parser.add_argument("--elements", type=int, default=1 << 26, help="elements of the largest array")
-    parser.add_argument("--seconds", type=float, default=0.5, help="time to measure each figure")
+    parser.add_argument("--seconds", type=float, default=0.3, help="time to measure each figure")
     parser.add_argument("--check", action="store_true", help="run small works on the host instead")
+    parser.add_argument("--overhead", action="store_true", help="what a call costs the host, with no device")
     given = parser.parse_args()
+    if given.overhead:
+        overhead.show()
+        return 0
     for kind, names, known in (("work", given.works, WORKS), ("peer", given.peers, PEERS)):
         for name in names.split(","):
             if name not in known:

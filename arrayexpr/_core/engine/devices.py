@@ -6,6 +6,7 @@ at, its elements never are. So the steps of a plan mean what they mean on the ho
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
@@ -16,12 +17,27 @@ from ...target import Gpu
 from ..assumption import share_memory
 from ..errors import ArrayExprError, ShapeMismatch, TypeMismatch, UnsupportedError
 from ..nodes import Assign, Extent, Node, Operand, Reduce, postorder
+from ..primitives import EXTREME_AT
 from ..program import Program, assigned_operand
 from ..record import record, replace
 from ..types import ElementType, element, real_of
+from .devicesteps import extreme_at, run_step
 from .dispatch import walks_itself
-from .launches import Choice, Problem, Stream, choose, key_of, problem_of, program_of, raises
-from .plan import Plan, RegionStep
+from .launches import (
+    WIDEST,
+    Choice,
+    Problem,
+    Stream,
+    astray,
+    choose,
+    kept_first,
+    key_of,
+    problem_of,
+    program_of,
+    raises,
+)
+from .plan import ArrayStep, Plan, RegionStep
+from .replay import Recorder, Tape
 from .runtime import (
     _as_array,
     _fitting,
@@ -47,6 +63,8 @@ class Device(Protocol):
     def put(self, address: int, data: Any) -> None: ...
     def get(self, address: int, data: Any) -> None: ...
     def array(self, value: Any) -> Any | None: ...
+    def follow(self, stream: int) -> None: ...
+    def fresh(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int], like: Any) -> tuple[Any, int]: ...
     def new(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int], like: Any) -> tuple[Any, Any]: ...
     def lacks(self, element: ElementType) -> str: ...
 
@@ -117,21 +135,21 @@ class DeviceRuntime:
         self.known: dict[Any, Code] = {}
         #: Code by all that decides it and by the numbers of a call, but for addresses.
         self.prepared: dict[Any, tuple[Code, tuple[Problem, list[int]]]] = {}
-        regions = [step for step in plan.steps if isinstance(step, RegionStep)]
-        #: Slots that are written before the last step: a later one may read what that overwrites.
-        self.early = {
-            target.slot
-            for step in regions
-            if step is not plan.steps[-1] or len(step.targets) > 1
-            for target in step.targets
-        }
+        self.early = plan.early()
+        #: Places along axes, which lie on the device for good.
+        self.counted: dict[tuple[int, int], tuple[Any, int, int]] = {}
+        #: Whether calls may be remembered: the host decides nothing by what it finds in memory.
+        self.remembers = all(isinstance(step, RegionStep | ArrayStep) for step in plan.steps)
 
     def codes(self) -> list[Code]:
         """Every code made so far."""
         return list(self.known.values())
 
-    def run(self, args: Sequence[Any], out: Any = None) -> Any:
-        """The results for arguments, in the library of the arguments; one, a tuple, or None."""
+    def run(self, args: Sequence[Any], out: Any = None, remember: Callable[[Tape], None] | None = None) -> Any:
+        """The results for arguments, in the library of the arguments; one, a tuple, or None.
+
+        `remember` is told what a call did that others may do again.
+        """
         program = self.program
         if len(args) != len(program.operands):
             names = ", ".join(operand.name for operand in program.operands) or "none"
@@ -142,7 +160,12 @@ class DeviceRuntime:
                 return self.otherwise().run(args, out)
         call.set_apart()
         call.steps(self.plan.steps)
-        return call.finish()
+        results = call.finish()
+        if remember is not None and self.remembers:
+            tape = call.tape([*args, *(() if out is None else out if isinstance(out, tuple) else (out,))])
+            if tape is not None:
+                remember(tape)
+        return results
 
 
 class _Call:
@@ -154,7 +177,12 @@ class _Call:
         self.program = runtime.program
         #: What keeps device memory alive.
         self.alive: list[Any] = []
+        self.recorder = Recorder()
+        #: Of results that were made: where they lie, and what they are.
+        self.made: dict[str, tuple[int, int, tuple[Any, ...]]] = {}
         self.slots: dict[str, Any] = {}
+        #: Scalars that launches were given, by the address of the host's arrays that they are of.
+        self.passed: dict[int, list[Any]] = {}
         #: Results in the caller's library, by name.
         self.given: dict[str, Any] = {}
         #: Host arrays that the call writes, and where they lie on the device.
@@ -168,6 +196,8 @@ class _Call:
             raise TypeError(f"{self.program.name} has {len(results)} results: out has {len(outs)}")
         pairs = [*zip(self.program.operands, args, strict=True), *zip(results, outs, strict=True)]
         placed = [self.device.array(value) for _, value in pairs]
+        #: Where arguments lie, and what was given for results.
+        self.placed = [p for (_, value), p in zip(pairs, placed, strict=True) if value is not None]
         self.on_device = any(p is not None for p in placed)
         self.like = next((value for (_, value), p in zip(pairs, placed, strict=True) if p is not None), None)
         host: list[tuple[Operand, Any]] = []
@@ -270,12 +300,17 @@ class _Call:
     # -- steps --
 
     def steps(self, steps: Sequence[Any]) -> None:
+        goals = {step.moves: step.targets[0].slot for step in steps if isinstance(step, RegionStep) and step.moves}
         for step in steps:
             if not isinstance(step, RegionStep):
-                what = getattr(step, "node", step)
-                raise UnsupportedError(f"{what!r} has no form on {self.device.name}: expected element-wise work")
-            if step.moves and step.targets[0].slot not in self.slots:
+                goal = goals.get(getattr(step, "slot", ""), "")
+                run_step(self, step, goal if goal and goal not in self.slots else "")
+                if goal in self.slots:
+                    self.slots.setdefault(step.slot, self.slots[goal])
+            elif step.moves and step.targets[0].slot not in self.slots:
                 self.slots[step.targets[0].slot] = self.slots[step.moves]
+            elif step.moves and self.slots[step.targets[0].slot] is self.slots[step.moves]:
+                continue
             elif (len(step.targets) > 1 or step.full) and not _together(step, self.slots):
                 self.steps(step.alone())
             else:
@@ -307,7 +342,13 @@ class _Call:
             if any(_partly_overlaps(array, out) for out in outs):
                 streams[k] = self.copy(array)
         values, inputs, outputs = step.region.build.schedule.args[:3]
-        if not self._at_once(step, values, streams, outs, shape):
+        places = [n for n in postorder(values) if isinstance(n, Reduce) and n.op.name in EXTREME_AT]
+        if places and values[0] is places[0] and len(values) == 1 and step.region.reduced:
+            extreme_at(self, places[0], inputs, outputs, streams, outs, shape, step.region.reduced)
+            for out, value in spread:
+                self.assign(out, value)
+            return
+        if places or not self._at_once(step, values, streams, outs, shape):
             self.steps(step.alone())
             return
         self.compute(values, inputs, outputs, streams, outs, shape, step.region.reduced)
@@ -323,7 +364,11 @@ class _Call:
                 isinstance(n, Reduce) for n in postorder(values[0].args)
             )
         problem = problem_of([*streams, *outs], shape, step.region.reduced, len(outs))
-        return not problem.reduced or not dict(choose(problem, values, self.device.gpu).options).get("chunk")
+        if not problem.reduced:
+            return True
+        if kept_first(streams, shape, step.region.reduced) is not None:
+            return False
+        return not dict(choose(problem, values, self.device.gpu).options).get("chunk")
 
     def new(self, name: str, shape: tuple[int, ...], dtype: Any, streams: Sequence[Any]) -> Any:
         """A new array; a result's is one of the caller's library."""
@@ -331,18 +376,92 @@ class _Call:
         if self.on_device and any(o.name == name for o in self.program.results):
             made, array = self.device.new(shape, dtype, order, self.like)
             self.given[name] = made
+            if array.size:
+                self.made[name] = (
+                    _address(array),
+                    _address(array) + array.nbytes,
+                    (shape, np.dtype(dtype), tuple(order)),
+                )
             return array
         return self.temporary(shape, dtype, order)
 
+    def new_slot(self, name: str, shape: tuple[int, ...], dtype: Any, streams: Sequence[Any]) -> None:
+        """Give a slot a new array."""
+        self.slots[name] = self.new(name, shape, dtype, streams)
+
+    def overlaps(self, out: Any, others: Sequence[Any]) -> bool:
+        """Whether an array shares memory with others."""
+        return any(share_memory(out, other) for other in others)
+
+    def seen(self, array: Any) -> Any:
+        """A scalar that the host may read."""
+        if _on_host(array):
+            return array
+        self.recorder.whole = False
+        there = np.empty((), array.dtype)
+        self.device.get(_address(array), _bytes_at(there.ctypes.data, there.nbytes))
+        return there
+
+    def counted(self, length: int, step: int) -> Any:
+        """0, step, 2 * step, ... on the device."""
+        known = self.runtime.counted.get((length, step))
+        if known is None:
+            self.recorder.whole = False
+            values = np.arange(length, dtype=np.int64) * step
+            address, owner = self.device.allocate(values.nbytes)
+            self.device.put(address, values.view(np.uint8))
+            known = owner, address, values.nbytes
+            self.runtime.counted[length, step] = known
+        return shadow(known[1], (length,), (8,), np.int64, known[0])
+
+    def tape(self, values: Sequence[Any]) -> Tape | None:
+        """What the call did on arguments, and on those given for results, where another one may do it again."""
+        if not (self.on_device and self.recorder.whole and not self.spans):
+            return None
+        arguments: list[tuple[int, int, int]] = []
+        for place in self.placed:
+            if place is None:
+                arguments.append((0, 0, 0))
+                continue
+            if not place.size:
+                return None
+            low, high = np.lib.array_utils.byte_bounds(place)
+            arguments.append((low, high, _address(place)))
+        number = len(self.program.operands)
+        given = []
+        for operand in self.program.results:
+            given.append(-1 if operand.name in self.made else number)
+            number += given[-1] >= 0
+        if number != len(values):
+            return None
+        results = [self.made[o.name] for o in self.program.results if o.name in self.made]
+        if any(first % WIDEST for first, _, _ in results):
+            return None
+        like = next(k for k, value in enumerate(values) if value is self.like)
+        kept = [(address, address + size) for _, address, size in self.runtime.counted.values()]
+        return self.recorder.tape(self.device, like, arguments, given, results, kept, self.scalars())
+
+    def scalars(self) -> dict[int, tuple[int, Callable[[Any], Any]]]:
+        """The arguments of launches that are scalars of the caller's: which, and how they are made of what is given."""
+        found: dict[int, tuple[int, Callable[[Any], Any]]] = {}
+        for number, operand in enumerate(self.program.operands):
+            for each in self.passed.get(_address(self.slots[operand.name]), ()):
+                limits = self.runtime.limits[operand.name]
+                found[id(each)] = number, functools.partial(_scalar_of, operand, limits)
+        return found
+
     def temporary(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int] = ()) -> Any:
         kind = np.dtype(dtype)
-        address, owner = self.device.allocate(max(1, math.prod(shape)) * kind.itemsize)
+        size = max(1, math.prod(shape)) * kind.itemsize
+        address, owner = self.device.allocate(size)
         self.alive.append(owner)
+        self.recorder.memories.append((address, address + size))
         return shadow(address, shape, strides_in(shape, kind.itemsize, order or range(len(shape))), kind)
 
-    def copy(self, array: Any) -> Any:
-        """The same elements in memory of their own."""
-        order = sorted(range(array.ndim), key=lambda k: -abs(array.strides[k]))
+    def copy(self, array: Any, order: Sequence[int] = ()) -> Any:
+        """The same elements in memory of their own, its axes in an order, or as they are."""
+        if len(order) != array.ndim:
+            order = sorted(range(array.ndim), key=lambda k: -abs(array.strides[k]))
         made = self.temporary(array.shape, array.dtype, order)
         self.assign(made, array)
         return made
@@ -366,6 +485,11 @@ class _Call:
             _refuse_empty(values, shape, reduced)
             # Nothing is read of what has no elements, but it lies somewhere.
             streams = [a if a.size else self.temporary((1,) * a.ndim, a.dtype) for a in streams]
+        if len(values) == 1 and isinstance(values[0], Reduce):
+            first = kept_first(streams, shape, reduced)
+            if first is not None:
+                self._in_two(values, inputs, outputs, streams, outs, shape, reduced, first)
+                return
         arrays = [*streams, *outs]
         known = self.runtime.prepared
         key = (
@@ -395,6 +519,13 @@ class _Call:
         given = frozenset(o.name for o, a in zip(inputs, streams, strict=True) if a.size == 1 and _on_host(a))
         problem = problem_of(arrays, shape, reduced, len(outs))
         choice = choose(problem, values, self.device.gpu)
+        across = astray(problem, choice)
+        if across:
+            straight = [a for k, a in enumerate(streams) if k not in across]
+            order = _order_of(straight, shape)
+            moved = [self.copy(a, order) if k in across else a for k, a in enumerate(streams)]
+            self.compute(values, inputs, outputs, moved, outs, shape, reduced)
+            return
         chunk = dict(choice.options).get("chunk")
         if chunk:
             self._in_chunks(values, inputs, outputs, streams, outs, shape, reduced, given, problem, choice, chunk)
@@ -402,6 +533,27 @@ class _Call:
         code = self.code(values, inputs, outputs, problem, choice, given)
         self.launch(code, problem, arrays, raises(values))
         known[key] = code, _shifts(problem, arrays)
+
+    def _in_two(
+        self,
+        values: Sequence[Node],
+        inputs: Sequence[Operand],
+        outputs: Sequence[Operand],
+        streams: Sequence[Any],
+        outs: Sequence[Any],
+        shape: tuple[int, ...],
+        reduced: Sequence[int],
+        first: int,
+    ) -> None:
+        """Reduce over all axes but one, and then over that one."""
+        (value,) = values
+        assert isinstance(value, Reduce)
+        others = tuple(k for k in reduced if k != first)
+        made = self.temporary(tuple(1 if k in others else n for k, n in enumerate(shape)), outs[0].dtype)
+        self.compute(values, inputs, outputs, streams, [made], shape, others)
+        stream = Operand("x", value.type.element)
+        again = Reduce(value.op, stream, (), True)
+        self.compute((again,), (stream,), outputs, [made], outs, made.shape, (first,))
 
     def _in_chunks(
         self,
@@ -481,13 +633,19 @@ class _Call:
                     case "pointer":
                         arguments.append(stream.address)
                     case "value":
-                        arguments.append(arrays[parameter.place].reshape(())[()])
+                        value = arrays[parameter.place].reshape(())[()]
+                        self.passed.setdefault(_address(arrays[parameter.place]), []).append(value)
+                        arguments.append(value)
+                        if value.dtype == bool:
+                            # There are but two of them: which argument one was of cannot be told.
+                            self.recorder.whole = False
                     case "length":
                         arguments.append(index(lengths[parameter.axis]))
                     case "stride":
                         arguments.append(index(stream.strides[parameter.axis] if problem.lengths else 0))
                     case _:
                         if flag is None:
+                            self.recorder.whole = False
                             flag, owner = self.device.allocate(4)
                             self.alive.append(owner)
                             self.device.put(flag, np.zeros(4, np.uint8))
@@ -496,6 +654,7 @@ class _Call:
             if blocks >= 1 << 31:
                 raise UnsupportedError(f"{blocks} blocks of {self.program.name}: expected fewer than {1 << 31}")
             if blocks:
+                self.recorder.launch(launch.function, blocks, launch.kernel.lanes, arguments)
                 self.device.launch(launch.function, blocks, launch.kernel.lanes, arguments)
         if flag is not None:
             told = np.zeros(4, np.uint8)
@@ -572,6 +731,11 @@ def _number(node: Node, extents: Mapping[Node, int]) -> int:
             raise ArrayExprError(f"internal error: {node!r} bounds a grid")
         return int(value)
     return found
+
+
+def _scalar_of(operand: Operand, limits: tuple[int, int], given: Any) -> Any:
+    """A scalar as launches take it."""
+    return _as_array(given, operand, limits)[()]
 
 
 def _address(array: Any) -> int:

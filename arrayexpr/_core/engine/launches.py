@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...target import Gpu
-from ..errors import UnsupportedError
-from ..nodes import Apply, Assign, Loop, Node, Operand, Reduce, Slice, View, postorder
+from ..nodes import Apply, Assign, Node, Operand, Reduce, Slice, View, postorder
+from ..passes.banks import LINE, arranged
 from ..passes.grid import grid
 from ..passes.lower import lower
 from ..passes.stage import stage
@@ -25,6 +25,8 @@ WIDEST, AHEAD = 16, 64
 #: The bytes that memory gives at the least; elements of an axis that tiles are worth; bytes of local memory that leave
 #: room for several blocks at a time; and sides of tiles, of two axes and of three, the first that fits.
 SECTOR, SHORT, LOCAL = 32, 16, 46 << 10
+#: Bytes of an operand from which a copy in another order costs less than to read it across.
+COPIED = 1 << 18
 _SIDES, _SIDES_OF_3, _LONGEST_ROW = (64, 32, 16), (16, 8), 256
 #: Blocks that a reduction is cut into where it has fewer; turns of a lane, at the most and at the least, in a chunk.
 BLOCKS, TURNS, MIN_TURNS = 512, 64, 4
@@ -91,9 +93,15 @@ def problem_of(arrays: Sequence[Any], shape: tuple[int, ...], reduced: Sequence[
         return sum(abs(s[axis]) * (2 if n >= len(arrays) - outputs else 1) for n, s in enumerate(strides))
 
     stored = strides[len(arrays) - outputs] if outputs else []
+    inputs = arrays[: len(arrays) - outputs]
     groups = []
     for group in ([k for k in axes if k not in reduced], [k for k in axes if k in reduced]):
         order = sorted(group, key=weight, reverse=True)
+        if reduced:
+            # What most bytes lie along is walked innermost: the others are staged, or copied.
+            order.sort(
+                key=lambda k: sum(a.itemsize for a, s in zip(inputs, strides, strict=False) if s[k] == a.itemsize)
+            )
         # Lanes lie along what is stored: other operands go through local memory, or have to be read as they are.
         order.sort(key=lambda k: not reduced and stored[k] == arrays[-outputs].itemsize)
         groups.append(_joined(order, shape, strides))
@@ -152,6 +160,9 @@ def _teams(problem: Problem, again: bool) -> Choice:
     inputs = problem.streams[: -problem.outputs]
     r = problem.reduced[-1]
     x = problem.kept[-1] if problem.kept else None
+    crossing = _crossing(problem) if not again else []
+    if crossing:
+        return _crossed(problem, crossing)
 
     def weight(axis: int) -> int:
         return sum(min(abs(s.strides[axis]), 4 * SECTOR) for s in inputs)
@@ -184,23 +195,117 @@ def _teams(problem: Problem, again: bool) -> Choice:
     while unroll < 4 and across * vectors[1] * unroll * 2 <= n_r:
         unroll *= 2
     span = across * vectors[1] * unroll
-    blocks = math.prod(problem.lengths[k] for k in problem.kept[:-1]) * -(-n_x // (along * vectors[0]))
-    # Blocks for every multiprocessor of a large device, and sums of few elements after one another.
-    chunk = min(-(-n_r * blocks // BLOCKS) if blocks < BLOCKS else n_r, TURNS * span)
-    chunk = -(-chunk // span) * span
     options = {
         "lanes": (along, across),
         "vector": vectors,
         "unroll": unroll,
         "rows": rows,
-        "held": 0,
-        "chunk": chunk if max(chunk, MIN_TURNS * span) < n_r else 0,
+        "held": -(-n_r // span) if held else 0,
+        "chunk": 0 if held else _chunk(problem, span, along * vectors[0]),
+        "staged": 0,
     }
-    if held:
-        options["held"], options["chunk"] = -(-n_r // span), 0
-    if options["chunk"]:
-        options["chunk"] = max(chunk, MIN_TURNS * span)
     return Choice("teams", tuple(sorted(options.items())), units)
+
+
+def _chunk(problem: Problem, span: int, along: int) -> int:
+    """The elements of the last reduced axis for a block, where it has more than one block's; else 0.
+
+    A block has `span` of them a turn, and `along` elements of the last kept axis.
+    """
+    n_r, n_x = problem.lengths[problem.reduced[-1]], problem.lengths[problem.kept[-1]] if problem.kept else 1
+    blocks = math.prod(problem.lengths[k] for k in problem.kept[:-1]) * -(-n_x // along)
+    # Blocks for every multiprocessor of a large device, and sums of few elements after one another.
+    chunk = min(-(-n_r * blocks // BLOCKS) if blocks < BLOCKS else n_r, TURNS * span)
+    chunk = max(-(-chunk // span) * span, MIN_TURNS * span)
+    return chunk if chunk < n_r else 0
+
+
+def _crossing(problem: Problem) -> list[int]:
+    """The streams that lie along the last reduced axis, where others lie along the last kept one; as many as fit."""
+    if not problem.kept:
+        return []
+    r, x = problem.reduced[-1], problem.kept[-1]
+    if min(problem.lengths[r], problem.lengths[x]) < SHORT:
+        return []
+    found = []
+    straight = False
+    for k, stream in enumerate(problem.streams[: -problem.outputs]):
+        if stream.strides[r] == stream.itemsize and abs(stream.strides[x]) >= SECTOR:
+            found.append(k)
+        straight = straight or (stream.strides[x] == stream.itemsize and abs(stream.strides[r]) >= SECTOR)
+    sides = _crossed_sides(problem)
+    most = LOCAL // max([math.prod(sides) * problem.streams[k].itemsize * 5 // 4 for k in found], default=1)
+    return found[:most] if straight else []
+
+
+def _crossed_sides(problem: Problem) -> tuple[int, int]:
+    """The sides of the tile of a turn, of the last reduced and the last kept axis: those at which loads of 16 bytes ask
+    no bank twice at a time, for elements of 1 to 4 bytes along both, for larger ones along the latter."""
+    size = max(s.itemsize for s in problem.streams[: -problem.outputs])
+    return 128 if size < 4 else 64, min(32, LINE // size)
+
+
+def _crossed(problem: Problem, staged: Sequence[int]) -> Choice:
+    """Columns that lanes reduce together, with operands that lie along the reduced axis through local memory."""
+    r, x = problem.reduced[-1], problem.kept[-1]
+    sides = _crossed_sides(problem)
+    size = max(s.itemsize for s in problem.streams[: -problem.outputs])
+    vector = vector_of(problem, x, [k for k, s in enumerate(problem.streams) if s.strides[x] == s.itemsize])
+    wide = WIDEST // max(problem.streams[k].itemsize for k in staged)
+    while wide > 1 and not all(is_aligned(problem.streams[k], r, wide) for k in staged):
+        wide //= 2
+    copies = tuple((0, (0, 1), problem.streams[k].itemsize) for k in staged)
+    main, _ = arranged(sides, 1, ((0, wide), (1, vector)), copies, size, LANES)
+    (_, across, turns, _), (_, along, _, vector) = main.axes
+    units = list(contiguous(problem, x, vector))
+    for k in staged:
+        units[k] = r
+    options = {
+        "lanes": (along, across),
+        "vector": (vector, 1),
+        "unroll": turns,
+        "rows": False,
+        "held": 0,
+        "chunk": _chunk(problem, across * turns, along * vector),
+        "staged": wide,
+    }
+    return Choice("teams", tuple(sorted(options.items())), tuple(units))
+
+
+def astray(problem: Problem, choice: Choice) -> list[int]:
+    """The streams of a reduction that its lanes leap along, and that are long enough for a copy of them to pay."""
+    if not problem.reduced:
+        return []
+    options = dict(choice.options)
+    near = problem.reduced[-1] if options["rows"] or not problem.kept else problem.kept[-1]
+    found, straight = [], False
+    for k, stream in enumerate(problem.streams[: -problem.outputs]):
+        along = next((a for a, step in enumerate(stream.strides) if step == stream.itemsize), None)
+        straight = straight or along == near
+        count = math.prod(n for n, step in zip(problem.lengths, stream.strides, strict=True) if step)
+        if along not in (None, near, choice.units[k]) and abs(stream.strides[near]) >= SECTOR:
+            if problem.lengths[along] >= SHORT and count * stream.itemsize >= COPIED:
+                found.append(k)
+    return found if straight else []
+
+
+def kept_first(arrays: Sequence[Any], shape: tuple[int, ...], reduced: Sequence[int]) -> int | None:
+    """The reduced axis that is best kept at first, where arrays lie along two of them: tiles of both go through local
+    memory in that reduction, and a second one takes in what it gave. None where all lie along one.
+
+    >>> import numpy as np
+    >>> a = np.zeros((64, 128)); b = np.zeros((128, 64))
+    >>> kept_first([a, a], a.shape, (0, 1)), kept_first([a, b.T], a.shape, (0, 1)), kept_first([a, b.T], a.shape, (0,))
+    (None, 1, None)
+    """
+    weights: dict[int, int] = {}
+    for array in arrays:
+        strides = _strides(array, shape)
+        along = next((k for k, step in enumerate(strides) if shape[k] > 1 and step == array.itemsize), None)
+        if along is not None:
+            weights[along] = weights.get(along, 0) + array.itemsize
+    crossing = [k for k in weights if k in reduced and shape[k] >= SHORT]
+    return max(crossing, key=lambda k: weights[k]) if len(crossing) > 1 else None
 
 
 def _phases(values: Sequence[Node], problem: Problem) -> int:
@@ -389,22 +494,6 @@ def scheduled(program: Program, choice: Choice) -> Program:
         lowered = lower(program, together=len(program.statements) > 1)
         return stage(lowered, sides=options["sides"], vectors=dict(options["vectors"]))
     return grid(lower(program, together=len(program.statements) > 1), **options)
-
-
-def ahead(program: Program) -> Program:
-    """A program's element-wise statements scheduled for any layouts: a kernel each, an element a lane.
-
-    Raises UnsupportedError, naming the statement, for another one: what it asks of lengths is known when it is called.
-    """
-    statements: list[Node] = []
-    for statement in program.statements:
-        rank = statement.target.type.rank if isinstance(statement, Assign) else 0
-        one = lower(program.replace(statements=(statement,)))
-        found = grid(one, lanes=(1,) * (rank - 1) + (LANES,)) if rank else one
-        if not all(isinstance(s, Loop) and s.role == "grid" for s in found.statements):
-            raise UnsupportedError(f"{statement!r} for a GPU ahead of time: expected element-wise work on arrays")
-        statements += found.statements
-    return program.replace(statements=tuple(statements))
 
 
 def key_of(problem: Problem, choice: Choice, given: frozenset[str]) -> Any:

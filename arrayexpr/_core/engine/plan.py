@@ -131,6 +131,15 @@ class Plan:
             return self.steps[0]
         return None
 
+    def early(self) -> set[str]:
+        """The slots that are written before the last step: a later one may read what that overwrites."""
+        return {
+            target.slot
+            for step in self.steps
+            if isinstance(step, RegionStep) and (step is not self.steps[-1] or len(step.targets) > 1)
+            for target in step.targets
+        }
+
     def every_step(self) -> Iterator[Step]:
         """The steps, and those inside loops and guards."""
         stack = self.steps[::-1]

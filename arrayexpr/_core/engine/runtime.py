@@ -82,16 +82,10 @@ class Runtime:
             self.careful = functools.cache(lambda: Runtime(unmoved(), self.dead, self.watched))
         self.recipe = self._recipe()
         self.operands = self._operands()
-        # Slots that are written before the last step: a later one may read what that overwrites.
-        regions = [step for step in plan.steps if isinstance(step, RegionStep)]
-        self.early = {
-            target.slot
-            for step in regions
-            if step is not plan.steps[-1] or len(step.targets) > 1
-            for target in step.targets
-        }
+        self.early = plan.early()
         if not self.plain:
             self.early.update(operand.name for operand in self.program.declared)
+        regions = [step for step in plan.steps if isinstance(step, RegionStep)]
         #: The names whose arrays may become the caller's.
         self.results = {operand.name for operand in self.program.results} | {step.moves for step in regions}
         self.spare = Spare()

@@ -145,7 +145,7 @@ def arranged(
         for main in ways_of(tile, last, sides, size, vector, lanes):
             copies, worst = [], 1
             for along, own, size in staged:
-                copy, found = _copied(sides, along, own, size, wide.get(along, 1), main, lanes)
+                copy, found = copied(sides, along, own, size, wide.get(along, 1), main, lanes)
                 copies.append(copy)
                 worst = max(worst, found)
             if best is None or worst < best[0]:
@@ -160,9 +160,11 @@ def _narrower(vector: int) -> list[int]:
     return [vector >> k for k in range(vector.bit_length())]
 
 
-def _copied(
+def copied(
     sides: Sequence[int], along: int, own: Sequence[int], size: int, wide: int, main: Way, lanes: int
 ) -> tuple[Copy, int]:
+    """The copy of one staged operand that leaves banks least to do, beside the way in which a block computes; and how
+    many times more often one is asked than it must be."""
     best: tuple[int, Copy] | None = None
     for vector in _narrower(wide):
         ways = list(ways_of(own, along, sides, size, vector, lanes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..affine import integer, least, plus, quotient, times
+from ..affine import integer, least, minus, plus, quotient, times
 from ..errors import ArrayExprError
 from ..nodes import (
     Apply,
@@ -27,13 +27,16 @@ from ..nodes import (
 from ..ops import operator
 from ..program import Program
 from ..record import replace
-from ..types import BROADCAST
+from ..types import BROADCAST, UNIT
+from .banks import IDLE, Copy, Way, copied
 from .blocks import Axis, Places, guarded, inside, over_edge, over_lanes, over_parts, whole
 from .elements import base_of, element, subscripts_of
 from .nests import untaken
 from .neutral import neutral
 
 _LESS, _EQUAL = operator("less"), operator("equal")
+#: Lanes that step together: what they join waits for no others.
+WARP = 32
 
 
 def teams(
@@ -45,6 +48,7 @@ def teams(
     rows: bool,
     chunk: int = 0,
     held: int = 0,
+    staged: int = 0,
 ) -> Program:
     """Have a block's lanes reduce rows together: each some elements, then all of them pairwise in local memory.
 
@@ -54,7 +58,8 @@ def teams(
                                                  sums of a[i_b, j_l + 256 * ...], some at a time
                                                  part[j_l] = their sum
                                              barrier
-                                             half of the lanes: part[j_l] += part[j_l + 128], and so on
+                                             half of each warp: part[j_l] += part[j_l + 16], and so on
+                                             the warps' parts: part[j_l] += part[j_l + 4], and so on
                                              lane 0: r[i_b] = part[0]
 
     Of the axes those that are reduced come last. `lanes` and `vector` are of the last kept and of the last reduced
@@ -62,15 +67,20 @@ def teams(
     many vectors a lane takes in at a time, each into accumulators of its own. Values that need what was reduced, as in
     a softmax, go over the row again: with `held`, the turns that a row takes, over what each lane has kept of it for
     itself. With `chunk` a block takes in so many elements of the last axis, and stores at the chunk's number along it:
-    what is to be reduced once more.
+    what is to be reduced once more. With `staged`, operands whose type says that they are contiguous along the reduced
+    axis, where there are no `rows`, come through local memory, a turn's tile at a time; so many neighbours along that
+    axis are taken at once.
 
     Keeps: each element is taken in once, in an order that lengths alone decide.
     Requires: assignments over one shape, with reductions over the same last axes that keep dimensions; as `grid`
-    otherwise. With `chunk`, values that are reductions.
+    otherwise. With `chunk`, values that are reductions. With `staged`, values that read what is staged only within
+    reductions, none of which waits for another one.
     """
     if held and not rows:
         raise ArrayExprError("a schedule that keeps rows of columns: expected `held` of contiguous rows alone")
-    return _Teams(program, lanes, vector, unroll, rows, chunk, held).program()
+    if staged and rows:
+        raise ArrayExprError("a schedule that stages rows: expected `staged` of columns alone")
+    return _Teams(program, lanes, vector, unroll, rows, chunk, held, staged).program()
 
 
 class _Teams:
@@ -83,6 +93,7 @@ class _Teams:
         rows: bool,
         chunk: int,
         held: int,
+        staged: int,
     ):
         self.source = program
         self.assigns = [s for s in program.statements if isinstance(s, Assign)]
@@ -115,10 +126,14 @@ class _Teams:
         if self.kept:
             self.along = Axis(Index(self._name(f"i{self.kept[-1]}_b")), ends[self.kept[-1]], lanes[0], 1, vector[0])
         self.parts: dict[Reduce, Operand] = {}
+        self.warps: dict[Reduce, Operand] = {}
         self.lanes_along, self.lanes_across = self._named()
         #: What each lane keeps of the row, by the operand that it is of.
         self.own_rows: dict[Operand, Operand] = {}
         self._walked: dict[Node, Places] = {}
+        #: Copies in local memory of a turn's tile, by the operand that each is of; and how neighbours are taken.
+        self.staged = staged
+        self.tiles: dict[Operand, tuple[Operand, Copy]] = {}
 
     def _name(self, name: str) -> str:
         fresh = untaken(name, self.taken)
@@ -138,7 +153,7 @@ class _Teams:
         )
 
     def program(self) -> Program:
-        before: list[Node] = []
+        before: list[Node] = self._tiles() if self.staged else []
         body: list[Node] = self._hold() if self.held else []
         levels: dict[Reduce, int] = {}
         for node in self.reductions:
@@ -149,6 +164,10 @@ class _Teams:
             for node in together:
                 self.parts[node] = self._part(node)
                 before.append(Scratch(self.parts[node], tuple(map(integer, self._part_extents()))))
+                if self.rows and self.across.lanes > WARP:
+                    self.warps[node] = Operand(self._name("warps"), node.type.element.array(2, order="C"))
+                    extents = self._part_extents()[0], self.across.lanes // WARP
+                    before.append(Scratch(self.warps[node], tuple(map(integer, extents))))
             body += self._sweep(together)
         single = [s for s in self.assigns if isinstance(s.target, View)]
         spread = [s for s in self.assigns if not isinstance(s.target, View)]
@@ -265,7 +284,66 @@ class _Teams:
             return Load(self.parts[node], self._at(along, integer(0)))
 
         found = element(value, self._at_index(along, across), None, reduced)
-        return transform((found,), self._kept_loads(along, across).get)[found] if self.own_rows else found
+        moved = self._kept_loads(along, across) if self.own_rows else self._staged_loads(along, across)
+        return transform((found,), moved.get)[found] if moved else found
+
+    # -- operands that lie along the reduced axis, where lanes do not --
+
+    def _tiles(self) -> list[Node]:
+        """Declare a copy of a turn's tile for each operand that is to be staged."""
+        assert self.along is not None
+        r, x = self.reduced[-1], self.kept[-1]
+        main = Way(
+            ((0, self.across.lanes, self.across.unroll, 1), (1, self.along.lanes, self.along.unroll, self.along.vector))
+        )
+        sides, lanes = (self.across.span, self.along.span), self.across.lanes * self.along.lanes
+        found: list[Node] = []
+        for operand in self.source.operands:
+            layout = operand.type.layout
+            if not operand.type.rank or layout[r] != UNIT or layout[x] == BROADCAST:
+                continue
+            copy, _ = copied(sides, 0, (0, 1), operand.type.element.itemsize, self.staged, main, lanes)
+            tile = Operand(self._name(f"{operand.name}_t"), operand.type.element.array(2, order="C"))
+            self.tiles[operand] = tile, copy
+            found.append(Scratch(tile, tuple(map(integer, copy.extents))))
+        return found
+
+    def _staged_loads(self, along: Places | None, across: Node) -> dict[Node, Node]:
+        """The loads of what is staged, and where its copy has it."""
+        place = self._walked.get(across)
+        if place is None or along is None:
+            return {}
+        within = place.within, along.within
+        return {
+            element(operand, self._at_index(along, across), None): Load(tile, tuple(within[k] for k in copy.order))
+            for operand, (tile, copy) in self.tiles.items()
+        }
+
+    def _brought(self) -> list[Node]:
+        """Bring a turn's tiles into local memory, by all lanes of the block, in whatever order they lie."""
+        assert self.along is not None and self.lanes_along is not None
+        number = plus(times(self.lanes_across.lane, integer(self.along.lanes)), self.lanes_along.lane)
+        full: list[Node] = []
+        edge: list[Node] = []
+        for operand, (tile, copy) in self.tiles.items():
+            rest, places = 1, {}
+            for k, lanes, turns, vector in reversed(copy.way.axes):
+                lane = quotient(number, rest)
+                if rest * lanes < self.across.lanes * self.along.lanes:
+                    lane = minus(lane, times(quotient(number, rest * lanes), integer(lanes)))
+                rest *= lanes
+                own = (self.across, self.along)[k] if k != IDLE else Axis(integer(0), integer(1))
+                axis = replace(own, lanes=lanes, unroll=turns, vector=vector)
+                places[k] = replace(axis.named("idle" if k == IDLE else "ij"[k], self.taken), lane=lane)
+            at = self._at_index(places[1], places[0].index)
+            body: tuple[Node, ...] = (
+                Store(tile, tuple(places[k].within for k in copy.order), element(operand, at, None)),
+            )
+            ordered = list(places.values())
+            idle = [place for k, place in places.items() if k == IDLE]
+            full += over_parts(ordered, guarded(inside(idle), body))
+            edge += over_edge(ordered, body)
+        return [*guarded(whole([self.across, self.along]), full, edge), Barrier()]
 
     # -- phases --
 
@@ -303,10 +381,12 @@ class _Teams:
             [Store(self.parts[n], self._at(along, across.lane), Load(acc, (own,))) for n, acc in accumulators.items()],
         )
         found: list[Node] = [*body, Barrier()]
-        half = self.across.lanes // 2
-        while half:
-            found += self._joined(together, half)
-            half //= 2
+        if not self.rows:
+            return found + self._halved(together, self.across.lanes)
+        found += self._halved(together, min(WARP, self.across.lanes), within=True)
+        warps = self.across.lanes // WARP
+        if warps > 1:
+            found += self._gathered(together, warps) + self._halved(together, warps)
         return found
 
     def _own(self, along: Places | None, across: Places) -> Node:
@@ -329,6 +409,8 @@ class _Teams:
         edge = over_edge(places, statements)
         axes = [self.across] if self.along is None else [self.across, self.along]
         found: tuple[Node, ...] = guarded(whole(axes), full, edge)
+        if self.tiles:
+            found = (*self._brought(), *found, Barrier())
         if self.held:
             found = (Loop(self.turn, integer(0), integer(self.held), integer(1), "unroll", found),)
         else:
@@ -337,7 +419,30 @@ class _Teams:
             found = (Loop(self.indices[k], integer(0), self.ends[k], integer(1), "serial", found),)
         return list(found)
 
-    def _joined(self, together: Sequence[Reduce], half: int) -> list[Node]:
+    def _halved(self, together: Sequence[Reduce], lanes: int, within: bool = False) -> list[Node]:
+        """The parts of so many lanes joined pairwise; with `within` of those of each warp."""
+        found: list[Node] = []
+        half = lanes // 2
+        while half:
+            found += self._joined(together, half, within and self.across.lanes > WARP)
+            half //= 2
+        return found
+
+    def _gathered(self, together: Sequence[Reduce], warps: int) -> list[Node]:
+        """The part of each warp's first lane brought to the first lanes of the row."""
+        along, across = self._places()
+        lane = across.lane
+        first = Apply(_EQUAL, (minus(lane, times(quotient(lane, WARP), integer(WARP))), integer(0)))
+        down, up = [], []
+        for node in together:
+            part, mine = self.parts[node], self._at(along, lane)
+            row = mine[0]
+            down.append(Store(self.warps[node], (row, quotient(lane, WARP)), Load(part, mine)))
+            up.append(Store(part, mine, Load(self.warps[node], (row, lane))))
+        few = Apply(_LESS, (lane, integer(warps)))
+        return [Guard(first, tuple(down), ()), Barrier(), Guard(few, tuple(up), ()), Barrier()]
+
+    def _joined(self, together: Sequence[Reduce], half: int, within: bool) -> list[Node]:
         along, across = self._places()
         stores = []
         for node in together:
@@ -345,7 +450,10 @@ class _Teams:
             mine = self._at(along, across.lane)
             other = self._at(along, plus(across.lane, integer(half)))
             stores.append(Store(part, mine, Apply(node.op, (Load(part, mine), Load(part, other)))))
-        test = Apply(_LESS, (across.lane, integer(half)))
+        lane = across.lane
+        if within:
+            lane = minus(lane, times(quotient(lane, WARP), integer(WARP)))
+        test = Apply(_LESS, (lane, integer(half)))
         body = (Guard(test, self._over_kept(along, stores), ()),)
         return [*body, Barrier()]
 

@@ -1,0 +1,209 @@
+"""A program for a GPU ahead of time: a kernel for each step that holds for any strides, and a note on the launches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..errors import UnsupportedError
+from ..nodes import Assign, Extent, Loop, Node, Operand, Reduce, Slice, View, postorder
+from ..passes.grid import grid
+from ..passes.lower import lower
+from ..passes.nests import untaken
+from ..program import Program
+from ..record import record
+from ..types import BROADCAST, STRIDED
+from .launches import LANES, Choice, scheduled
+from .plan import Plan, RegionStep
+from .reading import Source
+from .specialise import over_streams
+
+#: Elements of a sum over everything for a block; what the blocks give is summed by one more.
+CHUNK = 1 << 14
+
+
+@record
+class Ahead:
+    """A scheduled program whose operands are what its kernels read and write, and what their caller has to know.
+
+    `values` are the scalars among them.
+    """
+
+    program: Program
+    values: tuple[str, ...]
+    #: What each launch computes, and what operands are that the program has none of; empty where it is one for each.
+    launches: tuple[str, ...] = ()
+    operands: tuple[tuple[str, str], ...] = ()
+
+    def note(self, source: Any) -> str:
+        """A comment on the launches of a text's kernels, for who makes them; empty where each statement is one."""
+        if not self.launches:
+            return ""
+        lines = [
+            "/* Launches, in this order, each once the one before has ended. `x_n0` is a length and `x_0` a stride in",
+            "   bytes, 0 where an axis has one element; axes are those that are kept, then those that are reduced.",
+        ]
+        for number, (kernel, what) in enumerate(zip(source.kernels, self.launches, strict=True), 1):
+            blocks = " * ".join(_blocks(source.names, length, step) for length, step in kernel.blocks) or "1"
+            lines.append(f"   {number}. {kernel.name}, {blocks} blocks of {kernel.lanes} lanes: {what}")
+        lines += [f"   {source.names[name]}: {what}" for name, what in self.operands]
+        return "\n".join(lines) + " */\n"
+
+
+def _blocks(names: Mapping[str, str], length: Node, step: int) -> str:
+    text = f"{names[length.operand.name]}_n{length.axis}" if isinstance(length, Extent) else repr(length)
+    return text if step == 1 else f"ceil({text} / {step})"
+
+
+def ahead(program: Program, planned: Callable[[Program], Plan]) -> Ahead:
+    """A program scheduled for any layouts, a kernel for each of its steps.
+
+    Raises UnsupportedError, naming the statement, for what no kernel of one step computes.
+    """
+    statements: list[Node] = []
+    for statement in program.statements:
+        rank = statement.target.type.rank if isinstance(statement, Assign) else 0
+        reduces = any(isinstance(n, Reduce) for n in program.nodes())
+        if not rank or reduces:
+            break
+        one = lower(program.replace(statements=(statement,)))
+        found = grid(one, lanes=(1,) * (rank - 1) + (LANES,))
+        if not all(isinstance(s, Loop) and s.role == "grid" for s in found.statements):
+            break
+        statements += found.statements
+    else:
+        return Ahead(program.replace(statements=tuple(statements)), ())
+    return _Writer(program).of(planned(program))
+
+
+class _Writer:
+    def __init__(self, program: Program):
+        self.program = program
+        self.taken = {operand.name for operand in program.declared}
+        self.operands: dict[str, Operand] = {}
+        self.values: list[str] = []
+        self.statements: list[Node] = []
+        self.lines: list[str] = []
+        self.sources: dict[str, str] = {}
+
+    def of(self, plan: Plan) -> Ahead:
+        for step in plan.steps:
+            if not isinstance(step, RegionStep):
+                what = getattr(step, "node", step)
+                raise UnsupportedError(f"{what!r} for a GPU ahead of time: expected element-wise work and reductions")
+            self._step(step)
+        results = [o for name, o in self.operands.items() if name not in self.values]
+        inputs = [o for name, o in self.operands.items() if name in self.values]
+        made = Program(self.program.name, [*inputs, *results], self.statements, ())
+        return Ahead(made, tuple(self.values), tuple(self.lines), tuple(self.sources.items()))
+
+    def _step(self, step: RegionStep) -> None:
+        values, inputs, outputs = step.region.build.schedule.args[:3]
+        reduced = tuple(step.region.reduced)
+        order = [*(k for k in range(step.rank) if k not in reduced), *reduced]
+        chunk = CHUNK if len(reduced) == step.rank and isinstance(values[0], Reduce) and len(values) == 1 else 0
+        new: dict[Node, Node] = {}
+        for operand, source in zip(inputs, step.sources, strict=True):
+            new[operand] = self._stream(operand, source, step.rank, order)
+        goals: list[Node] = []
+        for operand, source in zip(outputs, step.targets, strict=True):
+            found = self._stream(operand, source, step.rank, order)
+            assert isinstance(found, Operand)
+            goals.append(found)
+        last = tuple(range(len(order) - len(reduced), len(order)))
+        if not reduced:
+            mapped = over_streams(values, new, ())
+            assigns = [Assign(goal, mapped[value]) for value, goal in zip(values, goals, strict=True)]
+            lanes = (1,) * (step.rank - 1) + (LANES,) if step.rank else (1,)
+            self._add(assigns, Choice("grid", (("lanes", lanes), ("unroll", 1), ("vector", 1)), ()), step)
+            return
+        mapped = over_streams(values, new, last)
+        if chunk:
+            (value,), (goal,) = values, goals
+            name = self._named("partial")
+            partial = Operand(name, value.type.element.array(step.rank, (STRIDED,) * step.rank))
+            self.operands[name] = partial
+            self.sources[name] = (
+                f"room for what each block of the first launch gives, along its last axis of {step.rank}"
+            )
+            first = Assign(_first(partial, last), mapped[value])
+            self._add([first], _teams(step.rank, chunk), step)
+            again = Reduce(value.op, partial, last, True)
+            self._add([Assign(_first(goal, last), again)], _teams(step.rank), step)
+            return
+        assigns = []
+        for value, goal, kept in zip(values, goals, step.kept, strict=True):
+            assigns.append(Assign(_first(goal, last) if kept else goal, mapped[value]))
+        self._add(assigns, _teams(step.rank), step)
+
+    def _add(self, assigns: Sequence[Assign], choice: Choice, step: RegionStep) -> None:
+        read = set(postorder(assigns))
+        operands = [o for o in self.operands.values() if o in read]
+        found = scheduled(Program(self.program.name, operands, assigns, ()), choice)
+        for statement in found.statements:
+            if not (isinstance(statement, Loop) and statement.role == "grid"):
+                what = "; ".join(map(repr, step.assigns))
+                raise UnsupportedError(f"{what} for a GPU ahead of time: expected work on arrays")
+            self.statements.append(statement)
+            self.lines.append("; ".join(map(repr, step.assigns)))
+
+    def _named(self, name: str) -> str:
+        fresh = untaken(name, self.taken)
+        self.taken.add(fresh)
+        return fresh
+
+    def _stream(self, operand: Operand, source: Source, rank: int, order: Sequence[int]) -> Node:
+        """The operand of kernels for a stream: the program's own where it is read as it is."""
+        element = operand.type.element
+        slot = next((o for o in self.program.declared if o.name == source.slot), None)
+        if source.length is not None or (slot is not None and slot.type.rank == 0 and slot in self.program.operands):
+            name = source.slot if source.length is None else self._named(f"{source.slot}_length{source.length}")
+            if name not in self.values:
+                self.values.append(name)
+                self.operands[name] = Operand(name, element)
+                if source.length is not None:
+                    self.sources[name] = f"the length of axis {source.length} of {source.slot}, as a number"
+            return self.operands[name]
+        own = rank
+        axes = list(range(rank))
+        if source.views:
+            own = source.views[-1].type.rank
+        elif slot is not None:
+            own = slot.type.rank
+        missing = set(range(rank - own))
+        last = source.views[-1] if source.views else None
+        if last is not None and last.order is None:
+            missing |= {rank - own + k for k, item in enumerate(last.subscripts) if item is None}
+        layout = tuple(BROADCAST if k in missing else STRIDED for k in order)
+        plain = not source.views and list(order) == axes and own == rank
+        known = self.operands.get(source.slot)
+        wanted = element.array(rank, layout)
+        if plain and (known is None or known.type is wanted):
+            name = source.slot
+        else:
+            name = self._named(f"{source.slot}_v{len(self.operands)}")
+            what = "".join(f", seen as {view!r}" for view in source.views[-1:])
+            self.sources[name] = f"{source.slot}{what}, with axes in the order {tuple(order)} of {rank}"
+        if slot is None and plain:
+            self.sources.setdefault(name, f"room for a value of {element} between launches")
+        self.operands.setdefault(name, Operand(name, wanted))
+        return self.operands[name]
+
+
+def _first(goal: Node, last: Sequence[int]) -> Node:
+    rank = goal.type.rank
+    return View(goal, tuple(Slice(0, 1) if k in last else Slice() for k in range(rank)))
+
+
+def _teams(rank: int, chunk: int = 0) -> Choice:
+    """A block a row, whatever the strides."""
+    options = {
+        "lanes": (1, LANES),
+        "vector": (1, 1),
+        "unroll": 1,
+        "rows": True,
+        "held": 0,
+        "chunk": chunk,
+        "staged": 0,
+    }
+    return Choice("teams", tuple(sorted(options.items())), (None,) * rank)
