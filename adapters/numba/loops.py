@@ -701,11 +701,17 @@ def _stores_alike(then: Iterable[Node], otherwise: Iterable[Node]) -> bool:
     return plain and len(places[0]) == len(places[1]) == 1 and places[0] == places[1]
 
 
+def step_of(loop: For) -> int:
+    """The step of a loop that was read: a constant."""
+    assert isinstance(loop.step, Constant)
+    return int(loop.step.value)
+
+
 def last_values(nodes: Sequence[Node], loops: Iterable[For]) -> list[Node]:
     """Integer expressions with each index at its last value, for loops that go through at least one."""
     found = list(nodes)
     for loop in reversed(list(loops)):
-        step = loop.step.value
+        step = step_of(loop)
         distance = minus(loop.stop, loop.start) if step > 0 else minus(loop.start, loop.stop)
         steps = minus(distance, integer(1))
         if abs(step) != 1:

@@ -176,7 +176,7 @@ class _Nest(_Lowering):
 
     def surely_apart(self, one: str, other: str) -> bool:
         """Whether two parts of one operand have no element in common, as their subscripts tell."""
-        views = [self.raised.views[name] for name in (one, other)]
+        views = self.raised.views[one], self.raised.views[other]
         bases = {n for view in views for n in postorder((view,)) if isinstance(n, Operand) and n.type.rank}
         if one == other or len(bases) > 1 or self.raised.ordered:
             return False
@@ -199,7 +199,7 @@ class _Nest(_Lowering):
         """The views, in the first iteration of the loops around them; `steps` to the next ones, in bytes."""
         builder, raised = self.builder, self.raised
         known = dict(self.known)
-        firsts = {index: self.number(first) for index, first, _, _ in raised.ordered}
+        firsts: dict[Node, Any] = {index: self.number(first) for index, first, _, _ in raised.ordered}
         self.lengths = []
         for _, first, last, step in raised.ordered:
             distance = builder.sub(self.number(last), self.number(first))

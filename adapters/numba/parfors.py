@@ -18,10 +18,11 @@ from numba.parfors.parfor_lowering import _lower_parfor_parallel_std
 from arrayexpr._core.affine import integer
 from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.nodes import For, Index, Node
+from arrayexpr._core.types import INT64
 
 from .explaining import Report
-from .kinds import types
-from .loops import Nest, Nests, Value, _Reader
+from .kinds import is_array, map_type, types
+from .loops import Nest, Nests, Part, Value, _Reader
 from .nests import SharedNest
 from .raising import Raised, raised
 from .reader import Refused
@@ -83,6 +84,18 @@ class _ParforReader(_Reader):
             inner = [made]
         return self.made(inner[0], -1, -1, end, parfor.loc, {})
 
+    def outside(self, var: ir.Var) -> Any:
+        # What the body does not name itself may be gone when it runs.
+        kind = self.typemap[var.name]
+        if isinstance(kind, types.Array):
+            if not is_array(kind):
+                raise Refused(f"{var.name} is {kind}")
+            return Part(self.operand(var, kind), ())
+        if map_type(kind) is None or isinstance(self.nests.single(var.name), (ir.Const, ir.Global, ir.FreeVar)):
+            return super().outside(var)
+        node = self.operand(var, types.unliteral(kind))
+        return Value(node, node if node.type.element is INT64 else None)
+
     def bound(self, what: Any) -> Node:
         if isinstance(what, int):
             return integer(what)
@@ -102,10 +115,9 @@ class _Operands:
 
 
 def _lower(one: Raised, lowerer: Any, parfor: Any) -> None:
+    # Numba's own code below does it again, and lets go of what this made.
     for inst in parfor.init_block.body:
-        # Numba's own code below does it again, and lets go of what this made.
-        if isinstance(inst, ir.Assign):
-            lowerer.lower_inst(inst)
+        lowerer.lower_inst(inst)
     own = copy(parfor)
     own.lowerer = None
     with force_error_model(lowerer.context, "numpy"):

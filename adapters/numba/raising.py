@@ -32,7 +32,7 @@ from . import scalars, walk
 from .fusing import hoist
 from .interchange import carrying_outside
 from .kinds import host_type, types
-from .loops import Nest, last_values
+from .loops import Nest, last_values, step_of
 from .reader import Refused
 
 IN_ORDER: Final = "its innermost loop goes along memory already"
@@ -101,7 +101,7 @@ def _in_order(nest: Nest, ordered: Sequence[For]) -> bool:
     for loop in nest.loops:
         if any(isinstance(node, For) for node in postorder(loop.body)):
             continue
-        rising = isinstance(loop.start, Constant) and loop.start.value >= 0 and loop.step.value == 1
+        rising = isinstance(loop.start, Constant) and loop.start.value >= 0 and step_of(loop) == 1
         for access in postorder(loop.body):
             if not isinstance(access, Load | Store) or not access.subscripts:
                 continue
@@ -164,8 +164,7 @@ def _regions(
     for statement in statements:
         (value,) = substitute((statement.value,), new.get)
         target = new.get(statement.target, statement.target)
-        made = Assign(target, value)
-        assigns.append(made)
+        assigns.append(Assign(target, value))
     if not assigns or any(statement.target.type.rank == 0 for statement in statements):
         raise Refused("it stores one element")
     if max(statement.target.type.rank for statement in assigns) + len(ordered) < 2:
@@ -206,9 +205,9 @@ def _regions(
         made,
         [each for condition in conditions for each in _tests(condition)],
         len(assigns) == 1,
-        [(counts[2 * k], counts[2 * k + 1], loop.step.value) for k, loop in enumerate(nest.loops)],
+        [(counts[2 * k], counts[2 * k + 1], step_of(loop)) for k, loop in enumerate(nest.loops)],
         last,
-        [(loop.index, loop.start, last_values([loop.index], [loop])[0], loop.step.value) for loop in ordered],
+        [(loop.index, loop.start, last_values([loop.index], [loop])[0], step_of(loop)) for loop in ordered],
     )
 
 

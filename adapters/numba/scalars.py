@@ -58,7 +58,8 @@ def callable_(function: Any) -> bool:
         return function.__name__ in _FUNCTIONS and function.nout == 1
     if any(function is each for each in _BUILTINS) or isinstance(function, type) and issubclass(function, np.generic):
         return True
-    return function is getattr(math, getattr(function, "__name__", ""), None) and function.__name__ in _FUNCTIONS
+    name = getattr(function, "__name__", "")
+    return name in _FUNCTIONS and function is getattr(math, name, None)
 
 
 class Operation(Meaning):
