@@ -122,3 +122,15 @@ def test_steps_of_inputs_are_constants_of_the_kernel() -> None:
     assert [key[2:4] for key in keys(kernel)] == [bytes([TWO + k] * 2) for k in range(3)]
     assert same(kernel(x[:, ::5], x[:, ::5]), x[:, ::5] * 2)
     assert len(keys(kernel)) == 4
+
+
+@needs_compiler
+def test_sums_of_what_comes_from_memory_prefetch_the_next_rows() -> None:
+    target = arrayexpr.Target(l1=1 << 10, l2=1 << 12, l3=1 << 14)
+    rng = np.random.default_rng(0)
+    kernels = [made(lambda a, b: (a - b).sum(axis=0), ("float64",) * 2, engine, target)[1] for engine in ("c", "block")]
+    for n, m in ((100, 130), (131, 257), (64, 700)):
+        a, b = rng.random((n, m)), rng.random((m, n)).T
+        assert same(*(kernel(a, b) for kernel in kernels))
+    sources = [code.source for step in kernels[0].compiled.plan.steps for code in step.region.codes.values()]
+    assert any("arrayexpr_rows_ahead(b" in source and "arrayexpr_turn8(b_t" in source for source in sources)

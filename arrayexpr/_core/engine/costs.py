@@ -12,8 +12,8 @@ from ..passes.nests import enclosed
 from ..program import Program
 from .dispatch import LARGE, MAX_TILE, Code, Region
 
-#: The classes of a packed stream in a key, of a strided one, of one that is contiguous across rows, and of both.
-_PACKED, _STRIDED, _ACROSS, _BOTH = (4, 9), 2, 8, 9
+#: The classes of a packed stream in a key, of a strided one, and of one that is contiguous across rows.
+_PACKED, _STRIDED, _ACROSS = (4, 9), 2, 8
 
 
 def described(region: Region, code: Code) -> list[str]:
@@ -44,9 +44,6 @@ def described(region: Region, code: Code) -> list[str]:
         if packed:
             verb = "is" if len(packed) == 1 else "are"
             axes += f", since {', '.join(packed)} {verb} contiguous along another axis than the innermost, and packed"
-        codes = [c & 0xF for c in key[2 : 2 + region.count - region.outputs]]
-        if _BOTH in codes and _PACKED[0] not in codes:
-            axes += " by the block engine; compiled C turns blocks in registers"
         if alone is not None:
             axes += f"; loops alone: {_time(times * estimate(alone)[2])}"
         said.append(axes)
