@@ -43,7 +43,7 @@ from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.joint import conjuncts, scalars_of
 from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program, assigned_operand
-from arrayexpr._core.types import FALLING, UNIT
+from arrayexpr._core.types import BROADCAST, STRIDED
 
 from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer, of_lengths
 
@@ -360,7 +360,7 @@ def _stretches(operand: Operand, axis: int, stored: set[Operand]) -> bool:
 
     What is stored too, or contiguous by its type, is walked by that stride however long it is.
     """
-    return operand not in stored and operand.type.layout[axis] not in (UNIT, FALLING)
+    return operand not in stored and operand.type.layout[axis] in (STRIDED, BROADCAST)
 
 
 def _too_short(

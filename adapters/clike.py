@@ -42,7 +42,7 @@ from arrayexpr._core.passes.joint import scalars_of
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.passes.products import is_product
 from arrayexpr._core.program import Program
-from arrayexpr._core.types import BOOL, BROADCAST, FALLING, INT64, UNIT, ElementType, complex_of, element, real_of
+from arrayexpr._core.types import APART, BOOL, INT64, ElementType, complex_of, element, real_of
 from arrayexpr._core.vector_math import EXACT, function_of
 
 from . import prefetches, products, quotients, streams, strips
@@ -304,6 +304,8 @@ class Writer:
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
+        if role == "block":
+            self.packs.blocks.add(loop.index)
         opened = loop if isinstance(loop, Loop) and self.folds.outermost(loop) else None
         folds = self.folds.start(opened) if opened else ()
         start, stop, step = (self.bound(x) for x in (loop.start, loop.stop, loop.step))
@@ -311,7 +313,8 @@ class Writer:
             self._scopes.append(_Scope(self._scopes[-1]))
             if innermost and self._walks(loop):
                 # Rows are named, and what does not move is loaded, where the loop runs at all.
-                self.line(f"if ({start} {compare} {stop}) {{")
+                runs = isinstance(loop.start, Constant) and isinstance(loop.stop, Constant) and start != stop
+                self.line("{" if runs else f"if ({start} {compare} {stop}) {{")
                 self.depth += 1
                 if role != "reduce":
                     self._name_rows(loop)
@@ -360,19 +363,29 @@ class Writer:
         """The first two accesses of a vector loop over an axis that may lie alike, where it is worth aligning them."""
         if role != "vector" or not self.dialect.aligned or not isinstance(loop, Loop):
             return []
-        operations = [node for node in postorder(loop.body) if isinstance(node, Apply) and node.type is not None]
+        nodes = postorder(loop.body)
+        operations = [node for node in nodes if isinstance(node, Apply) and node.type is not None]
         whole = (
             isinstance(loop.start, Constant) and loop.step == Constant(1, INT64) and not isinstance(loop.stop, Constant)
         )
         if not whole or len(operations) > _FEW:
             return []
+        # Where elements are loaded one by one, or shuffled, whole lines of the result do not pay for the few before.
+        if any(isinstance(node, Load) and self._leaps(node, loop.index) for node in nodes):
+            return []
         accesses = {
             n.operand: n
-            for n in reversed(postorder(loop.body))
+            for n in reversed(nodes)
             if isinstance(n, Load | Store) and n.operand not in self._scratch and address(self, n, loop) is not None
         }
         found = list(reversed(accesses.values()))
         return found[:2] if len(found) > 1 and any(isinstance(n, Store) for n in found) else []
+
+    def _leaps(self, load: Load, index: Index) -> bool:
+        """Whether neighbours of a loop, as far as is known, are no neighbours in memory."""
+        size = load.operand.type.element.itemsize
+        moving = [axis for axis, subscript in enumerate(load.subscripts) if index in postorder((subscript,))]
+        return any(self.stride(load.operand, axis) not in ("0", str(size), str(-size)) for axis in moving)
 
     def _lead(self, loop: For, accesses: Sequence[Load | Store], i: str, start: str, stop: str) -> None:
         """Write the elements before the first cache line of two accesses that lie alike; a block is open afterwards.
@@ -572,12 +585,8 @@ class Writer:
         if layout is not None:
             return "0" if layout.shape[axis] == 1 else str(layout.strides[axis])
         known = operand.type.layout[axis]
-        if known == UNIT:
-            return str(size)
-        if known == FALLING:
-            return str(-size)
-        if known == BROADCAST:
-            return "0"
+        if known in APART:
+            return str(size * APART[known])
         for fact in self._facts[-1]:
             match fact:
                 case Apply(op, (Stride(subject, place), Constant(value))) if op.name == "equal":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from arrayexpr._core.affine import depends
 from arrayexpr._core.nodes import Apply, Constant, For, Load, Loop, Store, postorder
 from arrayexpr._core.passes.nests import enclosed
+from arrayexpr._core.passes.tiles import LINE
 from arrayexpr._core.primitives import text
 
 from .addresses import address
@@ -93,6 +94,9 @@ def loop(writer: Writer, loop: For, index: str, start: str, stop: str, step: str
 def _most(loop: Loop) -> int | None:
     """The most iterations of a loop from x to minimum(x + c, ...)."""
     match loop.stop:
+        case Constant(value) if isinstance(loop.start, Constant) and value - loop.start.value <= LINE:
+            # One line of a block: see `cross`.
+            return int(value - loop.start.value)
         case Apply(low, (Apply(add, (start, Constant(most))), _)) if start is loop.start:
             return int(most) if (low.name, add.name) == ("minimum", "add") else None
     return None

@@ -29,7 +29,7 @@ from ._core.nodes import (
     transform,
 )
 from ._core.program import Program
-from ._core.types import ArrayType, element
+from ._core.types import APART, STRIDED, ArrayType, element
 from .promotion import Weak
 from .symbolic import RECORDER, Recorder, SymbolicArray, as_symbolic, computed, in_memory, rebase, strong, tick
 
@@ -351,7 +351,7 @@ def _parameters(function: Any, called: str, specs: Sequence[Any]) -> list[tuple[
 # -- Parameters and their specs -------------------------------------------------------------------
 
 # `re` keeps it compiled from its first use on.
-_TEXT_TYPE: Final = r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[01]?:?[01]?(?:\s*,\s*::?[01]?)*)\s*\])?"
+_TEXT_TYPE: Final = r"(\w+)\s*(?:\[\s*(?:'([CF])'\s*,\s*)?(:[0-4]?:?[0-4]?(?:\s*,\s*::?[0-4]?)*)\s*\])?"
 
 
 def symbol(name: str, spec: Any) -> SymbolicArray:
@@ -377,10 +377,10 @@ def _parsed_type(text: str) -> ArrayType:
     match = re.fullmatch(_TEXT_TYPE, text.strip())
     if match is None or match[3] is None:
         raise TypeMismatch(f"type {text!r}: expected e.g. 'float64[:, ::1]'")
-    marks = {":": "strided", "::": "strided", "::1": "unit", "::0": "broadcast", "::-1": "falling"}
+    marks = {":": STRIDED, "::": STRIDED, **{f"::{step}": fact for fact, step in APART.items()}}
     axes = [axis.strip() for axis in match[3].split(",")]
     if any(axis not in marks for axis in axes):
-        raise TypeMismatch(f"type {text!r}: expected ':', '::1', '::-1' or '::0' for each axis")
+        raise TypeMismatch(f"type {text!r}: expected ':', '::1', '::-1', '::0', or '::2' to '::4' for each axis")
     order = match[2]
     return element(match[1]).array(len(axes), None if order else tuple(marks[axis] for axis in axes), order)
 

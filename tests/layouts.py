@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from arrayexpr._core.types import BROADCAST, UNIT, ArrayType, ElementType
+from arrayexpr._core.types import APART, BROADCAST, FOUR, THREE, TWO, UNIT, ArrayType, ElementType
 
 #: Layouts that `lay_out` makes. `broadcast` is read-only, and takes the values of its first elements.
 LAYOUTS = ("C", "F", "permuted", "reversed", "stepped", "record", "swapped", "broadcast")
@@ -56,7 +56,7 @@ def lay_out(array: np.ndarray, layout: str, rng: np.random.Generator) -> np.ndar
         flips = tuple(slice(None, None, -1 if flip else 1) for flip in rng.random(rank) < 0.7)
         made = np.empty(shape, dtype)[(*flips, ...)]
     elif layout == "stepped":
-        steps = rng.integers(1, 4, rank)
+        steps = rng.integers(1, 5, rank)
         steps = np.where(rng.random(rank) < 0.3, -steps, steps)
         made = np.empty([n * abs(s) for n, s in zip(shape, steps, strict=True)], dtype)
         made = made[(*(slice(None, None, int(s)) for s in steps), ...)]
@@ -81,11 +81,12 @@ def lay_out_as(array: np.ndarray, type_: ArrayType, layout: str, rng: np.random.
         kept = tuple(slice(0, 1) if fact == BROADCAST else slice(None) for fact in type_.layout)
         inner = type_.element.array(type_.rank, tuple("strided" if f == BROADCAST else f for f in type_.layout))
         return np.broadcast_to(lay_out_as(array[kept].copy(), inner, layout, rng), array.shape)
-    if UNIT in type_.layout:
-        axis = type_.layout.index(UNIT)
+    known = [axis for axis, fact in enumerate(type_.layout) if fact in (UNIT, TWO, THREE, FOUR)]
+    if known:
+        axis = known[0]
         moved = np.moveaxis(array, axis, -1)
         room = np.empty([n * s for n, s in zip(moved.shape[:-1], rng.integers(1, 4, moved.ndim - 1), strict=True)]
-                        + [moved.shape[-1]], array.dtype)  # fmt: skip
+                        + [moved.shape[-1] * APART[type_.layout[axis]]], array.dtype)  # fmt: skip
         steps = [slice(None, None, m // n if n else 1) for m, n in zip(room.shape, moved.shape, strict=True)]
         made = np.moveaxis(room[(*steps, ...)], -1, axis)
         made[...] = array

@@ -240,6 +240,30 @@ def test_tiles_that_exchange_their_data() -> None:
     assert solved(image, image.transpose(1, 0, 2), image)[0] == "tiles"
 
 
+@pytest.mark.parametrize("engine", ["auto", "block"])
+@pytest.mark.parametrize("dtype", _DTYPES)
+def test_a_square_and_its_transpose(dtype: str, engine: str) -> None:
+    """Pairs of tiles, one of which is copied: of rows that lie apart, and beside an operand that is the result."""
+    rng = np.random.default_rng(0)
+    a, b = (arrayexpr.array(name, dtype, 2) for name in "ab")
+    total = arrayexpr.program(np.where(b != b.dtype.type(0), a, b))
+    run = arrayexpr.compile(total, engine=engine, wait=True)
+    size = np.dtype(dtype).itemsize
+    for n in (1, 2, 7, 8, 9, 31, 32, 63, 64, 65, 130, 512, 520):
+        if n * n * size > 1 << 21:
+            continue
+        base = values(element(dtype), (n, n + 5), rng)
+        square = base[:, 3 : n + 3]
+        for other in (values(element(dtype), (n, n), rng), square):
+            want = np.where(other != other.dtype.type(0), square.T, other)
+            # Operands are in the order in which the expression meets them.
+            assert run(other, square.T, out=square) is square
+            assert same(square, want), n
+            if n * size > 128:
+                way, scratch = last_overlap()
+                assert way == "tiles" and scratch <= (512 + 64) * 512
+
+
 def test_slabs_that_read_ahead() -> None:
     x = np.arange(100_000.0)
     way, scratch = solved(x[1:-1], x[2:], x[:-2])

@@ -178,25 +178,30 @@ def test_large_results_of_every_alignment(dtype: str) -> None:
 
 @needs_compiler
 def test_the_shapes_that_get_tiles() -> None:
-    """Tiles where a row's lines do not stay in the first cache; loops alone where they do, and where data are few."""
-    for shape, tiled in (((30, 30), 0), ((200, 200), 0), ((600, 600), 2), ((512, 512), 2), ((4, 100000), 0)):
+    """Tiles where data leave the last cache; blocks in registers where they do not; loops alone for a few rows."""
+    shapes = (((30, 30), 0, 8), ((200, 200), 0, 8), ((600, 600), 2, 9), ((512, 512), 0, 8), ((4, 100000), 0, 7))
+    for shape, tiled, read in shapes:
         a, b = arrayexpr.array("a", "float64", 2), arrayexpr.array("b", "float64", 2)
         kernel = arrayexpr.compile(arrayexpr.program(a + b.T), target=arrayexpr.Target(), engine="c")
         x, y = np.ones(shape), np.ones(shape[::-1])
         assert same(kernel(x, y), x + y.T)
-        assert [code.tiled for code in kernel.compiled.plan.steps[0].region.codes.values()] == [tiled], shape
+        ((key, code),) = kernel.compiled.plan.steps[0].region.codes.items()
+        assert (code.tiled, key[3]) == (tiled, read), shape
+        assert ("arrayexpr_turn8(b_t" in code.source) == (read == 8)
+        assert ("arrayexpr_pack8(b_t" in code.source) == (read == 9)
 
 
 @needs_compiler
-def test_no_more_kernels_than_the_budget_for_layouts_that_all_conflict() -> None:
+@pytest.mark.parametrize(("target", "tiles"), [(SMALL, {0, 3}), (STREAMING, {2, 3})], ids=["cached", "streamed"])
+def test_no_more_kernels_than_the_budget_for_layouts_that_all_conflict(target: Any, tiles: set[int]) -> None:
     rng = np.random.default_rng(1)
-    kernel = arrayexpr.compile(small("float64", 3, SMALL, "c")[0], target=SMALL, engine="c")
+    kernel = arrayexpr.compile(small("float64", 3, target, "c")[0], target=target, engine="c")
     for _ in range(60):
         shape = tuple(int(n) for n in rng.integers(8, 20, 3))
         arrays = [lay_out(rng.random(shape), "permuted", rng) for _ in range(4)]
         assert same(kernel(*arrays[:3], out=arrays[3]), arrays[0] * arrays[1] + arrays[2])
     codes = set(kernel.compiled.plan.steps[0].region.codes.values())
-    assert {code.tiled for code in codes} >= {2, 3} and len(codes) <= MAX_CODES
+    assert {code.tiled for code in codes} >= tiles and len(codes) <= MAX_CODES
 
 
 @needs_compiler

@@ -349,10 +349,13 @@ def test_operands_that_conflict(shape: tuple[int, int], element: str, engine: st
 
 def test_operands_that_conflict_are_packed() -> None:
     a, b = np.ones((700, 900)), np.ones((900, 700))
-    for axis in (0, 1):
-        made, other = (arrayexpr.kernel(_of_two(lambda x, y, axis=axis: (x + y).sum(axis=axis))) for _ in range(2))
-        assert "pack(" in arrayexpr.explain(made, a, b.T)
-        assert "pack(" not in arrayexpr.explain(other, a, b.T.copy())
+    for axis, (l3, said) in itertools.product((0, 1), ((1 << 20, "pack("), (1 << 25, "is contiguous across rows"))):
+        made, other = (
+            arrayexpr.kernel(_of_two(lambda x, y, axis=axis: (x + y).sum(axis=axis)), target=arrayexpr.Target(l3=l3))
+            for _ in range(2)
+        )
+        assert said in arrayexpr.explain(made, a, b.T)
+        assert said not in arrayexpr.explain(other, a, b.T.copy())
 
 
 @pytest.mark.parametrize(

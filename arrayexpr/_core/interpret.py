@@ -47,7 +47,7 @@ from .nodes import (
 )
 from .printer import MAX_NESTING, show
 from .program import assigned_operand
-from .types import BROADCAST, FALLING, UNIT, ArrayType, element
+from .types import APART, BROADCAST, FALLING, STRIDED, ArrayType, element
 
 if TYPE_CHECKING:
     from .program import Program
@@ -103,7 +103,7 @@ def _check_layout(array: Any, operand: Operand) -> None:
     if type_.order is not None:
         held = array.flags.c_contiguous if type_.order == "C" else array.flags.f_contiguous
     for length, stride, fact in zip(array.shape, array.strides, type_.layout, strict=True):
-        told = {UNIT: array.itemsize, FALLING: -array.itemsize, BROADCAST: 0}.get(fact, stride)
+        told = APART[fact] * array.itemsize if fact in APART else stride
         if length > 1 and stride != told:
             held = False
     if not held:
@@ -138,11 +138,12 @@ def _given(operand: Operand, value: Any, assigned: bool) -> Any:
 def _allocate(operand: Operand, shape: tuple[int, ...]) -> Any:
     """Storage for a result, laid out as its type says."""
     type_: ArrayType = operand.type
-    contiguous = [axis for axis, fact in enumerate(type_.layout) if fact in (UNIT, FALLING)]
-    if type_.order is None and contiguous:
-        axis = contiguous[0]
-        moved = shape[:axis] + shape[axis + 1 :] + shape[axis : axis + 1]
-        made = np.moveaxis(np.empty(moved, type_.element.dtype), -1, axis)
+    known = [axis for axis, fact in enumerate(type_.layout) if fact not in (STRIDED, BROADCAST)]
+    if type_.order is None and known:
+        axis = known[0]
+        step = abs(APART[type_.layout[axis]])
+        moved = (*shape[:axis], *shape[axis + 1 :], shape[axis] * step)
+        made = np.moveaxis(np.empty(moved, type_.element.dtype)[..., ::step], -1, axis)
         return np.flip(made, axis) if type_.layout[axis] == FALLING else made
     return np.empty(shape, type_.element.dtype, order="F" if type_.order == "F" else "C")
 

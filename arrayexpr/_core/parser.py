@@ -46,7 +46,7 @@ from .ops import Operator, is_operator, operator, operators
 from .printer import FORMS, MAX_NESTING, SYMBOLS, is_word
 from .program import Program
 from .source import Source, shortened
-from .types import BOOL, FLOAT64, INT64, ArrayType, ElementType, Foreign, element, elements, real_of
+from .types import APART, BOOL, FLOAT64, INT64, STRIDED, ArrayType, ElementType, Foreign, element, elements, real_of
 
 _BINARY: Final[dict[type, str]] = {
     ast.Add: "+",
@@ -196,9 +196,10 @@ class TextParser:
         layout = []
         for axis in axes:
             mark = "" if not isinstance(axis, ast.Slice) or axis.lower or axis.upper else ast.dump(axis)
-            kind = {_WHOLE: "strided", _UNIT: "unit", _BROADCAST: "broadcast", _FALLING: "falling"}.get(mark)
+            kind = _LAYOUTS.get(mark)
             if kind is None:
-                self.fail("expected an axis: ':', '::1' (contiguous), '::-1' (from its end) or '::0' (broadcast)", axis)
+                known = "':', '::1' (contiguous), '::-1' (from its end), '::0' (broadcast) or '::2' to '::4' (apart)"
+                self.fail(f"expected an axis: {known}", axis)
             layout.append(kind)
         if not layout:
             self.fail("expected an axis ':' or more", at)
@@ -808,10 +809,15 @@ def _describe(at: ast.AST) -> str:
     return words.get(type(at), type(at).__name__.lower())
 
 
-_WHOLE: Final = ast.dump(ast.Slice())
-_UNIT: Final = ast.dump(ast.Slice(step=ast.Constant(1)))
-_BROADCAST: Final = ast.dump(ast.Slice(step=ast.Constant(0)))
-_FALLING: Final = ast.dump(ast.Slice(step=ast.UnaryOp(ast.USub(), ast.Constant(1))))
+_LAYOUTS: Final = {
+    ast.dump(ast.Slice()): STRIDED,
+    **{
+        ast.dump(
+            ast.Slice(step=ast.Constant(step) if step >= 0 else ast.UnaryOp(ast.USub(), ast.Constant(-step)))
+        ): fact
+        for fact, step in APART.items()
+    },
+}
 _BYTEORDER: Final[Any] = "little" if np.little_endian else "big"
 
 

@@ -17,6 +17,12 @@ UNIT: Final = "unit"
 BROADCAST: Final = "broadcast"
 #: Contiguous, and walked from its end.
 FALLING: Final = "falling"
+#: Neighbours are so many elements apart, with others between them.
+TWO: Final = "two"
+THREE: Final = "three"
+FOUR: Final = "four"
+#: How many elements apart neighbours along an axis are, where that is known.
+APART: Final = {UNIT: 1, BROADCAST: 0, FALLING: -1, TWO: 2, THREE: 3, FOUR: 4}
 
 #: NumPy's limit on the number of axes.
 MAX_RANK: Final = 32
@@ -166,9 +172,9 @@ def complex_of(t: ElementType) -> ElementType:
 class ArrayType:
     """An array of `rank` axes (0 for a scalar) of `element`, with what is known of its layout.
 
-    `layout` gives each axis `unit`, `broadcast`, `falling` (minus `unit`) or `strided` (nothing known), and `order` is
-    `"C"` or `"F"` for a whole contiguous array. Less is known as one goes up: `join` is the
-    most that holds for both of two types.
+    `layout` gives each axis `unit`, `broadcast`, `falling` (minus `unit`), `two`, `three` or `four` (elements apart) or
+    `strided` (nothing known), and `order` is `"C"` or `"F"` for a whole contiguous array. Less is known as one goes up:
+    `join` is the most that holds for both of two types.
 
     >>> FLOAT64.array(2, order="C")
     float64['C', :, :]
@@ -201,9 +207,10 @@ class ArrayType:
                 order = "C"
         elif layout is None:
             layout = plain
-        elif not set(layout) <= {STRIDED, UNIT, BROADCAST, FALLING}:
+        elif not set(layout) <= {STRIDED, *APART}:
             raise TypeMismatch(
-                f"layout {layout} is unknown: expected 'unit', 'broadcast', 'falling' or 'strided' per axis"
+                f"layout {layout} is unknown: expected 'unit', 'broadcast', 'falling', 'two', 'three', 'four' or "
+                "'strided' per axis"
             )
         key: Any = rank if layout == plain and order is None else (rank, layout, order)
         known = element._arrays.get(key)
@@ -222,7 +229,7 @@ class ArrayType:
     def __repr__(self) -> str:
         if self.rank == 0:
             return self.element.name
-        marks = {STRIDED: ":", UNIT: "::1", BROADCAST: "::0", FALLING: "::-1"}
+        marks = {STRIDED: ":", **{fact: f"::{step}" for fact, step in APART.items()}}
         if self.order is not None and self.rank > 1:
             return f"{self.element}[{self.order!r}, {', '.join([':'] * self.rank)}]"
         if self.order is not None:

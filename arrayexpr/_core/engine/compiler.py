@@ -132,6 +132,8 @@ def _writers() -> str:
 
     package = Path(arrayexpr.__file__).parent
     files = [*package.glob("_core/*.py"), *package.glob("_core/primitives/*.h")]
+    # Blocks in registers are made where C is printed: `specialise` runs passes for that, which the text does not show.
+    files += [*package.glob("_core/passes/*.py"), package / "_core/engine/specialise.py"]
     # The emitters are looked at where they lie: they are imported when there is something to emit.
     adapters = find_spec("arrayexpr.adapters")
     for folder in (adapters.submodule_search_locations or ()) if adapters is not None else ():

@@ -7,12 +7,13 @@ import math
 from ..cost import estimate
 from ..layout import Layout
 from ..nodes import Pack
+from ..passes.cross import cross
 from ..passes.nests import enclosed
 from ..program import Program
 from .dispatch import LARGE, MAX_TILE, Code, Region
 
-#: The class of a packed stream in a key, and of a strided one.
-_PACKED, _STRIDED = 4, 2
+#: The classes of a packed stream in a key, of a strided one, and of one that is contiguous across rows.
+_PACKED, _STRIDED, _ACROSS = (4, 9), 2, 8
 
 
 def described(region: Region, code: Code) -> list[str]:
@@ -22,7 +23,9 @@ def described(region: Region, code: Code) -> list[str]:
         return []
     key, shape, strides = found
     times = math.prod(shape[: -code.rank]) if len(shape) > code.rank else 1
-    chosen = _laid_out(code.program, shape, strides)
+    inputs = region.count - region.outputs
+    across = [o.name for o, c in zip(code.program.declared, key[2 : 2 + inputs], strict=False) if c & 0xF == _ACROSS]
+    chosen = _laid_out(cross(code.program) if across else code.program, shape, strides)
     if chosen is None:
         return []
     moved, operations, spent = estimate(chosen)
@@ -35,7 +38,7 @@ def described(region: Region, code: Code) -> list[str]:
     said = []
     if key[1] & MAX_TILE:
         count = region.count + 2
-        plain = bytes(_STRIDED | c & 0xF0 if c & 0xF == _PACKED else c for c in key[2:count])
+        plain = bytes(_STRIDED | c & 0xF0 if c & 0xF in _PACKED else c for c in key[2:count])
         alone = _laid_out(region.build.schedule(bytes([key[0], key[1] & LARGE]) + plain + key[count:]), shape, strides)
         axes = f"tiles of {code.tiled} axes"
         if packed:
@@ -44,6 +47,12 @@ def described(region: Region, code: Code) -> list[str]:
         if alone is not None:
             axes += f"; loops alone: {_time(times * estimate(alone)[2])}"
         said.append(axes)
+    elif across:
+        verb = "is" if len(across) == 1 else "are"
+        said.append(
+            f"no tiles: {', '.join(across)} {verb} contiguous across rows, and compiled C turns blocks of "
+            f"{'it' if len(across) == 1 else 'them'} in registers"
+        )
     if key[1] & LARGE:
         said.append("the result would not stay in the last cache, and is stored past it")
     return lines + (["chosen: " + "; ".join(said)] if said else [])

@@ -54,11 +54,14 @@ cdef class Problem:
     cdef npy_intp *reduced          # AXES: whether an axis is reduced, right-aligned
     cdef bint reduces
     cdef bint ordered               # reduced axes are walked from their start
+    cdef bint crossed               # what is contiguous along the axis before the inner one is read by blocks
     cdef bint mixed                 # it keeps the inner axis, and packs what is contiguous along the reduced one
     cdef int canonicalise(self, int rank, const int *itemsize, npy_intp tile_bytes) except -1
     cdef int _find_tile(self, const int *itemsize, npy_intp tile_bytes) except -1
     cdef bint _all_reduced(self) noexcept
     cdef int _find_mixed(self, const int *itemsize, npy_intp tile_bytes) noexcept
+    cdef bint _fit(self) noexcept
+    cdef bint _has_blocks(self, int across, int along, int size) noexcept
     cdef int _reduced_within(self) except -1
     cdef bint fits_nest(self) noexcept
     cdef int _near_axis(self, int s) noexcept

@@ -271,6 +271,7 @@ cdef class Problem:
                     self.high[s] += step
         self.tile = False
         self.mixed = False
+        self.crossed = False
         if reduces and not self._all_reduced():
             self._reduced_within()
             self._find_mixed(itemsize, tile_bytes)
@@ -292,25 +293,33 @@ cdef class Problem:
     cdef int _find_mixed(self, const int *itemsize, npy_intp tile_bytes) noexcept:
         """Put the kept axis inside where some streams are contiguous along it, and others along the reduced one.
 
-        Those others are then packed, some rows of a strip at a time.
+        Those others are then read by blocks, where they fit the caches, or packed, some rows of a strip at a time.
         """
-        cdef int s, near, reduced, kept, along = 0, across = 0
+        cdef int s, near, reduced, kept, along = 0, across = 0, size = 0
         cdef npy_intp length
+        cdef bint crosses = self._fit()
         if self.rank != 2:
             return 0
         reduced = AXES - 2 if self.reduced[AXES - 2] else AXES - 1
         kept = 2 * AXES - 3 - reduced
-        if self.elements * itemsize[0] < tile_bytes or self.shape[kept] < 32 or self.shape[reduced] < 32:
-            return 0
         for s in range(self.count - self.outputs):
             near = self._near_axis(s)
             if near == reduced and _abs(self.strides[s * AXES + kept]) >= LINE:
                 across += 1
+                # Of single bytes more rows are wanted than are taken in at once.
+                crosses &= self.strides[s * AXES + reduced] == itemsize[s] and size in (0, itemsize[s])
+                crosses &= itemsize[s] > 1 and self._has_blocks(reduced, kept, itemsize[s])
+                size = itemsize[s]
             elif near == kept and _abs(self.strides[s * AXES + reduced]) >= LINE:
                 along += 1
         if not along or not across:
             return 0
-        self.mixed = True
+        if crosses:
+            self.crossed = True
+        elif self.elements * itemsize[0] < tile_bytes or self.shape[kept] < 32 or self.shape[reduced] < 32:
+            return 0
+        else:
+            self.mixed = True
         if kept != AXES - 1:
             length = self.shape[kept]
             self.shape[kept] = self.shape[reduced]
@@ -322,6 +331,18 @@ cdef class Problem:
                 self.strides[s * AXES + kept] = self.strides[s * AXES + reduced]
                 self.strides[s * AXES + reduced] = length
         return 0
+
+    cdef bint _fit(self) noexcept:
+        """Whether all that is walked fits the last cache."""
+        cdef int s
+        cdef npy_intp bytes = 0
+        for s in range(self.count):
+            bytes += self.high[s] - self.low[s]
+        return bytes < self.stream_bytes
+
+    cdef bint _has_blocks(self, int across, int along, int size) noexcept:
+        """Whether there is a block in registers, and more, of elements that are contiguous across rows: see `cross`."""
+        return self.shape[along] * size >= LINE and self.shape[across] >= max(8, 16 // size)
 
     cdef int _reduced_within(self) except -1:
         """Bring the reduced axes into the nest, which the axes around it are walked for."""
@@ -355,13 +376,16 @@ cdef class Problem:
 
         A stream conflicts if it is nearly contiguous along another axis than the inner one, which is the one that the
         output is nearest to contiguous along; see `passes/block.py`. Where the lines that one row of the inner axis
-        touches stay in the first cache until the next row reads on in them, loops in the right order are enough.
+        touches stay in the first cache until the next row reads on in them, loops in the right order are enough. Where
+        all that is walked fits the last cache, blocks in registers do better than either, if they serve all that conflict.
         """
         cdef int n = self.count, s, k, near, chosen = 0, best, inner = AXES - 1, last, first = AXES - self.rank
         cdef npy_intp most, lines = 0
         cdef npy_intp votes[AXES]
-        cdef bint stays = True
-        if self.direction or self.rank < 2 or self.elements * itemsize[n - 1] < tile_bytes:
+        cdef bint stays = True, small = self.elements * itemsize[n - 1] < tile_bytes
+        cdef bint crosses = not self.reduces and self._fit()
+        cdef int across = -1, size = 0
+        if self.direction or self.rank < 2 or (small and not crosses):
             return 0
         for k in range(first, AXES):
             votes[k] = 0
@@ -372,11 +396,18 @@ cdef class Problem:
             near = self._near_axis(s)
             # A tile of a few rows is no tile.
             if near < 0 or near == last or self.shape[near] < 8 or self.shape[last] < 8:
+                crosses &= _abs(self.strides[s * AXES + last]) < LINE
                 continue
             if _abs(self.strides[s * AXES + last]) >= LINE:
+                # One block serves all that conflict: of elements of one size along one axis.
+                crosses &= self.strides[s * AXES + near] == itemsize[s] and self._has_blocks(near, last, itemsize[s])
+                crosses &= s < n - self.outputs and across in (-1, near) and size in (0, itemsize[s])
+                across, size = near, itemsize[s]
                 votes[near] += itemsize[s]
                 lines += self.shape[last]
                 stays &= self.shape[last] <= 8 * _sets(self.strides[s * AXES + last])
+        if small and not (crosses and size):
+            return 0
         while chosen < NEST - 1:
             best = -1
             most = 0
@@ -394,6 +425,9 @@ cdef class Problem:
                 self._move_axis(last, inner, votes)
             chosen += 1
             self._move_axis(best, inner - 1, votes)
+        if crosses and size:
+            self.crossed = True
+            return 0
         if chosen == 1 and stays and 2 * lines * LINE <= tile_bytes:
             return 0
         self.tile = chosen + 1 if chosen else 0
@@ -425,7 +459,8 @@ cdef class Problem:
         """The signature: rank of the nest, how many axes are tiled, a code for each stream; last, a bit per reduced axis.
 
         A code tells of the innermost axis: 0 contiguous, 1 broadcast, 2 strided, 3 contiguous backwards; 4 is for a
-        stream that is packed tile by tile, whatever its strides. Of a stream with something to hoist, and where
+        stream that is packed tile by tile, whatever its strides; 5 to 7 are for an input of elements two to four apart, and
+        8 for one that is contiguous along the axis before, and read by blocks; 9 is 4 and 8. Of a stream with something to hoist, and where
         elements may come in any order, it has a bit beyond those for each axis of the nest that the stream is
         broadcast along, unless the axis is short.
         """
@@ -441,10 +476,17 @@ cdef class Problem:
         for s in range(self.count):
             step = self.strides[s * AXES + AXES - 1]
             code = 0 if step == itemsize[s] else 1 if step == 0 else 3 if step == -itemsize[s] else 2
+            if code == 2 and s < self.count - self.outputs:
+                if self.crossed and _abs(step) >= LINE and self.strides[s * AXES + AXES - 2] == itemsize[s]:
+                    code = 8
+                elif step == 2 * itemsize[s] or step == 3 * itemsize[s] or step == 4 * itemsize[s]:
+                    code = <char>(3 + step // itemsize[s])
             if self.tile and s < self.count - self.outputs and self._packed(s):
                 code = 4
             if self.mixed and s < self.count - self.outputs and self._near_axis(s) == AXES - 2 and _abs(step) >= LINE:
                 code = 4
+            if code == 4 and self.tile < 3 and self.strides[s * AXES + AXES - 2] == itemsize[s] > 1:
+                code = 9
             if not self.direction and s < self.count - self.outputs and hoisted[s]:
                 for axis in range(AXES - text[0], AXES):
                     if self.strides[s * AXES + axis] == 0 and self.shape[axis] >= least:

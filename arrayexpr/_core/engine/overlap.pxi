@@ -6,6 +6,8 @@
 
 # Elements of a slab, for calls of the kernel to cost nothing beside its work.
 cdef npy_intp SLAB = 2048
+# Bytes of a row of a tile whose pair is its transpose.
+cdef npy_intp PAIRED = 512
 # The images of a tile under flips and permutations of three axes.
 cdef enum:
     ORBIT = 48
@@ -29,6 +31,7 @@ cdef Problem _again(Problem of, Region region, int direction):
     cdef Problem made = Problem(n)
     made.direction = direction
     made.whole = of.whole
+    made.stream_bytes = of.stream_bytes
     for k in range(rank):
         made.shape[k] = of.shape[first + k]
         for s in range(n):
@@ -44,7 +47,9 @@ cdef Problem _same_walk(Problem of):
     made.tile = of.tile
     made.elements = of.elements
     made.direction = of.direction
+    made.crossed = of.crossed
     made.whole = of.whole
+    made.stream_bytes = of.stream_bytes
     memcpy(made.shape, of.shape, (AXES + of.count * (AXES + 3)) * sizeof(npy_intp))
     return made
 
@@ -142,7 +147,9 @@ cdef int run_overlapping(Region region, Problem problem, char **given, list stre
                 break
             if fits:
                 way = "tiles"
-                status = _by_tiles(region, ordered, data, clash, &took)
+                status = _by_pairs(region, ordered, data, clash, &took)
+                if status < 0:
+                    status = _by_tiles(region, ordered, data, clash, &took)
                 if status >= 0:
                     if not status:
                         return 0
@@ -368,6 +375,118 @@ cdef int _run_slabs(Slabs *slabs) noexcept nogil:
             if turn == 1:
                 status |= sweep(&slabs.nest, 1)
     return status
+
+
+cdef int _by_pairs(Region region, Problem problem, char **data, char *clash, npy_intp *took) except -2:
+    """Run by pairs of tiles where one input overlaps the output, of two axes, and is its transpose.
+
+    What a tile reads is copied, row by row; the tile that is written there then reads the first one where it lies, and the
+    first the copy. Returns 1, 0 where there is no code, -1 where overlaps are of another kind.
+    """
+    cdef int n = region.count, rank = problem.rank, first = AXES - rank, s, only = -1, status
+    cdef npy_intp *out = problem.strides + (n - 1) * AXES + first
+    cdef npy_intp *into
+    cdef npy_intp *shape = problem.shape + first
+    cdef npy_intp size
+    cdef int axes[2]
+    cdef bint flips[2]
+    cdef Pairs pairs
+    if rank != 2:
+        return -1
+    for s in range(n - 1):
+        if clash[s]:
+            if only >= 0:
+                return -1
+            only = s
+    size = region.itemsize[only]
+    into = problem.strides + only * AXES + first
+    if size != region.itemsize[n - 1] or into[0] != size or into[1] < LINE or not overlap.mirrored(
+        rank, shape, into, out, data[only] - data[n - 1], axes, flips
+    ) or axes[0] != 1 or flips[0] or flips[1]:
+        return -1
+    pairs.side = min(shape[0], max(8, PAIRED // size))
+    # Rows a line longer than the tile do not all fall into the same sets of the first cache.
+    pairs.pitch = (pairs.side * size + LINE - 1) // LINE * LINE + LINE
+    cdef Problem staged = _same_walk(problem)
+    staged.strides[only * AXES + first + 1] = pairs.pitch
+    staged.crossed = True
+    code = region.decide_problem(staged)
+    if code is None:
+        return 0
+    cdef npy_intp room = pairs.side * pairs.pitch
+    pairs.buffer = <char *>pool.push(room + n * sizeof(char *))
+    if pairs.buffer == NULL:
+        raise MemoryError(f"no memory for a tile of {room} bytes of an operand that overlaps the result")
+    pairs.strides = problem.strides
+    pairs.staged = staged.strides
+    pairs.data = data
+    pairs.length = shape[0]
+    pairs.size = size
+    pairs.only = only
+    pairs.nest = region._nest(<Code>code, staged)
+    pairs.nest.data = <char **>(pairs.buffer + room)
+    with nogil:
+        status = _run_pairs(&pairs)
+    pool.pop(pairs.buffer)
+    took[0] += room
+    if status:
+        region._fail(status)
+    return 1
+
+
+cdef struct Pairs:
+    const npy_intp *strides             # AXES for each stream, right-aligned
+    const npy_intp *staged              # the same, but for the input that is copied
+    char **data
+    char *buffer                        # `side` rows of `pitch` bytes
+    npy_intp length                     # of either axis
+    npy_intp side
+    npy_intp pitch
+    npy_intp size
+    int only                            # the input that overlaps
+    Nest nest
+
+
+cdef int _run_pairs(Pairs *pairs) noexcept nogil:
+    cdef npy_intp i, j, k, rows, columns
+    cdef npy_intp far = pairs.strides[pairs.only * AXES + AXES - 1]
+    cdef npy_intp shape[AXES]
+    cdef const char *source
+    cdef int status = 0
+    for k in range(AXES):
+        shape[k] = 1
+    pairs.nest.shape = shape
+    i = 0
+    while i < pairs.length:
+        rows = min(pairs.side, pairs.length - i)
+        j = 0
+        while j <= i:
+            columns = min(pairs.side, pairs.length - j)
+            source = pairs.data[pairs.only] + i * pairs.size + j * far
+            for k in range(columns):
+                memcpy(pairs.buffer + k * pairs.pitch, source + k * far, rows * pairs.size)
+            if i != j:
+                status |= _run_one(pairs, shape, j, i, columns, rows, False)
+            status |= _run_one(pairs, shape, i, j, rows, columns, True)
+            j += pairs.side
+        i += pairs.side
+    return status
+
+
+cdef int _run_one(
+    Pairs *pairs, npy_intp *shape, npy_intp i, npy_intp j, npy_intp rows, npy_intp columns, bint copied
+) noexcept nogil:
+    """The tile at (i, j), of what its input holds or of the copy."""
+    cdef const npy_intp *strides = pairs.staged if copied else pairs.strides
+    cdef int s
+    shape[AXES - 2] = rows
+    shape[AXES - 1] = columns
+    for s in range(pairs.nest.count):
+        pairs.nest.data[s] = pairs.data[s] + i * strides[s * AXES + AXES - 2] + j * strides[s * AXES + AXES - 1]
+    if copied:
+        pairs.nest.data[pairs.only] = pairs.buffer
+    pairs.nest.strides = strides
+    return sweep(&pairs.nest, 1)
 
 
 cdef int _by_tiles(Region region, Problem problem, char **data, char *clash, npy_intp *took) except -2:

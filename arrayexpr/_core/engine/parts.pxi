@@ -82,6 +82,7 @@ cdef class Division:
                     parts.strides[s * AXES + k] = step * self.first.itemsize[s]
                 step *= parts.shape[k]
         parts.ordered = any(self.first.places)
+        parts.stream_bytes = whole.stream_bytes
         parts.canonicalise(rank, self.first.itemsize, self.first.tile_bytes)
         self._cut(wanted)
         # All parts' numbers of one place lie together, so that they are added as a strip is.
@@ -108,6 +109,7 @@ cdef class Division:
         rest.reduced[place] = True
         for s in range(numbers):
             rest.strides[s * AXES + place] = self.last.itemsize[s]
+        rest.stream_bytes = whole.stream_bytes
         rest.canonicalise(place + 1, self.last.itemsize, self.last.tile_bytes)
         if self.count > 1 and self._fits():
             self.first_code = self.first.code_of(parts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 
 from ...target import Target
 from ..infer import cost
@@ -34,7 +34,7 @@ from ..passes.strip import strip
 from ..passes.vectorize import vectorize
 from ..primitives import EXTREME_AT
 from ..program import Program
-from ..types import BROADCAST, FALLING, STRIDED, UNIT
+from ..types import BROADCAST, FALLING, FOUR, STRIDED, THREE, TWO, UNIT
 from .dispatch import LARGE, MAX_TILE, Code
 from .handover import Mode, make
 
@@ -43,9 +43,11 @@ from .handover import Mode, make
 NS = 0.012
 
 #: What a stream's code in a key says of it along the innermost axis.
-_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING, STRIDED)
+_CLASSES = (UNIT, BROADCAST, STRIDED, FALLING, STRIDED, TWO, THREE, FOUR, STRIDED, STRIDED)
 #: The code of a stream whose tiles are packed: nothing more need be known of it.
 _PACKED = 4
+#: The codes of a stream that is contiguous along the axis before the innermost one: read by blocks, or packed as well.
+_ACROSS, _PACKED_ACROSS = 8, 9
 #: The bits of a code beyond which are those of the axes that the stream is broadcast along.
 _CLASS = 15
 
@@ -57,6 +59,8 @@ def stream_program(
     varies: Sequence[tuple[bool, bool]],
     key: bytes,
     target: Target,
+    *,
+    far: bool = False,
 ) -> Program:
     """The program of one region for a signature: streams of the nest's rank, typed by their stride classes.
 
@@ -65,14 +69,17 @@ def stream_program(
     reduced; of an output without, the first along those is assigned. `key` is a `Problem`'s: the rank, how many of
     the last axes are tiled with what `dispatch` adds to it, a code per stream, a bit for each of the nest's axes that
     is reduced. The low four bits of a code are the stream's class, the others say which axes it is broadcast along.
+    `far` asks for blocks in registers where the key says tiles, if they serve all that is packed.
     """
-    rank, tiled = key[0], key[1] & MAX_TILE
+    rank = key[0]
     count = len(streams) + len(outputs)
     bits = key[2 + count] if len(key) > 2 + count else 0
     reduced = tuple(k for k in range(rank) if bits >> (rank - 1 - k) & 1)
     new: dict[Node, Node] = {}
     for place, (stream, code) in enumerate(zip([*streams, *outputs], key[2:], strict=False)):
         layout = [STRIDED] * (rank - 1) + [_CLASSES[code & _CLASS]]
+        if code & _CLASS in (_ACROSS, _PACKED_ACROSS):
+            layout[rank - 2] = UNIT
         for axis in range(rank):
             if not varies[place][axis in reduced] or code >> (4 + rank - 1 - axis) & 1:
                 layout[axis] = BROADCAST
@@ -93,16 +100,57 @@ def stream_program(
         [_operand(new[o]) for o in outputs],
         target=target,
     )
-    any_strides = all(_CLASSES[code & _CLASS] == STRIDED for code in key[2 : 2 + count])
-    packed = {stream.name for stream, code in zip(streams, key[2:], strict=False) if code & _CLASS == _PACKED}
+    classes = [code & _CLASS for code in key[2 : 2 + count]]
+    any_strides = all(_CLASSES[c] == STRIDED and c < _ACROSS for c in classes)
+    packed = {
+        stream.name for stream, c in zip(streams, classes, strict=False) if c in (_PACKED, _ACROSS, _PACKED_ACROSS)
+    }
+    if far and _PACKED not in classes:
+        from ..passes.cross import STRIP, cross
+
+        scheduled = _scheduled(program, key, frozenset(), len(outputs) > 1, any_strides, across=True, length=STRIP)
+        crossed = cross(scheduled, far=True)
+        if crossed is not scheduled:
+            return crossed
+    across = _ACROSS in classes
+    scheduled = _scheduled(
+        program, key, frozenset() if across else packed, len(outputs) > 1, any_strides, across=across
+    )
+    if across:
+        from ..passes.cross import cross
+
+        if cross(scheduled) is scheduled:
+            # Where rows cost much, or more than rows are in the nest, tiles are copied.
+            scheduled = _scheduled(program, key, packed, len(outputs) > 1, any_strides)
+    return scheduled
+
+
+def _scheduled(
+    program: Program,
+    key: bytes,
+    packed: Set[str],
+    together: bool,
+    any_strides: bool,
+    *,
+    across: bool = False,
+    length: int | None = None,
+) -> Program:
+    """The schedule of a region's program, with tiles of some operands copied; loops alone for blocks `across` rows.
+
+    `length` is that of strips of accumulators, where it is not the usual one.
+    """
+    rank, tiled = key[0], 0 if across else key[1] & MAX_TILE
     # Passes that few programs need are imported where one does: the others' first result does not pay for them.
     reduces = any(isinstance(node, Reduce) for node in program.nodes())
     if reduces:
         from ..passes.sweep import sweep
 
-        program = sweep(program, together=True, packed=packed if not tiled else frozenset())
-    # Tiles want a perfect nest: what is hoisted stands before it.
-    scheduled = hoist(lower(program, together=len(outputs) > 1), strips=not tiled)
+        program = sweep(program, together=True, packed=packed if not tiled else frozenset(), strip=length)
+    if packed and not reduces:
+        tiled = max(tiled, 2)
+    # Tiles and blocks want a perfect nest: what is hoisted stands before it.
+    perfect = tiled or (across and not reduces)
+    scheduled = hoist(lower(program, together=together), strips=not perfect)
     if tiled:
         from ..passes.block import block
         from ..passes.pack import pack
@@ -160,7 +208,20 @@ def builder(
 
     def build(key: bytes) -> Code | None:
         program = stream_program(values, streams, outputs, varies, key, target)
-        code = make(program, key[0], key[1] & MAX_TILE, emit, mode)
+        printed = emit
+        classes = [code & _CLASS for code in key[2 : 2 + len(streams)]]
+        # The block engine walks rows, which blocks in registers would cut: they are made where C is printed.
+        # From memory that is measured to gain for sums alone: sum((a - b.T)**2, axis=0), 4000 x 4000 doubles, took
+        # 13.2 ms by blocks in hand-written loops and 16.7 by tiles; of a + b.T neither was the faster one every time.
+        sums = any(isinstance(node, Reduce) for node in postorder(values))
+        if sums and _PACKED_ACROSS in classes and _PACKED not in classes:
+
+            def printed(_: Program) -> str:
+                return emit(stream_program(values, streams, outputs, varies, key, target, far=True))
+
+        elif _ACROSS in classes:
+            printed = _crossed(emit)
+        code = make(program, key[0], key[1] & MAX_TILE, printed, mode)
         if code is not None:
             code.element_ns = NS * _operations(program)
         return code
@@ -168,6 +229,15 @@ def builder(
     # For `explain`, which compares with schedules that were not chosen.
     build.schedule = functools.partial(stream_program, values, streams, outputs, varies, target=target)  # type: ignore[attr-defined]
     return build
+
+
+def _crossed(emit: Callable[[Program], str]) -> Callable[[Program], str]:
+    def emit_crossed(program: Program) -> str:
+        from ..passes.cross import cross
+
+        return emit(cross(program))
+
+    return emit_crossed
 
 
 def _operations(program: Program) -> float:

@@ -29,7 +29,7 @@ from ..nodes import (
 from ..ops import operator
 from ..program import Program
 from ..record import made, record, replace
-from ..types import BROADCAST, FALLING, INT64, UNIT
+from ..types import APART, FALLING, INT64, UNIT
 
 _EQUAL = operator("equal")
 _AND = operator("logical_and")
@@ -209,7 +209,7 @@ def byte_strides(operand: Operand, program: Program) -> tuple[int | None, ...]:
     if layout is not None:
         return tuple(0 if n == 1 else s for n, s in zip(layout.shape, layout.strides, strict=True))
     size = operand.type.element.itemsize
-    return tuple({UNIT: size, FALLING: -size, BROADCAST: 0}.get(fact) for fact in operand.type.layout)
+    return tuple(size * APART[fact] if fact in APART else None for fact in operand.type.layout)
 
 
 def memory_order(operand: Operand) -> list[int]:

@@ -82,7 +82,9 @@ _NOT_EQUAL, _OR, _AND, _NOT = (
 _NOT_BEFORE = {"argmin": operator("greater_equal"), "argmax": operator("less_equal")}
 
 
-def sweep(program: Program, *, together: bool = False, packed: Collection[str] = ()) -> Program:
+def sweep(
+    program: Program, *, together: bool = False, packed: Collection[str] = (), strip: int | None = None
+) -> Program:
     """Give every assignment that reduces its loops: a sweep for each reduction that waits for another one.
 
         r[...] = sum(a * b, axis=1)
@@ -99,7 +101,8 @@ def sweep(program: Program, *, together: bool = False, packed: Collection[str] =
     reductions, or with one that has no fold, are left as they are. `together` says that all operands have one
     shape, if with strides of 0, and that no statement reads what another one assigns: they share their sweeps.
     `packed` names operands that are contiguous along the reduced axis where the last one is kept: some rows of a
-    strip of them are copied to scratch, with the axes in order, before they are added.
+    strip of them are copied to scratch, with the axes in order, before they are added. `strip` is the length of
+    strips, where the caller knows better.
 
     Keeps: s == sum of what the loop adds, in any grouping.
     Requires: operands overlap only where they are the same view; shapes fit: `Program.requires` says so in
@@ -113,7 +116,7 @@ def sweep(program: Program, *, together: bool = False, packed: Collection[str] =
         axes = _axes(assigns) if len(assigns) == len(program.statements) else None
         if axes is None:
             return program
-        sweeps = _Sweeps(program, assigns, axes, taken, alike=True, packed=packed)
+        sweeps = _Sweeps(program, assigns, axes, taken, alike=True, packed=packed, strip=strip)
         nest = sweeps.statements()
         statements = [*sweeps.rows, *nest]
         new.update(dict.fromkeys(program.statements, statements[-1]))
@@ -316,6 +319,7 @@ class _Sweeps:
         alike: bool,
         turned: bool = False,
         packed: Collection[str] = (),
+        strip: int | None = None,
     ) -> None:
         self.program = program
         self.group = group
@@ -335,7 +339,7 @@ class _Sweeps:
         self.inner = [k for k in order if k in self.reduced]
         self.first = Index(untaken(f"i{self.along}_0", taken)) if self.along is not None else None
         self.packed = frozenset(packed) if self.along is not None and len(self.inner) == 1 else frozenset()
-        self.strip = PACKED_STRIP if self.packed else STRIP
+        self.strip = strip or (PACKED_STRIP if self.packed else STRIP)
         self.stages: list[_Stage] = []
         #: What reductions read.
         self.read: list[Load] = []

@@ -14,6 +14,8 @@ from .nests import Nest, either_unit, movement, untaken
 SIZES = (1, 2, 4, 8, 16)
 #: A stride is near if it stays within a line, and far if it leaves it at every step.
 LINE = 64
+#: Bytes of a part of a vector within which `primitives/pack.h` transposes: rows of a block fill some.
+PART = 16
 #: Rows of a multiple of so many bytes share few sets of a first cache, which has 4096 bytes of each way.
 SETS = 512
 

@@ -227,3 +227,25 @@ static inline int arrayexpr_onward(ptrdiff_t *place, char **t, const ptrdiff_t *
             } while (arrayexpr_onward(place, &t, t_steps, &s, s_steps, extents, rank, unit, near));               \
         }                                                                                                         \
     }
+
+/* Prefetches the lines at p and so many steps from there: what a block reads next of some rows. */
+static inline void arrayexpr_rows_ahead(const char *p, ptrdiff_t step, int rows) {
+    for (int k = 0; k < rows; ++k) ARRAYEXPR_PREFETCH(p + k * step);
+}
+
+/* arrayexpr_turnN, once ARRAYEXPR_TURN(N) has defined it: t[k][l] = s[k * N + l * far], of `rows` rows of 64 bytes each,
+   a constant number that fills 16 bytes or a multiple of them. The whole stays in registers, or in the first cache. */
+#if ARRAYEXPR_PACK_VECTOR
+#define ARRAYEXPR_TURN(SIZE)                                                                                      \
+    static inline void arrayexpr_turn##SIZE(char *t, ptrdiff_t t_step, const char *s, ptrdiff_t far, int rows) {  \
+        for (int k = 0; k < rows; k += 16 / SIZE)                                                                 \
+            for (int l = 0; l < 64; l += ARRAYEXPR_PACK_VECTOR)                                                   \
+                arrayexpr_block##SIZE(t + k * t_step + l, t_step, s + k * SIZE + l / SIZE * far, far);            \
+    }
+#else
+#define ARRAYEXPR_TURN(SIZE)                                                                                      \
+    static inline void arrayexpr_turn##SIZE(char *t, ptrdiff_t t_step, const char *s, ptrdiff_t far, int rows) {  \
+        for (int l = 0; l < 64 / SIZE; ++l)                                                                       \
+            for (int k = 0; k < rows; ++k) memcpy(t + k * t_step + l * SIZE, s + k * SIZE + l * far, SIZE);       \
+    }
+#endif
