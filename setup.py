@@ -52,6 +52,7 @@ MODULES = [
     "_core/engine/sweep.pyx",
     "_core/engine/dispatch.pyx",
     "_core/engine/iterate.pyx",
+    "_core/engine/wavefront.pyx",
     "_core/engine/chain.pyx",
     "_core/engine/vector_math.pyx",
     "adapters/numexpr/calls.pyx",

@@ -13,6 +13,7 @@ from passes_support import assert_same, copies
 import arrayexpr
 from arrayexpr._core.affine import integer, minus, plus
 from arrayexpr._core.engine.loopstep import LoopStep
+from arrayexpr._core.engine.runtime import Runtime
 from arrayexpr._core.engine.serial import SerialStep
 from arrayexpr._core.interpret import interpret
 from arrayexpr._core.nodes import Apply, Assign, Cast, Constant, For, Index, Node, Operand, View
@@ -200,3 +201,48 @@ def test_a_long_recurrence_in_pieces() -> None:
     expected = scan(a, b)
     assert arrayexpr.kernel(scan)(mine, b) == expected
     assert_same(a, mine)
+
+
+def test_calls_like_the_last_one_do_not_ask_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decay(a: Any, b: Any, n: Any, m: Any) -> None:
+        for i in range(1, n):
+            a[i] = a[i - 1] * 0.5 + b[i]
+        for i in range(1, m.shape[0]):
+            for j in range(1, m.shape[1]):
+                m[i, j] = m[i - 1, j] + m[i, j - 1] * 0.25
+
+    asked = []
+    run = Runtime.run
+
+    def counted(self: Runtime, *args: Any) -> Any:
+        asked.append(self)
+        return run(self, *args)
+
+    monkeypatch.setattr(Runtime, "run", counted)
+    kernel = arrayexpr.kernel(decay)
+    rng = np.random.default_rng(0)
+    memory = np.zeros(40)
+
+    def call(a: Any, b: Any, n: int, m: Any) -> int:
+        """Call the kernel and compare. Returns how often the runtime was asked."""
+        given = [a.copy(), b.copy(), n, m.copy()]
+        if a is b:
+            given[1] = given[0]
+        decay(*given)
+        before = len(asked)
+        kernel(a, b, n, m)
+        for expected, value in zip(given, (a, b, n, m), strict=True):
+            np.testing.assert_array_equal(value, expected)
+        return len(asked) - before
+
+    def fresh(n: int = 40) -> Any:
+        return rng.random(n)
+
+    assert call(fresh(), fresh(), 40, rng.random((5, 7))) == 1
+    assert call(fresh(), fresh(), 40, rng.random((5, 7))) == 0
+    assert call(fresh(), fresh(), 30, rng.random((5, 7))) == 1
+    assert call(fresh(), fresh(), 30, rng.random((5, 7))) == 0
+    assert call(fresh(), fresh(), 30, rng.random((5, 14))[:, ::2]) == 1
+    # One array by two names.
+    assert call(memory, memory, 30, rng.random((5, 7))) >= 1
+    assert call(fresh(), fresh(), 40, rng.random((5, 7))) == 0

@@ -4,6 +4,10 @@ from .dispatch import Operands, Region, Remembered
 from .iterate import Repeat
 
 class Chain(Remembered):
+    @property
+    def scratch(self) -> int: ...
+    @property
+    def wavefronts(self) -> list[int]: ...
     def __init__(
         self,
         declared: Operands,
@@ -12,4 +16,5 @@ class Chain(Remembered):
         allocates: bool,
         watched: list[tuple[int, int]],
         fixed: list[int],
+        caches: tuple[int, int],
     ) -> None: ...

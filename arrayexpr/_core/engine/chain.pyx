@@ -14,6 +14,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
+from . cimport pool
 from .abi cimport AXES, MAX_AXES
 from .arrays cimport (
     PyArray_BYTES,
@@ -28,7 +29,8 @@ from .arrays cimport (
     PyTuple_GET_SIZE,
 )
 from .dispatch cimport Argument, Code, Operands, Problem, Region, Remembered, fits, take
-from .iterate cimport Moving, Repeat
+from .iterate cimport Moving, Repeat, Serial
+from .wavefront cimport Wavefront, takes
 
 from ..assumption import share_memory
 
@@ -39,6 +41,7 @@ cdef enum:
     MOST_OPERANDS = 16
     MOST_SLOTS = 32
     MOST_STREAMS = 64
+    MOST_STAGES = 16
     SMALL_SCRATCH = 4096
     LINE = 64
 
@@ -48,9 +51,11 @@ cdef class Chain(Remembered):
 
     `arrays` are those of the operands and results, then of temporaries. `steps` has for each region it, its streams,
     the shape that they broadcast to, and per stream the array among `arrays` that it is part of, None for what is the
-    same in every call; for a loop a `Repeat`, its iterations, and those arrays of its streams. `watched` are pairs of
+    same in every call; for a loop a `Repeat`, its iterations, and those arrays of its streams; for one over elements a
+    `Serial`, its arrays, which of them are stored to, and those arrays again. `watched` are pairs of
     operands that were tested for memory they share, by their places, and `fixed` the places of scalars that steps were
-    chosen by.
+    chosen by. Regions of one thread that hand on more than a cache holds run by blocks of rows (`wavefront`); `caches`
+    are the sizes of the second and the third.
     """
 
     cdef list steps                 # regions, and repeats
@@ -63,17 +68,19 @@ cdef class Chain(Remembered):
     cdef npy_intp *places           # per slot: where it lies in the scratch
     cdef npy_intp *low              # per slot: bytes from its first element to the lowest
     cdef npy_intp *high             # ... and to one past the highest
-    cdef npy_intp scratch           # bytes that temporaries take
+    cdef readonly npy_intp scratch  # bytes that temporaries take
     cdef bint *written              # per slot
     cdef int *watched               # pairs of operands
     cdef npy_intp *distances        # of a pair that may share memory: from the second to the first
     cdef bint *meets                # whether it may
     cdef int pairs, slots, count
     cdef list fixed                 # places and values of scalars
+    cdef list fronts                # per step the wavefront that begins with it, or None
+    cdef bint one_thread            # there are some, of regions for the process's setting
     cdef bint usable
 
     def __init__(self, Operands declared not None, list arrays not None, list steps not None, bint allocates,
-                 list watched not None, list fixed not None):
+                 list watched not None, list fixed not None, tuple caches not None):
         cdef int m = declared.operands, n = 0, s, k, rank, i, j
         cdef npy_intp step
         cdef PyObject *array
@@ -84,7 +91,10 @@ cdef class Chain(Remembered):
         self.count, self.slots, self.pairs = len(steps), len(arrays), len(watched)
         self.steps, self.codes, self.problems, self.kept = [], [], [], []
         for what, *rest in steps:
-            n += (<Repeat>what).streams if isinstance(what, Repeat) else (<Region>what).count
+            if isinstance(what, Serial):
+                n += (<Serial>what).streams
+            else:
+                n += (<Repeat>what).streams if isinstance(what, Repeat) else (<Region>what).count
         self.counts = <npy_intp *>calloc(self.count + 1, sizeof(npy_intp))
         self.first = <int *>calloc(self.count + 1, sizeof(int))
         self.slot = <int *>calloc(n + 1, sizeof(int))
@@ -116,9 +126,9 @@ cdef class Chain(Remembered):
                 memcpy(self.layouts + (k * 2 + 1) * MAX_AXES, PyArray_STRIDES(array), rank * sizeof(npy_intp))
             else:
                 # Of the program's own arrays none begins in another one's line.
-                self.places[k] = self.scratch - self.low[k]
-                self.scratch += (self.high[k] - self.low[k] + LINE - 1) // LINE * LINE
+                self._lay(k, self.high[k] - self.low[k])
         n = 0
+        addresses = []
         for k in range(self.count):
             self.first[k] = n
             if isinstance(steps[k][0], Repeat):
@@ -130,12 +140,23 @@ cdef class Chain(Remembered):
                 for moving in repeat.regions:
                     region = (<Moving>moving).region
                     for s in range(region.count):
-                        self._add(n, <npy_intp>repeat.starts[i], bases[i], places, (<Moving>moving).arrays[s],
+                        addresses.append(<npy_intp>repeat.starts[i])
+                        self._add(n, addresses[n], bases[i], places, (<Moving>moving).arrays[s],
                                   s >= region.count - region.outputs)
                         n += 1
                         i += 1
                     # The caller's arrays are not to live as long as this.
                     (<Moving>moving).arrays = None
+                continue
+            if isinstance(steps[k][0], Serial):
+                serial, streams, stored, bases = steps[k]
+                self.steps.append(serial)
+                self.codes.append(None)
+                self.problems.append(None)
+                for s in range((<Serial>serial).streams):
+                    addresses.append(<npy_intp>PyArray_BYTES(<PyObject *>streams[s]))
+                    self._add(n, addresses[n], bases[s], places, streams[s], stored[s])
+                    n += 1
                 continue
             region, streams, shape, bases = steps[k]
             problem = region.problem(streams, shape)
@@ -146,8 +167,8 @@ cdef class Chain(Remembered):
             self.problems.append(problem)
             self.codes.append(code)
             for s in range(region.count):
-                self._add(n, problem.offsets[s] + <npy_intp>PyArray_BYTES(<PyObject *>streams[s]), bases[s], places,
-                          streams[s], s >= region.count - region.outputs)
+                addresses.append(problem.offsets[s] + <npy_intp>PyArray_BYTES(<PyObject *>streams[s]))
+                self._add(n, addresses[n], bases[s], places, streams[s], s >= region.count - region.outputs)
                 n += 1
             self._test_overlap(problem, streams)
         self.first[self.count] = n
@@ -157,6 +178,93 @@ cdef class Chain(Remembered):
             self.distances[k] = PyArray_BYTES(<PyObject *>arrays[i]) - PyArray_BYTES(<PyObject *>arrays[j])
             self.meets[k] = self._meet(i, PyArray_BYTES(<PyObject *>arrays[i]), j, PyArray_BYTES(<PyObject *>arrays[j]))
         self.fixed = [(k, arrays[k].tobytes()) for k in fixed]
+        self.fronts = [None] * self.count
+        if self.runs():
+            self._find_fronts(arrays, addresses, caches)
+
+    cdef int _lay(self, int slot, npy_intp size) except -1:
+        """Give a temporary so much of the scratch."""
+        self.places[slot] = self.scratch - self.low[slot]
+        self.scratch += (size + LINE - 1) // LINE * LINE
+        return 0
+
+    cdef int _find_fronts(self, list arrays, list addresses, tuple caches) except -1:
+        """Find regions in a row that gain by being run by rows, and the room that temporaries then take."""
+        cdef int k = 0, slot, m = self.declared.operands
+        cdef npy_intp size
+        cdef Wavefront front
+        windows = {}
+        while k < self.count:
+            front = self._front(k, arrays, addresses, caches)
+            if front is None:
+                k += 1
+                continue
+            self.fronts[k] = front
+            windows.update(front.windows)
+            k += front.count
+        if windows:
+            self.scratch = 0
+            for slot in range(m, self.slots):
+                size = self.high[slot] - self.low[slot]
+                self._lay(slot, min(size, windows.get(slot, size)))
+        return 0
+
+    cdef Wavefront _front(self, int begin, list arrays, list addresses, tuple caches):
+        """The wavefront of as many steps from one on as leave what they hand on in the third cache; None of none."""
+        cdef int end = begin, k, s, m = self.declared.operands
+        cdef npy_intp near, far
+        cdef Region region
+        cdef Problem problem
+        cdef Wavefront front
+        near, far = caches
+        slots = set()
+        while end < self.count and end - begin < MOST_STAGES:
+            if self.codes[end] is None or not takes(<Problem>self.problems[end], <Code>self.codes[end]):
+                break
+            region = self.steps[end]
+            if (region.threads if region.threads else pool.setting()) > 1:
+                break
+            own = {self.slot[s] for s in range(self.first[end], self.first[end + 1])} - {-1}
+            if end > begin and not own & slots:
+                break
+            slots |= own
+            end += 1
+
+        def meet(one, other):
+            return one < m and other < m and self._meet(
+                one, PyArray_BYTES(<PyObject *>arrays[one]), other, PyArray_BYTES(<PyObject *>arrays[other]))
+
+        bottoms = [self.low[k] for k in range(self.slots)]
+        while end > begin + 1:
+            inside = [{self.slot[s] for s in range(self.first[k], self.first[k + 1])} for k in range(begin, end)]
+            slots = set().union(*inside) - {-1}
+            if sum([self.high[k] - self.low[k] for k in slots]) <= 2 * near:
+                return None
+            outside = {self.slot[s] for s in range(self.first[begin])}
+            outside |= {self.slot[s] for s in range(self.first[end], self.first[self.count])}
+            temporaries = [k for k in slots - outside if k >= m]
+            stages = [
+                (self.steps[k], self.codes[k], self.problems[k],
+                 [(self.slot[s], self.starts[s], addresses[s]) for s in range(self.first[k], self.first[k + 1])])
+                for k in range(begin, end)
+            ]
+            front = Wavefront(stages, bottoms, meet, temporaries)
+            if front.prepare(near // 4, far // 4, temporaries):
+                break
+            end -= 1
+        else:
+            return None
+        for k in range(begin, end):
+            region, problem = self.steps[k], self.problems[k]
+            self.one_thread |= region.threads == 0
+            others = set().union(*inside[:k - begin], *inside[k - begin + 1:])
+            if any([self.slot[s] in others for s in range(self.first[k + 1] - region.outputs, self.first[k + 1])]):
+                # What is read soon, or was, is not to be stored past the caches.
+                problem.stream_bytes = 1 << 62
+                front.codes[k - begin] = region.decide_problem(problem)
+                if front.codes[k - begin] is None:
+                    return None
+        return front
 
     def __dealloc__(self):
         free(self.counts)
@@ -203,6 +311,11 @@ cdef class Chain(Remembered):
         """Whether the bytes of two operands at these addresses may be the same ones."""
         return a + self.low[j] < b + self.high[k] and b + self.low[k] < a + self.high[j]
 
+    @property
+    def wavefronts(self):
+        """How many regions each of its wavefronts has."""
+        return [(<Wavefront>front).count for front in self.fronts if front is not None]
+
     def runs(self):
         """Whether calls may run by this: each step has code and elements, and writes where nothing else is read."""
         return (self.usable and self.slots <= MOST_SLOTS and self.declared.operands <= MOST_OPERANDS
@@ -221,6 +334,8 @@ cdef class Chain(Remembered):
         cdef bytes wanted
         cdef list made = None
         if given != m or (results and (out == NULL) != self.allocates):
+            return None
+        if self.one_thread and pool.setting() > 1:
             return None
         if out != NULL and results != 1 and (
                 not isinstance(<object>out, tuple) or PyTuple_GET_SIZE(out) != results):
@@ -267,15 +382,24 @@ cdef class Chain(Remembered):
             for k in range(m + results, self.slots):
                 base[k] = <char *>((<uintptr_t>scratch + LINE - 1) // LINE * LINE) + self.places[k]
             found[0] = True
-            for k in range(self.count):
+            k = 0
+            while k < self.count:
+                front = self.fronts[k]
+                if front is not None:
+                    (<Wavefront>front).run(base)
+                    k += (<Wavefront>front).count
+                    continue
                 for s in range(self.first[k], self.first[k + 1]):
                     j = self.slot[s]
                     data[s - self.first[k]] = (NULL if j < 0 else base[j]) + self.starts[s]
                 code = self.codes[k]
-                if code is None:
+                if isinstance(self.steps[k], Serial):
+                    (<Serial>self.steps[k]).run(data)
+                elif code is None:
                     (<Repeat>self.steps[k]).run(data, self.counts[k])
                 else:
                     (<Region>self.steps[k]).run(<Code>code, <Problem>self.problems[k], data)
+                k += 1
         finally:
             if scratch != &small[0]:
                 free(scratch)

@@ -93,6 +93,7 @@ cdef class Region:
     cdef Code decide_problem(self, Problem problem)
     cdef Code code_of(self, Problem problem)
     cdef int run(self, Code code, Problem problem, char **data) except -1
+    cdef int run_rows(self, Code code, Problem problem, char **data, npy_intp rows) except -1
     cdef Nest _nest(self, Code code, Problem problem) noexcept
     cdef int _threads(self, Code code, Problem problem) noexcept
     cdef double _work(self, Problem problem, double operations) noexcept

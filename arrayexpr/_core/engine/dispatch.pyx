@@ -744,6 +744,27 @@ cdef class Region:
             self._fail(status)
         return 0
 
+    cdef int run_rows(self, Code code, Problem problem, char **data, npy_intp rows) except -1:
+        """Call the code on so many places of the outermost axis, in this thread."""
+        cdef npy_intp shape[AXES]
+        cdef npy_intp elements = problem.elements // problem.shape[AXES - problem.rank] * rows
+        cdef int status
+        cdef Nest nest
+        if code.request is not None:
+            code.work(elements)
+        memcpy(shape, problem.shape, AXES * sizeof(npy_intp))
+        shape[AXES - problem.rank] = rows
+        nest = self._nest(code, problem)
+        nest.shape, nest.data = shape, data
+        if elements < KEEP_GIL:
+            status = sweep(&nest, 1)
+        else:
+            with nogil:
+                status = sweep(&nest, 1)
+        if status:
+            self._fail(status)
+        return 0
+
     cdef int _threads(self, Code code, Problem problem) noexcept:
         """How many threads a call is worth.
 

@@ -12,6 +12,14 @@ cdef class Moving:
     cdef object arrays              # keeps the memory alive
     cdef readonly bint usable
 
+cdef class Serial:
+    cdef readonly list arrays       # until they are taken down
+    cdef readonly int streams
+    cdef Code code
+    cdef npy_intp *layouts
+    cdef npy_intp first, step, count
+    cdef int run(self, char **starts) except -1
+
 cdef class Repeat:
     cdef readonly list regions      # of all phases
     cdef readonly int streams       # of all regions

@@ -11,7 +11,7 @@ from libc.string cimport memcpy
 from numpy cimport npy_intp
 
 from . cimport pool
-from .abi cimport AXES, SPARE, Array, kernel_function
+from .abi cimport AXES, MAX_AXES, SPARE, Array, kernel_function
 from .dispatch cimport Code, Problem, Region
 
 from ..assumption import share_memory
@@ -43,6 +43,8 @@ cdef extern from *:
 # What takes so long that a call of its own costs nothing, and may be worth more than one thread.
 cdef double LONG_NS = 20000
 cdef npy_intp LONG_ELEMENTS = 32768
+# Outer iterations of a loop over elements that the block engine runs at a time.
+cdef npy_intp CHUNK = 4096
 # Below so many elements in all the GIL is kept.
 cdef npy_intp KEEP_GIL = 2048
 
@@ -285,37 +287,89 @@ cdef class Repeat:
         return 0
 
 
-def call(Code code not None, list arrays not None, npy_intp elements):
-    """Call the code on arrays as they are: nothing is looked at. Returns its status."""
-    cdef int k, status, n = len(arrays)
-    cdef npy_intp size
-    cdef void *scratch = NULL
-    cdef kernel_function function
-    cdef Array *given
-    if code.request is not None:
-        code.work(elements)
-    given = <Array *>pool.push(n * sizeof(Array))
-    if given == NULL:
-        raise MemoryError()
-    try:
-        for k in range(n):
-            given[k].data = data_of(arrays[k])
-            given[k].shape = dims_of(arrays[k])
-            given[k].strides = strides_of(arrays[k])
-        function = get_function(code.function)
-        if function == NULL:
-            with nogil:
-                status = code.tape.run(code.tape.tape, given, NULL)
-            return status
-        size = code.scratch(given) if code.scratch != NULL else 0
-        if size:
-            scratch = pool.push(size)
-            if scratch == NULL:
-                raise MemoryError()
-        with nogil:
-            status = function(given, scratch, 1)
-        if scratch != NULL:
-            pool.pop(scratch)
-        return status
-    finally:
-        pool.pop(given)
+cdef class Serial:
+    """A loop over elements, by calls of its code: on arrays of the layouts of `arrays`, for the values of a range.
+
+    The code takes the arrays, then the bounds of its outermost loop.
+    """
+
+    def __cinit__(self, Code code not None, list arrays not None, values not None):
+        cdef int k, i
+        cdef npy_intp *place
+        self.code, self.arrays, self.streams = code, arrays, len(arrays)
+        self.first, self.step, self.count = values.start, values.step, len(values)
+        self.layouts = <npy_intp *>calloc(2 * MAX_AXES * self.streams + 1, sizeof(npy_intp))
+        if self.layouts == NULL:
+            raise MemoryError()
+        for k in range(self.streams):
+            place = self.layouts + 2 * MAX_AXES * k
+            for i in range(cnp.PyArray_NDIM(<cnp.ndarray>arrays[k])):
+                place[i], place[MAX_AXES + i] = dims_of(arrays[k])[i], strides_of(arrays[k])[i]
+
+    def __dealloc__(self):
+        free(self.layouts)
+
+    def start(self):
+        """Run it on the arrays that it was made for, which it then lets go of. Returns them."""
+        cdef list arrays = self.arrays
+        cdef int k
+        cdef char **starts = <char **>pool.push((self.streams + 1) * sizeof(char *))
+        if starts == NULL:
+            raise MemoryError()
+        try:
+            for k in range(self.streams):
+                starts[k] = <char *>data_of(arrays[k])
+            self.run(starts)
+        finally:
+            pool.pop(starts)
+        self.arrays = None
+        return arrays
+
+    cdef int run(self, char **starts) except -1:
+        """Run it on arrays that begin at these places."""
+        cdef npy_intp done = 0, some, size
+        cdef npy_intp bounds[2]
+        cdef int k, status
+        cdef void *scratch = NULL
+        cdef kernel_function function
+        cdef Array *given = <Array *>pool.push((self.streams + 2) * sizeof(Array))
+        if given == NULL:
+            raise MemoryError()
+        try:
+            for k in range(self.streams):
+                given[k].data = starts[k]
+                given[k].shape = self.layouts + 2 * MAX_AXES * k
+                given[k].strides = given[k].shape + MAX_AXES
+            for k in range(2):
+                given[self.streams + k].data = &bounds[k]
+                given[self.streams + k].shape = given[self.streams + k].strides = NULL
+            while done < self.count:
+                # Compiled code takes over from the block engine between two calls.
+                function = get_function(self.code.function)
+                some = self.count - done
+                if function == NULL:
+                    some = min(some, CHUNK)
+                    if self.code.request is not None:
+                        self.code.work(some)
+                bounds[0], bounds[1] = self.first + done * self.step, self.first + (done + some) * self.step
+                if function == NULL:
+                    with nogil:
+                        status = self.code.tape.run(self.code.tape.tape, given, NULL)
+                else:
+                    size = self.code.scratch(given) if self.code.scratch != NULL else 0
+                    if size:
+                        scratch = pool.push(size)
+                        if scratch == NULL:
+                            raise MemoryError()
+                    with nogil:
+                        status = function(given, scratch, 1)
+                    if scratch != NULL:
+                        pool.pop(scratch)
+                        scratch = NULL
+                if status:
+                    raise ValueError(f"kernel failed with code {status}")
+                done += some
+                PyErr_CheckSignals()
+        finally:
+            pool.pop(given)
+        return 0

@@ -114,8 +114,9 @@ if TYPE_CHECKING:
 class Plan:
     """The steps of one program, over named slots: its operands, results, locals, and temporaries."""
 
-    def __init__(self, program: Program):
+    def __init__(self, program: Program, target: Target):
         self.program = program
+        self.target = target
         self.steps: list[Step] = []
         #: Whether steps stand in an order that is right only where operands of different names share no memory, and the
         #: plan for where they do.
@@ -173,7 +174,7 @@ def plan(
 
     `shared` makes a plan for operands that share memory: nothing passes an effect.
     """
-    result = Plan(program)
+    result = Plan(program, target)
     again = functools.partial(plan, emit=emit, target=target, mode=mode, threads=threads)
     if program.assumption is not None:
         otherwise = program.assumption.otherwise

@@ -12,7 +12,7 @@ from ..nodes import Apply, Cast, Constant, Disjoint, Extent, Node, Operand
 if TYPE_CHECKING:
     from .chain import Chain
     from .dispatch import Operands
-    from .iterate import Repeat
+    from .iterate import Repeat, Serial
     from .plan import Plan, RegionStep
 
 #: More than a call has room for.
@@ -59,6 +59,13 @@ class Recording:
         else:
             self.stop()
 
+    def serial(self, serial: Serial, arrays: Sequence[Any], stored: Sequence[bool]) -> None:
+        """A loop over elements was run on arrays, of which some were stored to."""
+        if self.whole and len(self.ran) < _MOST:
+            self.ran.append((serial, arrays, stored, arrays))
+        else:
+            self.stop()
+
     def chain(
         self,
         declared: Operands,
@@ -67,11 +74,12 @@ class Recording:
         given: int,
         watched: frozenset[str],
         allocates: bool,
+        caches: tuple[int, int],
     ) -> Chain | None:
         """The call as one that the call path runs; None where it cannot.
 
         `names` are the operands, of which so many are given, and the results. Those that are `watched` may share memory
-        with others, which is found out at each call.
+        with others, which is found out at each call. `caches` are the bytes of the second and the third cache.
         """
         from .chain import Chain
 
@@ -92,7 +100,8 @@ class Recording:
         pairs = [
             (j, k) for k in range(last) for j in range(k) if names[j] in watched or names[k] in watched or k >= given
         ]
-        return Chain(declared, arrays, self.ran, allocates, pairs, [names.index(name) for name in sorted(fixed)])
+        scalars = [names.index(name) for name in sorted(fixed)]
+        return Chain(declared, arrays, self.ran, allocates, pairs, scalars, caches)
 
 
 class Tests:

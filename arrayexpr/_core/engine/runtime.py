@@ -28,7 +28,7 @@ from ..nodes import (
 )
 from ..program import Program, assigned_operand
 from .dispatch import Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
-from .memory import Slots, Spare
+from .memory import LARGE_BYTES, Slots, Spare
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_contraction
 from .reading import Source
 from .recording import Recording, Tests
@@ -89,6 +89,8 @@ class Runtime:
         #: The names whose arrays may become the caller's.
         self.results = {operand.name for operand in self.program.results} | {step.moves for step in regions}
         self.spare = Spare()
+        #: The layouts of the last call whose temporaries take much.
+        self.spacious: list[Any] = []
 
     def run(self, kernel: Kernel, args: Sequence[Any], out: Any = None) -> Any:
         """The results for arguments; one, a tuple, or None as the program has one, several or none."""
@@ -130,8 +132,8 @@ class Runtime:
             if self.recipe is not None and len(recording.ran) == 1:
                 self._remember(kernel, out, slots)
             # What takes over dead operands looks at each call's arrays first.
-            elif not (spared or self.dead or self.recipe is not None) and (len(outs) > 1 or not isinstance(out, tuple)):
-                self._remember_steps(kernel, recording, out, slots)
+            elif not (self.dead or self.recipe is not None) and (len(outs) > 1 or not isinstance(out, tuple)):
+                self._remember_steps(kernel, recording, out, slots, spared)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -294,13 +296,25 @@ class Runtime:
         ):
             kernel.add(self.recipe)
 
-    def _remember_steps(self, kernel: Kernel, recording: Recording, out: Any, slots: dict[str, Any]) -> None:
-        """Have the kernel run what was recorded by itself in the next call like this one."""
+    def _remember_steps(
+        self, kernel: Kernel, recording: Recording, out: Any, slots: dict[str, Any], spared: bool
+    ) -> None:
+        """Have the kernel run what was recorded by itself in the next call like this one.
+
+        Where memory was `spared` for that, it is left to us, unless the temporaries then take little.
+        """
         names = [operand.name for operand in (*self.program.operands, *self.program.results)]
-        if recording.ran:
-            chain = recording.chain(self.operands, slots, names, len(self.program.operands), self.watched, out is None)
-            if chain is not None:
+        layouts = [(slots[name].shape, slots[name].strides) for name in names]
+        if recording.ran and not (spared and layouts == self.spacious):
+            caches = self.plan.target.l2, self.plan.target.l3
+            given = len(self.program.operands)
+            chain = recording.chain(self.operands, slots, names, given, self.watched, out is None, caches)
+            if chain is not None and not (spared and chain.scratch >= max(LARGE_BYTES, caches[1] // 4)):
                 kernel.remember(chain)
+                if spared:
+                    self.spare.take()
+            elif spared:
+                self.spacious = layouts
 
     def _recording(self) -> Recording:
         if self.tests is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -43,9 +43,6 @@ if TYPE_CHECKING:
 
 Slots = dict[str, Any]
 
-#: Outer iterations that the block engine runs at a time: compiled code takes over between two such calls.
-_CHUNK = 4096
-
 _LESS = operator("less")
 
 
@@ -62,6 +59,7 @@ class SerialStep:
     operands: tuple[str, ...]
     stored: frozenset[str]
     accesses: tuple[_Access, ...]
+    records: ClassVar[bool] = True
 
     @property
     def inside(self) -> tuple[LoopStep]:
@@ -281,7 +279,7 @@ def _fresh(name: str, taken: set[str]) -> str:
 
 def run_serial(step: SerialStep, slots: Bound, run: Run, streams: Any) -> None:
     """Run a loop over elements on the slots."""
-    from .iterate import call
+    from .iterate import Serial
 
     values = step.loop.range(slots)
     if not values:
@@ -294,13 +292,8 @@ def run_serial(step: SerialStep, slots: Bound, run: Run, streams: Any) -> None:
         # Such as a[k - 1] where k begins at 0.
         run_loop(step.loop, slots, run, streams, values[:1])
         values = values[1:]
-    arrays = [slots[name] for name in step.operands]
-    while values:
-        part = values if step.code.compiled else values[:_CHUNK]
-        values = values[len(part) :]
-        bounds = [np.asarray(bound, np.int64) for bound in (part.start, part.stop)]
-        status = call(step.code, [*arrays, *bounds], len(part))
-        assert status == 0, status
+    serial = Serial(step.code, [slots[name] for name in step.operands], values)
+    slots.recording.serial(serial, serial.start(), [name in step.stored for name in step.operands])
 
 
 def _does(step: SerialStep, slots: Slots, values: range) -> bool:
