@@ -258,6 +258,26 @@ def test_both_engines_give_the_same_bits(name: str, axis: Any) -> None:
                 np.testing.assert_array_equal(g, w)
 
 
+@pytest.mark.parametrize("element", ["float32", "float64"])
+def test_strips_of_every_length_have_the_bits_of_the_block_engine(element: str) -> None:
+    def function(a: Any, b: Any) -> Any:
+        difference = np.absolute(a - b)
+        extremes = a.max(axis=1), (a * b).min(axis=1), np.fmin.reduce(a, axis=1), np.fmax.reduce(b / a, axis=1)
+        return (difference * difference).sum(axis=1), a.prod(axis=1), (a * b).sum(), *extremes
+
+    block, compiled = (
+        arrayexpr.kernel(lambda a, b: function(a, b), engine=engine, wait=True) for engine in ("block", "c")
+    )
+    # Around whole vectors, groups of four of them, and strips.
+    for length in (*range(1, 70), 127, 128, 129, *range(509, 516), 1023, 1030, 1600):
+        rng = np.random.default_rng(length)
+        a, b = (rng.normal(size=(3, length)).astype(element) for _ in range(2))
+        a[1, rng.integers(length)] = np.nan
+        b[2, rng.integers(length)] = np.inf
+        for got, want in zip(compiled(a, b), block(a, b), strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
 def test_results_into_given_arrays() -> None:
     a, b = np.random.default_rng(6).standard_normal((2, 30, 40))
     for axis in (0, 1):
