@@ -489,6 +489,20 @@ def test_modules_in_cplusplus(tmp_path: Any, name: str, rng: np.random.Generator
         same(out, a * b + 2.5)
 
 
+def test_types_of_numpys_declarations(tmp_path: Any) -> None:
+    from arrayexpr.adapters.cython import cythonize, report
+
+    path = tmp_path / "named.pyx"
+    path.write_text(
+        "# cython: language_level=3\ncimport numpy as cnp\n"
+        "def f(cnp.float32_t[:] b, cnp.uint8_t[:] m, cnp.npy_bool[:] q, cnp.intp_t[:] k):\n"
+        "    m[...] = b < 1\n    q[...] = b > 2\n    k[...] += q\n    return b * 2 + k\n"
+    )
+    with report.collected() as entries:
+        assert cythonize([str(path)], quiet=True, force=True)
+    assert [entry.line for entry in entries if entry.done and entry.kind != "statements"] == [4, 5, 6, 7]
+
+
 def test_long_expressions_are_typed_in_linear_time(tmp_path: Any) -> None:
     from arrayexpr.adapters.cython import cythonize
 
