@@ -20,7 +20,7 @@ LAYOUTS = ("C", "F", "permuted", "reversed", "stepped")
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return build(tmp_path_factory.mktemp("values"), [SOURCES / name for name in NAMES], "-O0")
+    return build(tmp_path_factory.mktemp("values"), [SOURCES / name for name in NAMES], ["-O0"])
 
 
 @pytest.fixture(scope="module")
@@ -469,7 +469,7 @@ def test_modules_in_cplusplus(tmp_path: Any, name: str, rng: np.random.Generator
     path = tmp_path / f"plus_{name}"
     path.write_text(text)
     (tmp_path / "made").mkdir()
-    modules, entries = build(tmp_path / "made", [path], "-O0")
+    modules, entries = build(tmp_path / "made", [path], ["-O0"])
     assert any(entry.done for entry in entries)
     (made,) = modules.values()
     a, b = rng.standard_normal((30, 40)), rng.standard_normal((30, 40)).T.copy().T
