@@ -335,6 +335,10 @@ def _conditions() -> list[Row]:
         Row("by_bint", {**two, "c": ("bint", 2)}, "a if c else b", out),
         Row("chained", two, "a if a < 0 else b if b < 0 else 0", out),
         Row("of_masks", two, "a if (a < b) & (a > 0) else b", out),
+        Row("both", two, "a < b and a > 0", m),
+        Row("either", two, "a if a < b or b == 1 or not (a > 0) else b", out),
+        Row("not_mask", {**two, "c": ("bint", 2)}, "a if not c else b", out),
+        Row("decides", two, "1 if b != 0 and a / b > 1 else 0", ("int", 2), special=True),
         Row("guarded", {"a": ("double", 2), "b": ("double", 2)}, "a / b if b != 0 else 0", out, special=True),
     ]
 

@@ -112,7 +112,7 @@ def test_rows(name: str, tmp_path: Path) -> None:
     path = tmp_path / f"{name}.pyx"
     path.write_text(module(rows, imports))
     (tmp_path / "built").mkdir()
-    modules, entries = build(tmp_path / "built", [path], optimised="-O0")
+    modules, entries = build(tmp_path / "built", [path], flags=["-O0"])
     done = {entry.line for entry in entries if entry.done}
     text = path.read_text().splitlines()
     assert {k + 1 for k, line in enumerate(text) if line.startswith("    out[...]")} <= done

@@ -20,7 +20,7 @@ LAYOUTS = ("C", "F", "permuted", "reversed", "stepped")
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    return build(tmp_path_factory.mktemp("values"), [SOURCES / name for name in NAMES], "-O0")
+    return build(tmp_path_factory.mktemp("values"), [SOURCES / name for name in NAMES], ["-O0"])
 
 
 @pytest.fixture(scope="module")
@@ -332,11 +332,11 @@ def test_reductions_over_nothing(r: Any) -> None:
         ("arrayexpr.sum(a, axis=n)", "is not known here: expected a constant"),
         ("arrayexpr.sum(n)", "expected memoryviews of numbers"),
         ("arrayexpr.sum(a, where=a)", "takes an expression on memoryviews, then axis= and keepdims="),
-        ("1 if not (a * 2) else 3", "neither true nor false"),
+        ("1\n    if a * 2:\n        r = 2", "neither true nor false"),
     ],
 )
 def test_calls_that_are_refused(tmp_path: Any, call: str, said: str) -> None:
-    text = f"cimport arrayexpr\ndef f(double[:, :] a, int n):\n    return {call}\n"
+    text = f"cimport arrayexpr\ndef f(double[:, :] a, int n):\n    r = {call}\n    return r\n"
     assert said in errors_of(tmp_path, text)
 
 
@@ -469,7 +469,7 @@ def test_modules_in_cplusplus(tmp_path: Any, name: str, rng: np.random.Generator
     path = tmp_path / f"plus_{name}"
     path.write_text(text)
     (tmp_path / "made").mkdir()
-    modules, entries = build(tmp_path / "made", [path], "-O0")
+    modules, entries = build(tmp_path / "made", [path], ["-O0"])
     assert any(entry.done for entry in entries)
     (made,) = modules.values()
     a, b = rng.standard_normal((30, 40)), rng.standard_normal((30, 40)).T.copy().T
@@ -487,6 +487,31 @@ def test_modules_in_cplusplus(tmp_path: Any, name: str, rng: np.random.Generator
         out = np.zeros((30, 40))
         made.axpy(a, b, 2.5, out)
         same(out, a * b + 2.5)
+
+
+def test_types_of_numpys_declarations(tmp_path: Any) -> None:
+    from arrayexpr.adapters.cython import cythonize, report
+
+    path = tmp_path / "named.pyx"
+    path.write_text(
+        "# cython: language_level=3\ncimport numpy as cnp\n"
+        "def f(cnp.float32_t[:] b, cnp.uint8_t[:] m, cnp.npy_bool[:] q, cnp.intp_t[:] k):\n"
+        "    m[...] = b < 1\n    q[...] = b > 2\n    k[...] += q\n    return b * 2 + k\n"
+    )
+    with report.collected() as entries:
+        assert cythonize([str(path)], quiet=True, force=True)
+    assert [entry.line for entry in entries if entry.done and entry.kind != "statements"] == [4, 5, 6, 7]
+
+
+def test_long_expressions_are_typed_in_linear_time(tmp_path: Any) -> None:
+    from arrayexpr.adapters.cython import cythonize
+
+    # Twice as long for each operator would take hours.
+    chains = ["a * 2" + " + a" * 60, "b" + " + b" * 200, "x" + " and not x" * 60, "a < 1" + " and a > 2" * 40]
+    lines = [f"    v{k} = {chain}\n    print(v{k})\n" for k, chain in enumerate(chains)]
+    path = tmp_path / "long.pyx"
+    path.write_text("# cython: language_level=3\ndef f(double[:] a, b, x):\n" + "".join(lines))
+    assert cythonize([str(path)], quiet=True, force=True)
 
 
 # -- memory --

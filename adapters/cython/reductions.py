@@ -184,6 +184,7 @@ class _Reducing:
             return args, {str(pair.key.value): pair.value for pair in pairs}
         return self.args, {}
 
+    @vector.once
     def infer_type(self: Any, env: Any) -> Any:
         name = name_of(self.function, env) if directives.is_on(env) else None
         if name is None:

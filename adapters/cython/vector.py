@@ -8,7 +8,9 @@ itself types the expression of one element, in which a leaf stands for each memo
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 from Cython.Compiler import ExprNodes, PyrexTypes
@@ -235,14 +237,38 @@ class Typed(ExprNodes.ExprNode):  # type: ignore[misc]
         self.truth = truth
 
 
+_types: dict[int, Any] | None = None
+
+
+def once(infer_type: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """The method, which asks each part of an expression for its type once: ours and Cython's own both ask for it."""
+
+    @functools.wraps(infer_type)
+    def asked_once(self: Any, env: Any) -> Any:
+        global _types
+        if _types is not None:
+            if id(self) not in _types:
+                _types[id(self)] = infer_type(self, env)
+            return _types[id(self)]
+        _types = {}
+        try:
+            return infer_type(self, env)
+        finally:
+            _types = None
+
+    return asked_once
+
+
 def inferred(node: Any, names: list[str], env: Any) -> Any:
     """The type that an operator has on operands, the attributes `names`; None where it is none on memoryviews.
 
     It is asked for before types are known: nothing of the node is changed.
     """
-    if not directives.is_on(env):
+    if not directives.is_on(env) or not _may_touch(node, env):
         return None
-    parts = [_known(getattr(node, name), env) for name in names]
+    parts = []
+    for name in names:
+        parts.append(_known(getattr(node, name), env))
     if not _among(parts, env):
         return None
     made = combined(node, dict(zip(names, parts, strict=True)), env)
@@ -250,6 +276,23 @@ def inferred(node: Any, names: list[str], env: Any) -> Any:
         return None
     node.found_truth = made.truth
     return made.type
+
+
+def _may_touch(node: Any, env: Any) -> bool:
+    """Whether an expression may have a memoryview in it: others are typed as deep as Cython alone can."""
+    left = [node]
+    while left:
+        each = left.pop()
+        if each.is_name:
+            entry = each.entry or env.lookup(each.name)
+            if entry is not None and (entry.type.is_memoryviewslice or entry.type is PyrexTypes.unspecified_type):
+                return True
+        elif each.is_attribute or isinstance(each, ExprNodes.CallNode):
+            return True
+        for name in each.child_attrs or ():
+            child = getattr(each, name, None)
+            left += [part for part in (child if isinstance(child, list) else [child]) if part is not None]
+    return False
 
 
 def _known(node: Any, env: Any) -> Any:
@@ -272,6 +315,7 @@ def _among(nodes: list[Any], env: Any) -> bool:
 class _Binary:
     """A binary operator: `+`, `-`, `*`, `/`, `//`, `%`, `**`, `&`, `|`, `^`, `<<`, `>>`."""
 
+    @once
     def infer_type(self: Any, env: Any) -> Any:
         found = inferred(self, ["operand1", "operand2"], env)
         return super().infer_type(env) if found is None else found  # type: ignore[misc]
@@ -289,8 +333,9 @@ class _Binary:
 
 
 class _Unary:
-    """`-x`, `+x`, `~x`."""
+    """`-x`, `+x`, `~x`, `not x`."""
 
+    @once
     def infer_type(self: Any, env: Any) -> Any:
         found = inferred(self, ["operand"], env)
         return super().infer_type(env) if found is None else found  # type: ignore[misc]
@@ -311,6 +356,7 @@ class _Comparison:
     def type_dependencies(self: Any, env: Any) -> Any:
         return self.operand1.type_dependencies(env) + self.operand2.type_dependencies(env)
 
+    @once
     def infer_type(self: Any, env: Any) -> Any:
         if self.cascade is None and self.operator in _COMPARISONS:
             found = inferred(self, ["operand1", "operand2"], env)
@@ -333,12 +379,46 @@ class _Comparison:
 _COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
+class _Logical:
+    """`a < b and c`, element by element where either is a comparison or made of such; an element decides on its own."""
+
+    def type_dependencies(self: Any, env: Any) -> Any:
+        return self.operand1.type_dependencies(env) + self.operand2.type_dependencies(env)
+
+    @once
+    def infer_type(self: Any, env: Any) -> Any:
+        if directives.is_on(env) and _may_touch(self, env) and self._is_of_truths(env):
+            found = inferred(self, ["operand1", "operand2"], env)
+            if found is not None:
+                return found
+        return super().infer_type(env)  # type: ignore[misc]
+
+    def analyse_types(self: Any, env: Any) -> Any:
+        if not directives.is_on(env):
+            return super().analyse_types(env)  # type: ignore[misc]
+        operands = [each.analyse_types(env) for each in _operands(self)]
+        if any(isinstance(each, VectorNode) and each.truth for each in operands) and _among(operands, env):
+            made = combined(self, dict(zip(("operand1", "operand2"), operands, strict=True)), env)
+            if made is not None:
+                return made
+        self.operand1, self.operand2 = map(Analysed, operands)
+        return super().analyse_types(env)  # type: ignore[misc]
+
+    def _is_of_truths(self: Any, env: Any) -> bool:
+        return any(getattr(_known(each, env), "truth", False) for each in _operands(self))
+
+
+def _operands(node: Any) -> list[Any]:
+    return [node.operand1, node.operand2]
+
+
 class _Choice:
     """`a if condition else b`, element by element where the condition is on memoryviews."""
 
     def type_dependencies(self: Any, env: Any) -> Any:
         return super().type_dependencies(env) + getattr(self, CONDITION).type_dependencies(env)  # type: ignore[misc]
 
+    @once
     def infer_type(self: Any, env: Any) -> Any:
         if directives.is_on(env) and isinstance(getattr(self, CONDITION), _CONDITIONS):
             if takes_part(_known(getattr(self, CONDITION), env)):
@@ -365,6 +445,7 @@ class _Choice:
 class _Cast:
     """`<double> x` of each element."""
 
+    @once
     def infer_type(self: Any, env: Any) -> Any:
         if not self.typecheck and isinstance(self.operand, _OPERANDS) and takes_part(_known(self.operand, env)):
             found = inferred(self, ["operand"], env)
@@ -387,6 +468,7 @@ class _Cast:
 class _Call:
     """A call of a function of C numbers: of C's math.h, or any other that Cython knows by its C types."""
 
+    @once
     def infer_type(self: Any, env: Any) -> Any:
         if directives.is_on(env) and not self.analysed and is_of_numbers(self.function, env):
             args = [_known(arg, env) for arg in self.args]
@@ -449,17 +531,18 @@ def _derived(mixin: type[Any], names: str) -> dict[type[Any], type[Any]]:
 #: Which class a node gets before its types are found, by the one that it has.
 CLASSES: dict[type[Any], type[Any]] = {
     **_derived(_Binary, "AddNode SubNode MulNode DivNode ModNode PowNode BitwiseOrNode IntBinopNode"),
-    **_derived(_Unary, "UnaryMinusNode UnaryPlusNode TildeNode"),
+    **_derived(_Unary, "UnaryMinusNode UnaryPlusNode TildeNode NotNode"),
     **_derived(_Comparison, "PrimaryCmpNode"),
+    **_derived(_Logical, "BoolBinopNode"),
     **_derived(_Choice, "CondExprNode"),
     **_derived(_Cast, "TypecastNode"),
     **_derived(_Call, "SimpleCallNode"),
 }
 #: What a conditional expression may have as its test that is on memoryviews.
-_CONDITIONS = (_Binary, _Unary, _Comparison, _Choice, _Cast, _Call, ExprNodes.NameNode)
+_CONDITIONS = (_Binary, _Unary, _Comparison, _Logical, _Choice, _Cast, _Call, ExprNodes.NameNode)
 #: What a cast may have as operand that is on memoryviews.
 _OPERANDS = (
-    *(_Binary, _Unary, _Comparison, _Choice, _Cast, _Call),
+    *(_Binary, _Unary, _Comparison, _Logical, _Choice, _Cast, _Call),
     *(ExprNodes.NameNode, ExprNodes.AttributeNode, ExprNodes.IndexNode, ExprNodes.SliceIndexNode),
     ExprNodes.GeneralCallNode,
 )
