@@ -16,7 +16,7 @@ from numba.core.imputils import force_error_model
 from numba.core.typing import signature
 from numba.np import npyimpl
 
-from arrayexpr._core.nodes import Apply
+from arrayexpr._core.nodes import Apply, Node
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.types import ElementType
 
@@ -220,10 +220,11 @@ def loop(ufunc: Any, given: tuple[Any, ...], wanted: Any) -> HostOperator:
     return row(Loop, (ufunc, given, wanted))
 
 
-def converted(node: Any, wanted: Any) -> Any:
+def converted(node: Any, wanted: Any) -> Node:
     """A node's value as an element of a Numba type."""
     given = host_type(node.type.element)
-    return node if given == wanted else Apply(convert(given, wanted), (node,))
+    same: Node = node
+    return same if given == wanted else Apply(convert(given, wanted), (node,))
 
 
 def meaning_of(node: Apply) -> Meaning:

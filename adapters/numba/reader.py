@@ -240,7 +240,7 @@ class _Reader:
         called = self.typemap.get(value.func.name)
         args = list(value.args)
         if self.bound is not None and self.bound.target.name == value.func.name:
-            known = _METHODS[self.bound.value.attr]
+            known: Known | None = _METHODS[self.bound.value.attr]
             args.insert(0, self.bound.value.value)
         elif isinstance(called, types.Function):
             function = called.typing_key

@@ -621,7 +621,7 @@ def _reduce(run: _Run, frame: _Frame, node: Reduce, args: list[Any], hint: Any) 
         if op.arity == 1:
             axis = axes[0] if len(axes) == 1 else None
             return _typed(node, getattr(np, name)(value, axis=axis, keepdims=node.keepdims), frame)
-        ufunc = getattr(np, name, op.numpy)
+        ufunc: Any = getattr(np, name, op.numpy)
         if not axes:
             return _typed(node, value.astype(node.type.element.dtype), frame)
         # NumPy would sum small integers as int64.
