@@ -240,7 +240,7 @@ class _Reader:
         called = self.typemap.get(value.func.name)
         args = list(value.args)
         if self.bound is not None and self.bound.target.name == value.func.name:
-            known: Known | None = _METHODS[self.bound.value.attr]
+            known: calls.Known | None = _METHODS[self.bound.value.attr]
             args.insert(0, self.bound.value.value)
         elif isinstance(called, types.Function):
             function = called.typing_key
@@ -250,9 +250,9 @@ class _Reader:
                 known = _FUNCTIONS.get(function)
             except TypeError:
                 return False
-            if known is None:
-                return False
         else:
+            return False
+        if known is None:
             return False
         if value.vararg is not None:
             raise Refused(f"a call of {known.name} with *")
