@@ -25,11 +25,16 @@ from arrayexpr.adapters.cython import cythonize, report  # noqa: E402
 SOURCES = Path(__file__).parent / "cython_modules"
 
 
-def build(folder: Path, sources: Sequence[Path], **options: Any) -> tuple[dict[str, ModuleType], list[report.Entry]]:
-    """The modules of files, by name, and what the adapter reported of them."""
+def build(
+    folder: Path, sources: Sequence[Path], flags: Sequence[str] = (), **options: Any
+) -> tuple[dict[str, ModuleType], list[report.Entry]]:
+    """The modules of files, by name, and what the adapter reported; `flags` are for the C compiler and the linker."""
     copies = [shutil.copy(source, folder) for source in sources]
     # Kernels say themselves how they are optimised.
-    made = [Extension(Path(path).stem, [str(path)], extra_compile_args=["-O1", "-g0"]) for path in copies]
+    made = [
+        Extension(Path(path).stem, [str(path)], extra_compile_args=["-O1", "-g0", *flags], extra_link_args=[*flags])
+        for path in copies
+    ]
     with report.collected() as entries:
         extensions = cythonize(made, quiet=True, force=True, **options)
     command = Distribution({"name": "modules", "ext_modules": extensions}).get_command_obj("build_ext")
