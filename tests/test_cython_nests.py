@@ -38,6 +38,8 @@ CASES: dict[str, list[Any]] = {
     "quotients": ["nm", "nm", 3.0, "nm"],
     "used_again": ["n", "n"],
     "chosen": ["n", "n", "n"],
+    "sum_beside": ["nm", "nm"],
+    "clipped": ["n", "n"],
 }
 SIZES = [(40, 33, 5), (3, 70, 2), (200, 9, 40), (0, 5, 3), (1, 300, 1), (257, 130, 7)]
 
@@ -63,8 +65,9 @@ def names_of(entries: Any) -> dict[str, str]:
     return found
 
 
-def test_all_but_a_histogram_are_raised(built: Any) -> None:
+def test_what_is_left(built: Any) -> None:
     assert names_of(built[2]) == {
+        "sum_beside": "s = s + out[i, j] adds up in order",
         "histogram": "it has a subscript that is no sum of loop variables and numbers",
         "within_parallel": "it has a CompilerDirectivesNode",
     }

@@ -484,6 +484,11 @@ class _ElementReader(Reader):
             return self.nest.element(node, "it reads what is no element of a memoryview")
         if isinstance(node, ExprNodes.NameNode):
             return self.nest.name(node)
+        if isinstance(node, UtilNodes.EvalWithTempExprNode):
+            return self.read(node.subexpression)
+        if isinstance(node, UtilNodes.ResultRefNode) and node.expression is not None:
+            # What it stands for has no effect, or is not read.
+            return self.read(node.expression)
         if isinstance(node, ExprNodes.BoolBinopNode):
             one, other = (self._condition(_operand(each)) for each in (node.operand1, node.operand2))
             made: Node = Apply(_AND if node.operator == "and" else _OR, (one, other))

@@ -14,7 +14,7 @@ from .geometry import text_of
 from .kernels import Kernel
 from .loops import Left, Range, Source
 from .nest_code import NestFunction
-from .plan import Around, Leaf, Plan, planned
+from .plan import Leaf, Plan, arounds, planned
 from .writer import Kernels
 
 #: Fewer elements than this are left to the loops: a kernel's call took 16 to 22 ns where 64 elements took 18 in loops.
@@ -45,7 +45,7 @@ class NestNode(Nodes.StatNode):  # type: ignore[misc]
         text = f"{loops_of} over {arrays} array{'s' if arrays > 1 else ''}"
         if len(leaves) > 1:
             text += f" by {len(leaves)} kernels"
-        kept = {step.loop.name: None for step in _arounds(self.plan.steps)}
+        kept = {step.loop.name: None for step in arounds(self.plan.steps)}
         if kept:
             text += f" within loop{'s' if len(kept) > 1 else ''} {' and '.join(kept)}"
         if any(leaf.kind == "sum" for leaf in leaves):
@@ -142,13 +142,6 @@ def _leaves(steps: Any) -> Any:
             yield step
         else:
             yield from _leaves(step.steps)
-
-
-def _arounds(steps: Any) -> Any:
-    for step in steps:
-        if isinstance(step, Around):
-            yield step
-            yield from _arounds(step.steps)
 
 
 def raised(loop: Any, given: Any, env: Any) -> NestNode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from arrayexpr._core.affine import Linear, added, linear
@@ -107,7 +107,8 @@ class _Planner:
         if not self.body.statements:
             raise Left("it stores nothing to a memoryview")
         steps = self.distributed(range(len(self.body.statements)), 0)
-        if not _works(steps):
+        if not _works(steps) or not all(_works(each.steps) for each in arounds(steps)):
+            # A kernel for each iteration of all loops took 20 ns an element.
             raise Left(self.named(self.reasons[0]) if self.reasons else "no loop of it can be a kernel")
         plan = Plan(_fused(steps, self.depends), self.locals)
         self.touch(plan)
@@ -118,7 +119,9 @@ class _Planner:
         names = {o.name: m.name for o, m in self.source.memories.items()}
         names |= {o.name: str(getattr(n, "name", o.name)) for o, n in self.source.numbers.items()}
         names |= {each.index.name: each.name for each in self.source.ranges}
-        names |= {o.name: text for o, text in self.source.integers.items() if isinstance(text, str)}
+        names |= {
+            o.name: text.replace("__pyx_v_", "") for o, text in self.source.integers.items() if isinstance(text, str)
+        }
         import re
 
         return re.sub(r"\b[a-z]\d+\b", lambda found: names.get(found[0], found[0]), text.replace("[()]", ""))
@@ -344,6 +347,14 @@ def _changes(own: Range) -> bool:
 def _works(steps: Iterable[Leaf | Around]) -> bool:
     """Whether there is a kernel with a loop."""
     return any(step.box.loops if isinstance(step, Leaf) else _works(step.steps) for step in steps)
+
+
+def arounds(steps: Iterable[Leaf | Around]) -> Iterator[Around]:
+    """The loops that stay, those within others too."""
+    for step in steps:
+        if isinstance(step, Around):
+            yield step
+            yield from arounds(step.steps)
 
 
 def _fused(steps: Sequence[Leaf | Around], depends: Sequence[Dependence]) -> list[Leaf | Around]:

@@ -216,3 +216,19 @@ def four(float[:, :, :, :] a, float[:, :, :, :] out, float s):
             for k in range(a.shape[2]):
                 for l in range(a.shape[3]):
                     out[l, k, j, i] = a[i, j, k, l] * s
+
+
+def sum_beside(double[:, :] a, double[:, :] out):
+    cdef Py_ssize_t i, j
+    cdef double s = 0
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[i, j] = a[i, j] * 2
+            s += out[i, j]
+    return s
+
+
+def clipped(double[:] a, double[:] out):
+    cdef Py_ssize_t i
+    for i in range(a.shape[0]):
+        out[i] = max(a[i] * 2, 0.5) + min(a[i], -0.5)
