@@ -373,7 +373,14 @@ def _fused(steps: Sequence[Leaf | Around], depends: Sequence[Dependence]) -> lis
 
 
 def _together(one: Leaf, other: Leaf, depends: Sequence[Dependence]) -> bool:
-    if one.kind != "each" or other.kind != "each" or one.box != other.box or one.copied or other.copied:
+    if (
+        not one.box.loops
+        or one.kind != "each"
+        or other.kind != "each"
+        or one.box != other.box
+        or one.copied
+        or other.copied
+    ):
         return False
     if any(store.operand is later.operand for store in one.stores for later in other.stores):
         return False
