@@ -174,6 +174,7 @@ class NestFunction:
             total = " * ".join(f"(c_{each.index.name} > 0 ? c_{each.index.name} : 1)" for each in along)
             size = operand.type.element.itemsize
             lines.append(f"    char *const {operand.name} = (char *)malloc((size_t)({total}) * {size});")
+            lines += self._local_steps(operand, along, plan)
         if self.local_of:
             lines.append(f"    if ({' || '.join(f'{o.name} == NULL' for o in self.local_of)}) {{")
             lines += ["        arrayexpr_raise_memory();", "        goto end;", "    }"]
@@ -316,15 +317,9 @@ class NestFunction:
 
     def _window(self, operand: Operand, subscripts: tuple[Node, ...], dims: Sequence[Range]) -> tuple[str, list[str]]:
         """Where the first element of an access lies, and the steps to the next along each loop."""
-        size = operand.type.element.itemsize
         if operand in self.local_of:
             along = self.local_of[operand]
-            strides = []
-            stride = str(size)
-            for each in reversed(along):
-                strides.append(stride)
-                stride = f"{stride} * c_{each.index.name}"
-            strides.reverse()
+            strides = [f"step_{operand.name}_{k}" for k in range(len(along))]
             pointer, steps = operand.name, ["0"] * len(dims)
             for each, stride in zip(along, strides, strict=True):
                 name = each.index.name
@@ -336,9 +331,9 @@ class NestFunction:
         if not operand.type.rank:
             return f"s[{self.numbers.index(operand)}]", ["0"] * len(dims)
         memory = self.memories.index(operand)
+        steps = [self._step(operand, subscripts, each) for each in dims]
         names = {**self.names, **{each.index: f"first_{each.index.name}" for each in dims}}
         pointer = f"(char *)m[{memory}].data"
-        terms: list[list[str]] = [[] for _ in dims]
         for axis, subscript in enumerate(subscripts):
             form = linear(subscript)
             assert form is not None
@@ -346,11 +341,48 @@ class NestFunction:
             at = form_text(form, names)
             if at != "0":
                 pointer += f" + {at} * {stride}"
-            for k, each in enumerate(dims):
-                count = form.get(each.index, 0) * each.step
-                if count:
-                    terms[k].append(stride if count == 1 else f"{f'({count})' if count < 0 else count} * {stride}")
-        return pointer, [" + ".join(term) or "0" for term in terms]
+        return pointer, steps
+
+    def _step(self, operand: Operand, subscripts: tuple[Node, ...], own: Range) -> str:
+        """The bytes from one element of a memoryview to the next along a loop."""
+        memory = self.memories.index(operand)
+        terms = []
+        for axis, subscript in enumerate(subscripts):
+            count = _coefficient(subscript, own) * own.step
+            if count:
+                stride = f"m[{memory}].strides[{axis}]"
+                terms.append(stride if count == 1 else f"{f'({count})' if count < 0 else count} * {stride}")
+        return " + ".join(terms) or "0"
+
+    def _local_steps(self, operand: Operand, along: tuple[Range, ...], plan: Plan) -> list[str]:
+        """Declare the steps of an array of numbers: contiguous along its last loop, or its first where more of what is
+        computed with it is."""
+        size = operand.type.element.itemsize
+        votes: dict[str, None] = {}
+        for leaf in _leaves(plan.steps) if len(along) > 1 else ():
+            nodes = postorder(leaf.stores)
+            if not any(isinstance(node, Load | Store) and node.operand is operand for node in nodes):
+                continue
+            for node in nodes:
+                if isinstance(node, Load | Store) and node.operand in self.memories:
+                    own = node.operand.type.element.itemsize
+                    for each, sign in ((along[0], "+"), (along[-1], "-")):
+                        step = self._step(node.operand, node.subscripts, each)
+                        if step != "0":
+                            votes[f"{sign} ({step} == {own})"] = None
+        steps = []
+        for which in (range(len(along)), range(len(along) - 1, -1, -1)):
+            found, step = {}, str(size)
+            for k in which:
+                found[k] = step
+                step += f" * c_{along[k].index.name}"
+            steps.append(found)
+        name = operand.name
+        lines = [f"    const int turned_{name} = 0 {' '.join(votes)} > 0;"] if votes else []
+        for k in range(len(along)):
+            text = f"turned_{name} ? {steps[0][k]} : {steps[1][k]}" if votes else steps[1][k]
+            lines.append(f"    const ptrdiff_t step_{name}_{k} = {text};")
+        return lines
 
     # -- the whole --
 
@@ -379,7 +411,9 @@ class NestFunction:
         if per:
             lines.append(f"    const ptrdiff_t per = {per};")
             lines.append(f"    if (per > 0 && part > {_HELD} / per) part = {_HELD} / per;")
-            lines.append("    if (part < 16) part = 16;")
+            # Sums are taken 32 at a time, where that many do not take megabytes.
+            lines.append(f"    if (part >= 32 || per <= {_HELD}) part = part < 32 ? 32 : part / 32 * 32;")
+            lines.append("    if (part < 1) part = 1;")
         if self.parallel:
             lines += _PARALLEL.splitlines()
         else:

@@ -246,8 +246,13 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
     for (int axis = 0; axis < RANK; ++axis) shape[axis] = geometry[axis];
     for (int k = 0; k < COUNT * RANK; ++k) steps[k] = geometry[RANK + k];
     for (int axis = 0; axis < KEPT; ++axis) {
-        int found = shape[axis] >= 8 ? 2 * COUNT : 0;
-        for (int k = 0; k < COUNT; ++k) found += steps[k * RANK + axis] == sizes[k] || steps[k * RANK + axis] == 0;
+        int found = 0;
+        for (int k = 0; k < COUNT; ++k) {
+            const ptrdiff_t step = steps[k * RANK + axis];
+            found += step == sizes[k] || (k > 0 && step == 0);
+        }
+        if (found == COUNT) found *= 2;
+        if (shape[axis] >= 8) found += 4 * COUNT;
         if (found >= most) {
             most = found;
             best = axis;

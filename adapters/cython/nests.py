@@ -102,8 +102,10 @@ class NestNode(Nodes.StatNode):  # type: ignore[misc]
         for memory in source.memories.values():
             geometry += [*memory.lengths, *memory.steps]
         geometry.append(self.threads)
-        call = f"{self.kernel.name}((char *[]){{{', '.join(data)}}}, (const ptrdiff_t[]){{{', '.join(geometry)}}})"
-        code.putln(f"arrayexpr_done = {call};")
+        # C++ has no arrays without a name.
+        code.putln(f"char *arrayexpr_data[] = {{{', '.join(data)}}};")
+        code.putln(f"const ptrdiff_t arrayexpr_geometry[] = {{{', '.join(geometry)}}};")
+        code.putln(f"arrayexpr_done = {self.kernel.name}(arrayexpr_data, arrayexpr_geometry);")
         code.putln(code.error_goto_if("arrayexpr_done < 0", self.pos))
         code.putln("if (arrayexpr_done) {")
         for operand in source.carried:
