@@ -49,6 +49,16 @@ WORKS: dict[str, tuple[str, str, Callable[..., Any]]] = {
             - 0.95 * b / (1 + np.exp(-1.6 * (np.log(a / b) + 0.02) / 0.2))
         ),
     ),
+    "in_a_row": (
+        "t = a * b\n        u = t + c\n        out[...] = u * a - t",
+        "out[i, j] = (a[i, j] * b[i, j] + c[i, j]) * a[i, j] - a[i, j] * b[i, j]",
+        lambda a, b, c: (a * b + c) * a - a * b,
+    ),
+    "columns": (
+        "out[0] = arrayexpr.sum(a * b, axis=0)",
+        "out[0, j] = a[i, j] * b[i, j] + (out[0, j] if i else 0)",
+        lambda a, b, c: (a * b).sum(0)[None],
+    ),
 }  # fmt: skip
 #: NumPy without new arrays, where a work has one operation after another.
 IN_PLACE: dict[str, Callable[..., Any]] = {
@@ -76,7 +86,7 @@ def {name}(double[:, :] a, double[:, :] b, double[:, :] c, double[:, :] out, int
 
 
 def source(names: list[str], statements: bool) -> str:
-    parts = [DIRECTIVES, "from libc.math cimport exp, log"]
+    parts = [DIRECTIVES, "from libc.math cimport exp, log", *(["cimport arrayexpr"] if statements else [])]
     for name in names:
         statement, body, _ = WORKS[name]
         first, last = (1, " - 1") if name == "stencil" else (0, "")
@@ -165,7 +175,7 @@ def measure(name: str, n: int, layout: str, with_it: Any, without: Any, numba: A
     rng = np.random.default_rng(0)
     a, b, c, out = (array(letter, n, rng) for letter in LAYOUTS[layout])
     formula = WORKS[name][2]
-    inside = out[1:-1, 1:-1] if name == "stencil" else out
+    inside = out[1:-1, 1:-1] if name == "stencil" else out[:1] if name == "columns" else out
     repeat = max(1, min(20_000, 2_000_000 // (n * n)))
     calls: dict[str, Any] = {
         "ours": getattr(with_it, f"{name}_statement"),

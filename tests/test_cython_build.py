@@ -91,9 +91,10 @@ def test_directives(loop: Path, tmp_path: Path) -> None:
         assert has_kernel(loop)
 
 
-def test_modules_in_cplusplus_are_left_to_cython(loop: Path) -> None:
-    cythonize([str(loop)], quiet=True, force=True, language="c++")
-    assert "static int arrayexpr_" not in loop.with_suffix(".cpp").read_text()
+def test_modules_in_cplusplus(loop: Path) -> None:
+    loop.write_text("# distutils: language = c++\n" + LOOP)
+    cythonize([str(loop)], quiet=True, force=True)
+    assert "static int arrayexpr_" in loop.with_suffix(".cpp").read_text()
 
 
 def test_setuptools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ _NAMED = {
     **{f"npy_{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)},
     **{f"npy_float{bits}": f"float{bits}" for bits in (32, 64)},
     **{f"float{bits}_t": f"float{bits}" for bits in (32, 64)},
+    "npy_bool": "uint8",
     **{
         f"{name}_t": f"{'u' if 'u' in name else ''}int{8 * ctypes.sizeof(ctypes.c_void_p)}"
         for name in ("intp", "uintp")

@@ -11,16 +11,22 @@ enum { ARRAYEXPR_ERROR = -1 };
 #define ARRAYEXPR_SCALAR
 #endif
 
-static CYTHON_UNUSED void arrayexpr_raise_extents(int axis, ptrdiff_t wanted, ptrdiff_t got) {
+static ARRAYEXPR_UNUSED void arrayexpr_raise_extents(int axis, ptrdiff_t wanted, ptrdiff_t got) {
     PyGILState_STATE state = PyGILState_Ensure();
     PyErr_Format(PyExc_ValueError, "got differing extents in dimension %d (got %zd and %zd)", axis,
                  (Py_ssize_t)wanted, (Py_ssize_t)got);
     PyGILState_Release(state);
 }
 
-static CYTHON_UNUSED void arrayexpr_raise_memory(void) {
+static ARRAYEXPR_UNUSED void arrayexpr_raise_memory(void) {
     PyGILState_STATE state = PyGILState_Ensure();
     PyErr_NoMemory();
+    PyGILState_Release(state);
+}
+
+static ARRAYEXPR_UNUSED void arrayexpr_raise_empty(const char *operation) {
+    PyGILState_STATE state = PyGILState_Ensure();
+    PyErr_Format(PyExc_ValueError, "zero-size array to reduction operation %s which has no identity", operation);
     PyGILState_Release(state);
 }
 
@@ -52,6 +58,19 @@ static CYTHON_INLINE int arrayexpr_fit(int rank, int count, const int *ranks, co
         geometry += 2 * own;
     }
     return work;
+}
+
+/* Whether targets are of one shape, to which all other arrays are stretched. */
+static ARRAYEXPR_UNUSED int arrayexpr_matches(int rank, int count, int targets, const int *ranks,
+                                           const ptrdiff_t *geometry) {
+    const ptrdiff_t *own = geometry;
+    for (int k = 0; k < count; ++k) {
+        const int missing = rank - ranks[k];
+        for (int axis = 0; axis < ranks[k]; ++axis)
+            if (own[axis] != geometry[missing + axis] && (k < targets || own[axis] != 1)) return 0;
+        own += 2 * ranks[k];
+    }
+    return 1;
 }
 
 /* Axes in the order of the target's steps, falling ones flipped, those that all arrays walk as one joined. What is
@@ -159,7 +178,7 @@ static int arrayexpr_meet(arrayexpr_search *s, int depth, ptrdiff_t distance, in
     return 0;
 }
 
-static CYTHON_UNUSED int arrayexpr_shares(int rank, const ptrdiff_t *shape, const char *a, const ptrdiff_t *steps_a,
+static ARRAYEXPR_UNUSED int arrayexpr_shares(int rank, const ptrdiff_t *shape, const char *a, const ptrdiff_t *steps_a,
                                           int size_a, const char *b, const ptrdiff_t *steps_b, int size_b) {
     ptrdiff_t low_a = 0, high_a = 0, low_b = 0, high_b = 0;
     for (int axis = 0; axis < rank; ++axis) {
@@ -216,7 +235,7 @@ static CYTHON_INLINE int arrayexpr_apart(int rank, int target, int k, int same, 
 }
 
 /* A copy of what an array holds along the axes that it moves along; its steps become the copy's. NULL without memory. */
-static CYTHON_UNUSED char *arrayexpr_copied(int rank, const ptrdiff_t *shape, const char *from, ptrdiff_t *steps,
+static ARRAYEXPR_UNUSED char *arrayexpr_copied(int rank, const ptrdiff_t *shape, const char *from, ptrdiff_t *steps,
                                             int size) {
     ptrdiff_t own[32], at[32], total = size;
     for (int axis = rank - 1; axis >= 0; --axis) {
@@ -238,4 +257,55 @@ static CYTHON_UNUSED char *arrayexpr_copied(int rank, const ptrdiff_t *shape, co
     }
     for (int axis = 0; axis < rank; ++axis) steps[axis] = own[axis];
     return copy;
+}
+
+/* Memory for all elements of an array, at least one, with the steps of C order. NULL with MemoryError without memory. */
+static ARRAYEXPR_UNUSED void *arrayexpr_buffer(int rank, const ptrdiff_t *shape, ptrdiff_t *steps, int size) {
+    ptrdiff_t total = size;
+    for (int axis = rank - 1; axis >= 0; --axis) {
+        steps[axis] = total;
+        total *= shape[axis];
+    }
+    void *made = malloc((size_t)total);
+    if (made == NULL) arrayexpr_raise_memory();
+    return made;
+}
+
+/* Elements in C order to where they belong. */
+static ARRAYEXPR_UNUSED void arrayexpr_store(int rank, const ptrdiff_t *shape, char *to, const ptrdiff_t *steps,
+                                          const char *from, int size) {
+    ptrdiff_t at[32];
+    for (int axis = 0; axis < rank; ++axis) at[axis] = 0;
+    for (;;) {
+        const ptrdiff_t length = shape[rank - 1], step = steps[rank - 1];
+        for (ptrdiff_t k = 0; k < length; ++k, from += size) memcpy(to + k * step, from, (size_t)size);
+        int axis = rank - 2;
+        for (; axis >= 0; --axis) {
+            to += steps[axis];
+            if (++at[axis] < shape[axis]) break;
+            to -= shape[axis] * steps[axis];
+            at[axis] = 0;
+        }
+        if (axis < 0) return;
+    }
+}
+
+/* The shape that arrays are stretched to, the first of `geometry` included; ARRAYEXPR_ERROR where they do not fit. */
+static ARRAYEXPR_UNUSED int arrayexpr_stretch(int rank, int count, const int *ranks, const ptrdiff_t *geometry,
+                                           ptrdiff_t *shape) {
+    for (int axis = 0; axis < rank; ++axis) shape[axis] = 1;
+    for (int k = 0; k < count; ++k) {
+        const int own = ranks[k], missing = rank - own;
+        for (int axis = 0; axis < own; ++axis) {
+            ptrdiff_t *const length = shape + missing + axis;
+            if (geometry[axis] == *length || geometry[axis] == 1) continue;
+            if (*length != 1) {
+                arrayexpr_raise_extents(missing + axis, *length, geometry[axis]);
+                return ARRAYEXPR_ERROR;
+            }
+            *length = geometry[axis];
+        }
+        geometry += 2 * own;
+    }
+    return 0;
 }

@@ -10,6 +10,7 @@ exception set; it needs no GIL.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -41,6 +42,7 @@ _OPTIONS = (
     '"O3", "wrapv", "fp-contract=off", "no-math-errno", "no-trapping-math", "no-tree-slp-vectorize", '
     '"no-strict-aliasing"'
 )
+_UNNAMED = re.compile(r"\(((?:const )?\w+)\[\]\)\{([^{}]*)\}")
 _GCC = "#if defined(__GNUC__) && !defined(__clang__)\n"
 
 
@@ -210,11 +212,12 @@ def finished(
         definitions, function = c.parts(program.replace(name=f"NAME_{program.name}"), checked=False)
         helpers.update(dict.fromkeys(definitions))
         scalar = "ARRAYEXPR_SCALAR " if program.name == "any" else ""
-        lines = [f"static CYTHON_UNUSED {scalar}{line}" if _heads(line) else line for line in function]
+        lines = [f"static ARRAYEXPR_UNUSED {scalar}{line}" if _heads(line) else line for line in function]
         if program.name == "any":
             # Elements side by side in no array: 512 x 512 of every second one took 259 us in vectors, 163 one by one.
             lines = [line for line in lines if "#pragma GCC ivdep" not in line]
-        texts.append("\n".join(lines))
+        # C++ has no arrays without a name.
+        texts.append(_UNNAMED.sub(r"ARRAYEXPR_LIST(\1, \2)", "\n".join(lines)))
     body = "\n".join(texts) + "\n" + call
     for word, text in (
         ("SMALL", _SMALL),
@@ -275,7 +278,7 @@ def either(conditions: Sequence[Node]) -> Node:
 
 #: Walks the outer axes, and calls one of the versions on the inner ones.
 _CALL = """\
-static CYTHON_UNUSED int NAME_fits(const ptrdiff_t *geometry) {
+static ARRAYEXPR_UNUSED int NAME_fits(const ptrdiff_t *geometry) {
     enum { RANK = $RANK$, COUNT = $COUNT$ };
     static const int ranks[COUNT] = {$RANKS$};
     ptrdiff_t shape[RANK], steps[COUNT * RANK];
@@ -308,46 +311,48 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
 
 #: What follows once arrays lie in one order.
 _WALK = """\
-    if (RANK > 2 && left > 2) arrayexpr_cross(RANK, left, COUNT, sizes, shape, steps);
-    for (int k = 0; k < COUNT + NUMBERS; ++k) {
-        arrays[k].data = data[k];
-        arrays[k].shape = shape + RANK - INNER;
-        arrays[k].strides = k < COUNT ? steps + k * RANK + RANK - INNER : NULL;
-    }
-    for (int axis = 0; axis < RANK; ++axis) at[axis] = 0;
-    int unit = 1, crossing = 1, ways[COUNT];
-    const ptrdiff_t last = shape[RANK - 1], rows = INNER > 1 ? shape[RANK - INNER] : 1;
-    for (int k = 0; k < TARGETS; ++k) unit = unit && (steps[k * RANK + RANK - 1] == sizes[k] || last == 1);
-    for (int k = TARGETS; k < COUNT; ++k) {
-        const ptrdiff_t along = steps[k * RANK + RANK - 1], across = INNER > 1 ? steps[k * RANK + RANK - INNER] : 0;
-        /* Tiles of few elements cost more than they save: 16 x 16 took 132 ns in one, 79 in loops. */
-        const int tile = across == sizes[k] && last * rows >= $SMALL$;
-        ways[k - TARGETS] = along == sizes[k] ? $ALONG$ : along == 0 ? $STRETCHED$ : tile ? $ACROSS$ : 0;
-        crossing = crossing && (ways[k - TARGETS] == $ALONG$ || ways[k - TARGETS] == $ACROSS$);
-    }
-    const int large = last * rows >= $LARGE$ / sizes[0];
-    (void)crossing;
-    (void)ways;
-    (void)large;
-    for (int k = 0; unit && k < TARGETS; ++k) steps[k * RANK + RANK - 1] = sizes[k];
-    const int version = NAME_version;
-    const ptrdiff_t needed = NAME_needs(version, arrays);
-    if (needed > 0 && (scratch = malloc((size_t)needed + 63)) == NULL) {
-        arrayexpr_raise_memory();
-        goto end;
-    }
-    void *const aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-    for (;;) {
-        NAME_run(version, arrays, aligned);
-        int axis = RANK - INNER - 1;
-        for (; axis >= 0; --axis) {
-            for (int k = 0; k < COUNT; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * RANK + axis];
-            if (++at[axis] < shape[axis]) break;
-            for (int k = 0; k < COUNT; ++k)
-                arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * RANK + axis];
-            at[axis] = 0;
+    {
+        if (RANK > 2 && left > 2) arrayexpr_cross(RANK, left, COUNT, sizes, shape, steps);
+        for (int k = 0; k < COUNT + NUMBERS; ++k) {
+            arrays[k].data = data[k];
+            arrays[k].shape = shape + RANK - INNER;
+            arrays[k].strides = k < COUNT ? steps + k * RANK + RANK - INNER : NULL;
         }
-        if (axis < 0) break;
+        for (int axis = 0; axis < RANK; ++axis) at[axis] = 0;
+        int unit = 1, crossing = 1, ways[COUNT];
+        const ptrdiff_t last = shape[RANK - 1], rows = INNER > 1 ? shape[RANK - INNER] : 1;
+        for (int k = 0; k < TARGETS; ++k) unit = unit && (steps[k * RANK + RANK - 1] == sizes[k] || last == 1);
+        for (int k = TARGETS; k < COUNT; ++k) {
+            const ptrdiff_t along = steps[k * RANK + RANK - 1], across = INNER > 1 ? steps[k * RANK + RANK - INNER] : 0;
+            /* Tiles of few elements cost more than they save: 16 x 16 took 132 ns in one, 79 in loops. */
+            const int tile = across == sizes[k] && last * rows >= $SMALL$;
+            ways[k - TARGETS] = along == sizes[k] ? $ALONG$ : along == 0 ? $STRETCHED$ : tile ? $ACROSS$ : 0;
+            crossing = crossing && (ways[k - TARGETS] == $ALONG$ || ways[k - TARGETS] == $ACROSS$);
+        }
+        const int large = last * rows >= $LARGE$ / sizes[0];
+        (void)crossing;
+        (void)ways;
+        (void)large;
+        for (int k = 0; unit && k < TARGETS; ++k) steps[k * RANK + RANK - 1] = sizes[k];
+        const int version = NAME_version;
+        const ptrdiff_t needed = NAME_needs(version, arrays);
+        if (needed > 0 && (scratch = malloc((size_t)needed + 63)) == NULL) {
+            arrayexpr_raise_memory();
+            goto end;
+        }
+        void *const aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
+        for (;;) {
+            NAME_run(version, arrays, aligned);
+            int axis = RANK - INNER - 1;
+            for (; axis >= 0; --axis) {
+                for (int k = 0; k < COUNT; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * RANK + axis];
+                if (++at[axis] < shape[axis]) break;
+                for (int k = 0; k < COUNT; ++k)
+                    arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * RANK + axis];
+                at[axis] = 0;
+            }
+            if (axis < 0) break;
+        }
     }
     status = DONE;
 end:

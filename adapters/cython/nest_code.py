@@ -53,7 +53,9 @@ class NestFunction:
         if raising is not None:
             extra = self._strip(raising, "NAME_raises")
             tests += self._fits(raising)
-        head = f"static CYTHON_UNUSED int NAME_fits(const arrayexpr_array *m, const ptrdiff_t *n) {{\n{_joined(tests)}"
+        head = (
+            f"static ARRAYEXPR_UNUSED int NAME_fits(const arrayexpr_array *m, const ptrdiff_t *n) {{\n{_joined(tests)}"
+        )
         text = "\n".join([head + "    return 1;\n}", strip, *([extra] if extra else []), self._entry()])
         name = "arrayexpr_" + hashlib.sha256(text.encode()).hexdigest()[:12]
         self.kernel = Kernel(name, (), text.replace("NAME", name))
@@ -199,6 +201,7 @@ class NestFunction:
                 f"{margin}for (ptrdiff_t k_{name} = 0, e_{name} = {count}; k_{name} < e_{name}; ++k_{name}) {{"
             )
             lines.append(f"{margin}    const ptrdiff_t {name} = {first} + k_{name} * {own.step};")
+            lines.append(f"{margin}    (void){name};")
             self.names[own.index] = name
             self._steps(step.steps, lines, margin + "    ")
             del self.names[own.index]

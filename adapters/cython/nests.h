@@ -11,7 +11,7 @@ static CYTHON_INLINE ptrdiff_t arrayexpr_count(ptrdiff_t start, ptrdiff_t stop, 
 }
 
 /* The part of a loop by 1 or -1 whose variable is at least a bound, or at most. */
-static CYTHON_UNUSED void arrayexpr_above(ptrdiff_t *first, ptrdiff_t *count, ptrdiff_t step, ptrdiff_t bound) {
+static ARRAYEXPR_UNUSED void arrayexpr_above(ptrdiff_t *first, ptrdiff_t *count, ptrdiff_t step, ptrdiff_t bound) {
     if (step > 0 && *first < bound) {
         *count -= bound - *first;
         *first = bound;
@@ -20,7 +20,7 @@ static CYTHON_UNUSED void arrayexpr_above(ptrdiff_t *first, ptrdiff_t *count, pt
     }
 }
 
-static CYTHON_UNUSED void arrayexpr_below(ptrdiff_t *first, ptrdiff_t *count, ptrdiff_t step, ptrdiff_t bound) {
+static ARRAYEXPR_UNUSED void arrayexpr_below(ptrdiff_t *first, ptrdiff_t *count, ptrdiff_t step, ptrdiff_t bound) {
     if (step > 0 && *first + *count - 1 > bound) {
         *count = bound - *first + 1;
     } else if (step < 0 && *first > bound) {
@@ -29,7 +29,7 @@ static CYTHON_UNUSED void arrayexpr_below(ptrdiff_t *first, ptrdiff_t *count, pt
     }
 }
 
-static CYTHON_UNUSED int arrayexpr_same(const arrayexpr_array *a, const arrayexpr_array *b, int rank) {
+static ARRAYEXPR_UNUSED int arrayexpr_same(const arrayexpr_array *a, const arrayexpr_array *b, int rank) {
     int same = a->data == b->data;
     for (int axis = 0; axis < rank; ++axis)
         same = same && a->strides[axis] == b->strides[axis] && a->shape[axis] == b->shape[axis];
@@ -47,7 +47,7 @@ static CYTHON_INLINE int arrayexpr_reach(const arrayexpr_array *a, int rank, ptr
 }
 
 /* Whether no element of one array shares a byte with one of another. */
-static CYTHON_UNUSED int arrayexpr_disjoint(const arrayexpr_array *a, int rank_a, int size_a, const arrayexpr_array *b,
+static ARRAYEXPR_UNUSED int arrayexpr_disjoint(const arrayexpr_array *a, int rank_a, int size_a, const arrayexpr_array *b,
                                             int rank_b, int size_b) {
     ptrdiff_t low_a, high_a, low_b, high_b;
     if (!arrayexpr_reach(a, rank_a, &low_a, &high_a) || !arrayexpr_reach(b, rank_b, &low_b, &high_b)) return 1;

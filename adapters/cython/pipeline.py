@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -16,7 +17,10 @@ from Cython.Compiler.Options import CompilationOptions
 from Cython.Compiler.ParseTreeTransforms import AnalyseExpressionsTransform
 from Cython.Compiler.Visitor import EnvTransform, VisitorTransform
 
-from . import directives, report, stale, versions
+import arrayexpr
+
+from . import directives, reductions, report, stale, values, versions
+from .fusing import FusedNode, fused
 from .loops import Left
 from .nests import raised
 from .statements import InPlaceAssignment, SingleAssignment
@@ -26,7 +30,11 @@ _STATEMENTS: dict[type[Any], type[Any]] = {
     Nodes.SingleAssignmentNode: SingleAssignment,
     Nodes.InPlaceAssignmentNode: InPlaceAssignment,
 }
-_SWAPPED = {**CLASSES, **_STATEMENTS}
+_SWAPPED = {**CLASSES, **reductions.CLASSES, **_STATEMENTS}
+
+
+#: Where `cimport arrayexpr` finds its declarations.
+_DECLARATIONS = os.path.dirname(os.path.dirname(os.path.abspath(arrayexpr.__file__)))
 
 
 class Prepare(VisitorTransform):  # type: ignore[misc]
@@ -41,6 +49,35 @@ class Prepare(VisitorTransform):  # type: ignore[misc]
 
     def visit_CythonUtilityCodeNode(self, node: Any) -> Any:
         return node
+
+
+class Settle(EnvTransform):  # type: ignore[misc]
+    """Gives expressions that no statement has taken what computes them, once all types are known."""
+
+    def visit_VectorNode(self, node: Any) -> Any:
+        values.settle(node, self.current_env())
+        self.visitchildren(node)
+        return node
+
+
+class Fuse(EnvTransform):  # type: ignore[misc]
+    """Gives statements in a row one kernel, where one may compute them."""
+
+    def visit_StatListNode(self, node: Any) -> Any:
+        self.visitchildren(node)
+        function = self.env_stack[-1][0]
+        if type(node) is Nodes.StatListNode and isinstance(function, Nodes.FuncDefNode):
+            node.stats = fused(_flat(node), function, self.current_env())
+            for each in node.stats:
+                if isinstance(each, FusedNode):
+                    report.raised(each.pos, "statements", each.description())
+        return node
+
+
+def _flat(node: Any) -> list[Any]:
+    """The statements of a list, those of lists in it among them."""
+    flat = type(node) is Nodes.StatListNode
+    return [each for stat in node.stats for each in _flat(stat)] if flat else [node]
 
 
 class Raise(EnvTransform):  # type: ignore[misc]
@@ -114,10 +151,15 @@ def _create_pipeline(original: Any) -> Any:
     @functools.wraps(original)
     def create_pipeline(context: Any, mode: Any, exclude_classes: Any = ()) -> Any:
         stages = original(context, mode, exclude_classes)
-        # Utility code that is written in Cython is Cython's own. Kernels are C, which C++ has not all of.
-        if mode == "pxd" or context.cpp or type(context).__name__ == "CythonUtilityCodeContext":
+        if _DECLARATIONS not in context.include_directories:
+            # An editable install is none that Cython finds declarations in.
+            context.include_directories.append(_DECLARATIONS)
+        # Utility code that is written in Cython is Cython's own.
+        if type(context).__name__ == "CythonUtilityCodeContext":
             return stages
         stages = Pipeline.insert_into_pipeline(stages, Prepare(), before=AnalyseExpressionsTransform)
+        stages = Pipeline.insert_into_pipeline(stages, Settle(context), after=AnalyseExpressionsTransform)
+        stages = Pipeline.insert_into_pipeline(stages, Fuse(context), after=Settle)
         return Pipeline.insert_into_pipeline(stages, Raise(context), after=IterationTransform)
 
     return create_pipeline

@@ -62,8 +62,11 @@ class ElementNode(ExprNodes.AtomicExprNode):  # type: ignore[misc]
     def may_be_none(self) -> bool:
         return False
 
+    def generate_result_code(self, code: Any) -> None:
+        pass
+
     def calculate_result_code(self) -> str:
-        return str(self.operand.name)
+        return f"arrayexpr_{self.operand.name}"
 
 
 class Reader:
@@ -215,6 +218,15 @@ class Reader:
     def _not(self, node: Any) -> Node:
         return Apply(operator("logical_not"), (self._condition(node.operand),))
 
+    def _logical(self, node: Any) -> Node:
+        a = self._condition(node.operand1)
+        also = node.operator == "and"
+        # The second is not computed where the first decides.
+        self._path.append(a if also else Apply(operator("logical_not"), (a,)))
+        b = self._condition(node.operand2)
+        self._path.pop()
+        return Cast(Apply(operator("logical_and" if also else "logical_or"), (a, b)), _INT)
+
     def _comparison(self, node: Any) -> Node:
         names = {"==": "equal", "!=": "not_equal", "<": "less", "<=": "less_equal", ">": "greater"}
         name = {**names, ">=": "greater_equal"}.get(node.operator)
@@ -310,6 +322,8 @@ _METHODS: tuple[tuple[type[Any], _Method], ...] = (
     (ExprNodes.IntBinopNode, Reader._bits),
     (ExprNodes.NumBinopNode, Reader._sum),
     (ExprNodes.NotNode, Reader._not),
+    (ExprNodes.BoolBinopNode, Reader._logical),
+    (ExprNodes.BoolBinopResultNode, Reader._same),
     (ExprNodes.UnaryMinusNode, Reader._unary),
     (ExprNodes.UnaryPlusNode, Reader._unary),
     (ExprNodes.TildeNode, Reader._unary),

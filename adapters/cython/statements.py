@@ -8,9 +8,9 @@ from Cython.Compiler import ExprNodes, Nodes
 from Cython.Compiler.Errors import error
 
 from . import directives, report
-from .elements import element_of
-from .reader import Reader, Unread
-from .vector import Analysed, VectorNode, combined, is_number, leaf, takes_part, why_no_operand
+from .reader import Unread
+from .reductions import ReductionNode
+from .vector import Analysed, VectorNode, as_vector, combined, is_number, leaf, takes_part, why_no_operand
 from .writer import AssignmentNode
 
 _SUBSCRIPTS = (ExprNodes.IndexNode, ExprNodes.SliceIndexNode)
@@ -24,11 +24,12 @@ class SingleAssignment(Nodes.SingleAssignmentNode):  # type: ignore[misc]
         if not directives.is_on(env):
             return super().analyse_types(env, use_temp)
         rhs = self.rhs.analyse_types(env)
-        if isinstance(rhs, VectorNode) and isinstance(self.lhs, _SUBSCRIPTS):
+        reduced = isinstance(rhs, ReductionNode) and rhs.type.is_memoryviewslice
+        if (reduced or isinstance(rhs, VectorNode)) and isinstance(self.lhs, _SUBSCRIPTS):
             lhs = self.lhs.analyse_target_types(env)
             lhs.gil_assignment_check(env)
             if is_slice(lhs):
-                return assigned(self.pos, lhs, rhs, env)
+                return assigned(self.pos, lhs, as_vector(rhs), env)
             self.lhs = Analysed(lhs)
         self.rhs = Analysed(rhs)
         return super().analyse_types(env, use_temp)
@@ -61,19 +62,18 @@ def is_slice(lhs: Any) -> bool:
 def assigned(pos: Any, lhs: Any, value: VectorNode, env: Any) -> Any:
     """The statement that stores an expression in a slice."""
     refused = why_no_operand(lhs.type)
-    to = element_of(lhs.type.dtype)
     if refused is None and value.rank > lhs.type.ndim:
         refused = f"{lhs.type.ndim} axes"
-    if refused is not None or to is None:
+    if refused is not None:
         error(pos, f"Cannot assign an expression of type {value.type} to {lhs.type}: it has {refused}")
-        return AssignmentNode.nothing(pos)
-    reader = Reader(env.directives)
-    try:
-        read = reader.stored(value.element, to)
-    except Unread as unread:
-        error(pos, f"Cannot assign an expression on memoryviews: it has {unread}")
         return AssignmentNode.nothing(pos)
     own = [operand for node, operand in value.leaves if node is lhs]
     leaves = [each for each in value.leaves if each[0] is not lhs]
-    report.raised(pos, "statement", f"a kernel over {len(value.leaves) + 1} operands of up to {lhs.type.ndim} axes")
-    return AssignmentNode.of(pos, lhs, own, leaves, read, reader.checks, env)
+    try:
+        made = AssignmentNode.of(pos, lhs, own, leaves, value, env)
+    except Unread as unread:
+        error(pos, f"Cannot assign an expression on memoryviews: it has {unread}")
+        return AssignmentNode.nothing(pos)
+    how = "loops" if made.computation.loops else "a kernel"
+    report.raised(pos, "statement", f"{how} over {len(value.leaves) + 1} operands of up to {lhs.type.ndim} axes")
+    return made
