@@ -463,7 +463,9 @@ def test_inline_functions_of_declarations(tmp_path: Any) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["values.pyx", "reductions.pyx", "fused.pyx", "statements.pyx", "loops.pyx"])
+@pytest.mark.parametrize(
+    "name", ["values.pyx", "reductions.pyx", "fused.pyx", "statements.pyx", "loops.pyx", "nests.pyx"]
+)
 def test_modules_in_cplusplus(tmp_path: Any, name: str, rng: np.random.Generator) -> None:
     text = "# distutils: language = c++\n" + (SOURCES / name).read_text()
     path = tmp_path / f"plus_{name}"
@@ -483,6 +485,10 @@ def test_modules_in_cplusplus(tmp_path: Any, name: str, rng: np.random.Generator
         out, total = np.zeros((30, 40)), np.zeros((30, 40))
         made.two(a, b, a, out, total)
         same(total, a * b + a)
+    elif name == "nests.pyx":
+        out = np.zeros(30)
+        made.row_sums(b, out)
+        same(out, np.array([sum(row) for row in b]))
     else:
         out = np.zeros((30, 40))
         made.axpy(a, b, 2.5, out)

@@ -4,6 +4,13 @@
 
 enum { ARRAYEXPR_ERROR = -1 };
 
+/* Of a function whose elements lie side by side in no array: vectors would be put together one by one. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define ARRAYEXPR_SCALAR __attribute__((optimize("no-tree-vectorize")))
+#else
+#define ARRAYEXPR_SCALAR
+#endif
+
 static ARRAYEXPR_UNUSED void arrayexpr_raise_extents(int axis, ptrdiff_t wanted, ptrdiff_t got) {
     PyGILState_STATE state = PyGILState_Ensure();
     PyErr_Format(PyExc_ValueError, "got differing extents in dimension %d (got %zd and %zd)", axis,
@@ -136,6 +143,17 @@ static CYTHON_INLINE void arrayexpr_cross(int rank, int left, int count, const i
             shape[rank - 2] = length;
             return;
         }
+    }
+}
+
+/* The bytes that an array lies within: from `low` to before `high`. */
+static CYTHON_INLINE void arrayexpr_reaches(int rank, const ptrdiff_t *shape, const ptrdiff_t *steps, char *data, int size,
+                                            char **low, char **high) {
+    *low = data;
+    *high = data + size;
+    for (int axis = 0; axis < rank; ++axis) {
+        const ptrdiff_t reach = (shape[axis] - 1) * steps[axis];
+        if (reach < 0) *low += reach; else *high += reach;
     }
 }
 

@@ -19,6 +19,7 @@ from itertools import product
 from arrayexpr._core.driver import run
 from arrayexpr._core.nodes import Apply, Assign, Cast, Node, Operand, Reduce, postorder, substitute
 from arrayexpr._core.ops import operator
+from arrayexpr._core.passes.stream import stream
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BOOL, BROADCAST, STRIDED, UNIT
 from arrayexpr.target import Target
@@ -30,6 +31,8 @@ TARGET = Target(vector_math=False, vector=32)
 
 #: Elements below which nothing is packed.
 _SMALL = 1024
+#: Bytes of a result from which its stores go past the caches: it would not stay in the last one.
+_LARGE = 32 << 20
 #: Nodes of an expression that has a version for each way in which two operands lie: gcc 12 took 0.3 s for one of 6.
 _SHORT = 24
 
@@ -54,7 +57,8 @@ class Kernel:
 
 def host_code() -> str:
     """The C that all kernels call, with the head of emitted kernels."""
-    return resources.files(__package__).joinpath("host.h").read_text(encoding="utf-8")
+    files = resources.files(__package__)
+    return "\n".join(files.joinpath(name).read_text(encoding="utf-8") for name in ("host.h", "nests.h"))
 
 
 def opening() -> str:
@@ -87,29 +91,6 @@ def assignment(value: Node, target: Operand, arrays: Sequence[Operand], numbers:
     )
 
 
-def nest(stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand]) -> Kernel:
-    """The kernel of a nest of loops that stores values in targets, all arrays of the nest's rank.
-
-    No value reads a target other than its own. `geometry` is the shape, then the steps of each array, targets first.
-    Returns 1 where it has run, 0 where the loops have to run as they were written: arrays share memory.
-    """
-    targets = [target for target, _ in stores]
-    rank = targets[0].type.rank
-    inner = min(rank, 2)
-    made, conditions = versions(stores, arrays, numbers, inner)
-    sizes = [a.type.element.itemsize for a in (*targets, *arrays)]
-    return finished(
-        made,
-        choice(made, conditions) + _NEST + _WALK,
-        rank=rank,
-        inner=inner,
-        ranks=[rank] * len(sizes),
-        sizes=sizes,
-        numbers=len(numbers),
-        targets=len(targets),
-    )
-
-
 #: How an operand may lie where the target is contiguous along the last axis: contiguous along that one as well, along
 #: the one before, or stretched along the last. The digits are what the kernel compares.
 _ALONG, _ACROSS, _STRETCHED = 1, 2, 3
@@ -135,6 +116,13 @@ def versions(
         # To pack all of three where one lies across took 18 ms of 2500 x 2500, as long as loops that pack nothing.
         ways += [tuple(_ACROSS if k == across else _ALONG for k in range(len(arrays))) for across in range(len(arrays))]
     made, conditions = [], []
+    if short and arrays and len(stores) == 1:
+        layouts = [_LAYOUTS[_ALONG][2 - rank :]] * len(arrays)
+        plain = _scheduled("past", stores, arrays, numbers, rank, unit, layouts)
+        past = stream(plain)
+        if past is not plain:
+            made.append(past)
+            conditions.append(" && ".join(["unit && large", *(f"ways[{k}] == {_ALONG}" for k in range(len(arrays)))]))
     for way in ways:
         name = "unit" + "".join(map(str, way))
         layouts = [_LAYOUTS[each][2 - rank :] for each in way]
@@ -223,7 +211,8 @@ def finished(
     for program in programs:
         definitions, function = c.parts(program.replace(name=f"NAME_{program.name}"), checked=False)
         helpers.update(dict.fromkeys(definitions))
-        lines = [f"static ARRAYEXPR_UNUSED {line}" if _heads(line) else line for line in function]
+        scalar = "ARRAYEXPR_SCALAR " if program.name == "any" else ""
+        lines = [f"static ARRAYEXPR_UNUSED {scalar}{line}" if _heads(line) else line for line in function]
         if program.name == "any":
             # Elements side by side in no array: 512 x 512 of every second one took 259 us in vectors, 163 one by one.
             lines = [line for line in lines if "#pragma GCC ivdep" not in line]
@@ -232,6 +221,7 @@ def finished(
     body = "\n".join(texts) + "\n" + call
     for word, text in (
         ("SMALL", _SMALL),
+        ("LARGE", _LARGE),
         ("ALONG", _ALONG),
         ("ACROSS", _ACROSS),
         ("STRETCHED", _STRETCHED),
@@ -305,8 +295,11 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
     const int work = arrayexpr_fit(RANK, COUNT, ranks, geometry, shape, steps);
     if (work != 1) return work;
     left = arrayexpr_canonical(RANK, COUNT, data, shape, steps);
+    char *begin, *end, *low, *high;
+    arrayexpr_reaches(RANK, shape, steps, data[0], sizes[0], &begin, &end);
     for (int k = 1; k < COUNT; ++k) {
-        if (arrayexpr_apart(RANK, 0, k, 1, sizes, data, shape, steps)) continue;
+        arrayexpr_reaches(RANK, shape, steps + k * RANK, data[k], sizes[k], &low, &high);
+        if (low >= end || high <= begin || arrayexpr_apart(RANK, 0, k, 1, sizes, data, shape, steps)) continue;
         copies[copied] = arrayexpr_copied(RANK, shape, data[k], steps + k * RANK, sizes[k]);
         if (copies[copied] == NULL) {
             arrayexpr_raise_memory();
@@ -336,8 +329,10 @@ _WALK = """\
             ways[k - TARGETS] = along == sizes[k] ? $ALONG$ : along == 0 ? $STRETCHED$ : tile ? $ACROSS$ : 0;
             crossing = crossing && (ways[k - TARGETS] == $ALONG$ || ways[k - TARGETS] == $ACROSS$);
         }
+        const int large = last * rows >= $LARGE$ / sizes[0];
         (void)crossing;
         (void)ways;
+        (void)large;
         for (int k = 0; unit && k < TARGETS; ++k) steps[k * RANK + RANK - 1] = sizes[k];
         const int version = NAME_version;
         const ptrdiff_t needed = NAME_needs(version, arrays);
@@ -365,25 +360,6 @@ end:
     while (copied > 0) free(copies[--copied]);
     return status;
 }
-"""
-
-_NEST = """\
-static int NAME(char **data, const ptrdiff_t *geometry) {
-    enum { RANK = $RANK$, INNER = $INNER$, COUNT = $COUNT$, NUMBERS = $NUMBERS$, TARGETS = $TARGETS$, DONE = 1 };
-    static const int sizes[COUNT] = {$SIZES$};
-    ptrdiff_t shape[RANK], steps[COUNT * RANK], at[RANK];
-    arrayexpr_array arrays[COUNT + NUMBERS];
-    char *copies[1];
-    void *scratch = NULL;
-    int copied = 0, status = ARRAYEXPR_ERROR, left;
-    for (int axis = 0; axis < RANK; ++axis) shape[axis] = geometry[axis];
-    for (int k = 0; k < COUNT * RANK; ++k) steps[k] = shape[k % RANK] == 1 ? 0 : geometry[RANK + k];
-    left = arrayexpr_canonical(RANK, COUNT, data, shape, steps);
-    for (int target = 0; target < TARGETS; ++target)
-        if (!arrayexpr_single(RANK, shape, steps + target * RANK, sizes[target])) return 0;
-    for (int target = 0; target < TARGETS; ++target)
-        for (int k = target + 1; k < COUNT; ++k)
-            if (!arrayexpr_apart(RANK, target, k, TARGETS == 1, sizes, data, shape, steps)) return 0;
 """
 
 _TEST = """\

@@ -86,7 +86,7 @@ class Raise(EnvTransform):  # type: ignore[misc]
     def visit_ForFromStatNode(self, node: Any) -> Any:
         if self.current_directives.get(directives.NAME):
             try:
-                made = raised(node, self.current_directives, self.env_stack[-1][0], self.current_env())
+                made = raised(node, self.current_directives, self.current_env())
                 report.raised(node.pos, "loop", made.description())
                 return made
             except Left as left:
@@ -94,9 +94,7 @@ class Raise(EnvTransform):  # type: ignore[misc]
         self.visitchildren(node)
         return node
 
-    def visit_ParallelRangeNode(self, node: Any) -> Any:
-        # Its loops have variables of each thread's own, by rules of their own.
-        return node
+    visit_ParallelRangeNode = visit_ForFromStatNode
 
     def visit_NestNode(self, node: Any) -> Any:
         return node

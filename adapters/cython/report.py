@@ -10,7 +10,10 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One statement or loop: `done` says whether a kernel computes it, `text` what it became or why it was left."""
+    """One statement or loop: `done` says whether a kernel computes it, `text` what it became or why it was left.
+
+    `file` is what Cython calls the file, `path` where it is.
+    """
 
     file: str
     line: int
@@ -18,6 +21,7 @@ class Entry:
     kind: str
     done: bool
     text: str
+    path: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}: {self.kind} {'raised' if self.done else 'left'}: {self.text}"
@@ -48,7 +52,8 @@ def left(pos: Any, kind: str, text: str) -> None:
 def _add(pos: Any, kind: str, done: bool, text: str) -> None:
     if _listeners:
         source, line, column = pos
-        entry = Entry(source.get_description(), line, column, kind, done, text)
+        path = str(getattr(source, "filename", None) or "")
+        entry = Entry(source.get_description(), line, column, kind, done, text, path)
         for entries in _listeners:
             # A function with fused types is compiled once for each of them.
             if entry not in entries:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from Cython.Compiler import ExprNodes, Nodes, PyrexTypes
@@ -71,6 +71,12 @@ class Kernels:
 
     def add(self, kernel: Kernel) -> Kernel:
         return self.made.setdefault(kernel.name, kernel)
+
+    def size_with(self, more: Iterable[Kernel]) -> int:
+        """The bytes of C of all kernels, and of more."""
+        every = {**self.made, **{kernel.name: kernel for kernel in more}}
+        helpers = {text for kernel in every.values() for text in kernel.helpers}
+        return sum(map(len, helpers)) + sum(len(kernel.functions) for kernel in every.values())
 
     def use(self, code: Any) -> None:
         """Put the kernels into the file that is written: all at once, as they share definitions."""

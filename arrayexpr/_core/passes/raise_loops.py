@@ -263,7 +263,7 @@ class _Nest:
             d for d in self.depends if d.source in inside and d.sink in inside and (d.level == 0 or d.level > level)
         ]
         parts = []
-        for group in _components(members, edges):
+        for group in components(members, edges):
             within = [d for d in edges if d.source in group and d.sink in group]
             parts.append(self.part(group, within, level))
         return parts
@@ -426,7 +426,7 @@ class _Part:
     nodes: list[Node] | None = None
 
 
-def _components(members: Sequence[int], edges: Iterable[Dependence]) -> list[list[int]]:
+def components(members: Sequence[int], edges: Iterable[Dependence]) -> list[list[int]]:
     """The cycles of dependences, and the statements in none, each after what it depends on and else in order."""
     after: dict[int, set[int]] = {member: set() for member in members}
     for edge in edges:
