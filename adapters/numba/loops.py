@@ -299,7 +299,8 @@ class _Reader:
                     label = jump.target
                 case ir.Branch() as branch:
                     join = self.join(label)
-                    found.extend(self.settled())
+                    if self.stores(label, join):
+                        found.extend(self.settled())
                     found.extend(self.branch(branch, join))
                     label = join
                 case _:
@@ -313,6 +314,21 @@ class _Reader:
         if not candidates:
             raise Refused("it is left before its end")
         return int(max(candidates, key=lambda each: len(after[each])))
+
+    def stores(self, label: int, join: int) -> bool:
+        """Whether there is a store or a loop on the ways that part in a block, before they meet again."""
+        seen: set[int] = set()
+        waiting = [each for each, _ in self.nests.cfg.successors(label)]
+        while waiting:
+            label = waiting.pop()
+            if label == join or label in seen:
+                continue
+            seen.add(label)
+            body = self.nests.blocks[label].body
+            if label in self.nests.loops or any(isinstance(inst, (ir.SetItem, ir.StaticSetItem)) for inst in body):
+                return True
+            waiting.extend(each for each, _ in self.nests.cfg.successors(label))
+        return False
 
     def branch(self, branch: Any, join: int) -> list[Node]:
         condition = self.scalar(branch.cond)

@@ -177,7 +177,10 @@ class _Reader:
             return None
         called = self.typemap.get(value.func.name)
         if isinstance(called, types.BoundFunction) and isinstance(called.this, types.Array):
-            return f"the method {str(called.typing_key).rpartition('.')[2]} of an array"
+            # Numba names a method "array.sum", or (types.Array, "argmax").
+            key = called.typing_key
+            name = key[-1] if isinstance(key, tuple) else str(key).rpartition(".")[2]
+            return f"the method {name} of an array"
         if any(isinstance(self.typemap.get(var.name), types.Array) for var in value.args):
             name = getattr(getattr(called, "typing_key", None), "__name__", None)
             return f"a call of {name or called}"
