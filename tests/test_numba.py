@@ -15,6 +15,7 @@ import pytest
 
 numba = pytest.importorskip("numba")
 
+from numba_cached import printed  # noqa: E402
 from numba_programs import DTYPES, LAYOUTS, Source, laid_out, values  # noqa: E402
 
 import arrayexpr.adapters.numba as ours  # noqa: E402
@@ -255,19 +256,11 @@ explain(f)
 def test_the_cache_serves_no_code_of_the_other_kind(tmp_path: Path) -> None:
     (tmp_path / "cached.py").write_text("import numpy as np\ndef f(x):\n    np.add(x[:-1], 1, x[1:])\n")
 
-    def call(how: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", CACHED, how, str(tmp_path)], capture_output=True, text=True, check=False,
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    assert call("plain") == "False 0"
-    assert call("ours") == "True 0"
-    assert call("ours") == "True 1"
-    assert call("plain") == "False 1"
-    assert call("installed") == "True 1"
+    assert printed(CACHED, "plain", tmp_path) == "False 0"
+    assert printed(CACHED, "ours", tmp_path) == "True 0"
+    assert printed(CACHED, "ours", tmp_path) == "True 1"
+    assert printed(CACHED, "plain", tmp_path) == "False 1"
+    assert printed(CACHED, "installed", tmp_path) == "True 1"
 
 
 def test_installed_for_every_function_and_taken_out_again() -> None:

@@ -17,6 +17,7 @@ import pytest
 
 numba = pytest.importorskip("numba")
 
+from numba_cached import printed  # noqa: E402
 from numba_nests import LAYOUTS, Nest, laid_out  # noqa: E402
 
 import arrayexpr.adapters.numba as ours  # noqa: E402
@@ -524,19 +525,11 @@ def test_the_cache_serves_no_code_of_the_other_kind(tmp_path: Path) -> None:
         "            r[i, j] = a[i, j] * 2\n"
     )
 
-    def call(how: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-c", CACHED, how, str(tmp_path)], capture_output=True, text=True, check=False,
-            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    assert call("ours") == "True 0"
-    assert call("plain") == "False 0"
-    assert call("installed") == "None 1"
-    assert call("ours") == "None 1"
-    assert call("plain") == "None 1"
+    assert printed(CACHED, "ours", tmp_path) == "True 0"
+    assert printed(CACHED, "plain", tmp_path) == "False 0"
+    assert printed(CACHED, "installed", tmp_path) == "None 1"
+    assert printed(CACHED, "ours", tmp_path) == "None 1"
+    assert printed(CACHED, "plain", tmp_path) == "None 1"
 
 
 SWITCHED = """

@@ -84,10 +84,8 @@ PAIRS = (("C", "C"), ("F", "C"), ("permuted", "F"), ("reversed", "stepped"), ("C
 )
 def test_over_layouts_and_axes(name: str, rank: int, pairs: int) -> None:
     rng = np.random.default_rng(rank)
-    turn = itertools.cycle(PAIRS)
     # Expressions begin at different places, so that together they meet each axis in each pair of layouts.
-    for _ in range(list(EXPRESSIONS).index(name)):
-        next(turn)
+    turn = itertools.islice(itertools.cycle(PAIRS), list(EXPRESSIONS).index(name), None)
     for axis in axes_of(rank):
         kernel = _made(name, axis)
         for first, second in itertools.islice(turn, pairs):

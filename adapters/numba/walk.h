@@ -506,7 +506,7 @@ typedef struct {
     char **scalars;
     const intptr_t *kind;
     intptr_t scalar_count, stills_taken;
-    int axis, fixed;
+    int axis;
 } ae_job;
 typedef struct {
     const ae_job *job;
@@ -530,11 +530,12 @@ static void ae_run_parts(char **args, intptr_t *dimensions, intptr_t *steps, voi
         if (nest.shape[job->axis] <= 0) continue;
         for (int j = 0; j < nest.count; j++) nest.at[j] += part->first * nest.stride[j][job->axis];
         part->status = ae_sweep(&nest, job->unit, job->any, &part->exc, job->scalars, job->scalar_count, job->kind,
-                                job->stills_taken, job->fixed);
+                                job->stills_taken, 0);
     }
 }
 
-/* As `ae_walk`, in `threads` threads: each takes a part of one axis, so that the elements are computed as by one. */
+/* As `ae_walk` of arrays of which none is folded, in `threads` threads: each takes a part of one axis, so that the
+   elements are computed as by one. */
 static int32_t ae_walk_shared(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank, const intptr_t *shape,
                               intptr_t count, char **at, const intptr_t *stride, const intptr_t *kind,
                               intptr_t scalar_count, intptr_t stills_taken, ae_parallel parallel, intptr_t threads) {
@@ -546,17 +547,14 @@ static int32_t ae_walk_shared(ae_kernel unit, ae_kernel any, void **exc, intptr_
     }
     nest.count = (int)count;
     for (int j = 0; j < count; j++) nest.at[j] = at[j];
-    const int fixed = ae_canonical(&nest, kind, rank, shape, stride);
-    for (int j = 0; j < nest.count; j++)
-        /* Parts would fold into the same accumulators. */
-        if (kind[j] & AE_FOLDED) threads = 1;
+    ae_canonical(&nest, kind, rank, shape, stride);
     if (threads > AE_THREADS) threads = AE_THREADS;
     /* The outermost axis that gives each thread some; rows of tiles stay whole where they can. */
     int axis = 0;
     while (axis < nest.rank - 1 && nest.shape[axis] < 4 * threads) axis++;
     if (total < AE_SHARED || threads < 2 || nest.shape[axis] < threads)
-        return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken, fixed);
-    const ae_job job = {&nest, unit, any, at + count, kind, scalar_count, stills_taken, axis, fixed};
+        return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken, 0);
+    const ae_job job = {&nest, unit, any, at + count, kind, scalar_count, stills_taken, axis};
     ae_part parts[AE_THREADS];
     const intptr_t length = nest.shape[axis];
     const intptr_t grain = length >= threads * AE_TILE ? AE_TILE : 1, pieces = (length + grain - 1) / grain;
