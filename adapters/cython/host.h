@@ -11,6 +11,19 @@ enum { ARRAYEXPR_ERROR = -1 };
 #define ARRAYEXPR_SCALAR
 #endif
 
+/* Moves the arrays from `first` on to the next place of the outer `axes` axes; 0 after the last one, and all are back. */
+static CYTHON_INLINE int arrayexpr_next(int axes, int rank, int first, int count, const ptrdiff_t *shape,
+                                        const ptrdiff_t *steps, ptrdiff_t *at, arrayexpr_array *arrays) {
+    for (int axis = axes - 1; axis >= 0; --axis) {
+        for (int k = first; k < count; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * rank + axis];
+        if (++at[axis] < shape[axis]) return 1;
+        for (int k = first; k < count; ++k)
+            arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * rank + axis];
+        at[axis] = 0;
+    }
+    return 0;
+}
+
 static ARRAYEXPR_UNUSED void arrayexpr_raise_extents(int axis, ptrdiff_t wanted, ptrdiff_t got) {
     PyGILState_STATE state = PyGILState_Ensure();
     PyErr_Format(PyExc_ValueError, "got differing extents in dimension %d (got %zd and %zd)", axis,

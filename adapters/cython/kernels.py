@@ -341,18 +341,9 @@ _WALK = """\
             goto end;
         }
         void *const aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-        for (;;) {
+        do {
             NAME_run(version, arrays, aligned);
-            int axis = RANK - INNER - 1;
-            for (; axis >= 0; --axis) {
-                for (int k = 0; k < COUNT; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * RANK + axis];
-                if (++at[axis] < shape[axis]) break;
-                for (int k = 0; k < COUNT; ++k)
-                    arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * RANK + axis];
-                at[axis] = 0;
-            }
-            if (axis < 0) break;
-        }
+        } while (arrayexpr_next(RANK - INNER, RANK, 0, COUNT, shape, steps, at, arrays));
     }
     status = DONE;
 end:
@@ -384,19 +375,10 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
         arrays[k].strides = k < COUNT ? steps + k * RANK + RANK - INNER : NULL;
     }
     for (int axis = 0; axis < RANK; ++axis) at[axis] = 0;
-    for (;;) {
+    do {
         NAME_any(arrays, scratch, 1);
         if (found) return 1;
-        int axis = RANK - INNER - 1;
-        for (; axis >= 0; --axis) {
-            for (int k = 1; k < COUNT; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * RANK + axis];
-            if (++at[axis] < shape[axis]) break;
-            for (int k = 1; k < COUNT; ++k)
-                arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * RANK + axis];
-            at[axis] = 0;
-        }
-        if (axis < 0) break;
-    }
+    } while (arrayexpr_next(RANK - INNER, RANK, 1, COUNT, shape, steps, at, arrays));
     return 0;
 }
 """

@@ -290,18 +290,9 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
         /* What is read for some sums stays in the cache for the same ones of other axes. */
         lengths[0] = shape[OTHERS] - first < $ABREAST$ ? shape[OTHERS] - first : $ABREAST$;
         for (int k = 0; k < COUNT; ++k) arrays[k].data = data[k] + first * steps[k * RANK + OTHERS];
-        for (;;) {
+        do {
             NAME_run(version, arrays, NULL);
-            int axis = OTHERS - 1;
-            for (; axis >= 0; --axis) {
-                for (int k = 0; k < COUNT; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * RANK + axis];
-                if (++at[axis] < shape[axis]) break;
-                for (int k = 0; k < COUNT; ++k)
-                    arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * RANK + axis];
-                at[axis] = 0;
-            }
-            if (axis < 0) break;
-        }
+        } while (arrayexpr_next(OTHERS, RANK, 0, COUNT, shape, steps, at, arrays));
     }
     return 0;
 }
@@ -333,18 +324,9 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
         return ARRAYEXPR_ERROR;
     }
     void *const aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
-    for (;;) {
+    do {
         NAME_run(version, arrays, aligned);
-        int axis = RANK - INNER - 1;
-        for (; axis >= 0; --axis) {
-            for (int k = 1; k < COUNT; ++k) arrays[k].data = (char *)arrays[k].data + steps[k * RANK + axis];
-            if (++at[axis] < shape[axis]) break;
-            for (int k = 1; k < COUNT; ++k)
-                arrays[k].data = (char *)arrays[k].data - shape[axis] * steps[k * RANK + axis];
-            at[axis] = 0;
-        }
-        if (axis < 0) break;
-    }
+    } while (arrayexpr_next(RANK - INNER, RANK, 1, COUNT, shape, steps, at, arrays));
     free(scratch);
     return 0;
 }
