@@ -92,14 +92,18 @@ def _count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Symbol
 
 
 def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    if where is not True:
-        raise UnsupportedError("np.copyto with where= cannot be traced: expected np.where")
     if type(dst) is not SymbolicArray:
         raise TypeMismatch(f"copyto: the destination is {type(dst).__name__}: expected a symbolic array")
     kind, node = operand_of(src, "copyto")
     own = node.type.element.dtype if isinstance(node, Node) else np.result_type(SAMPLES[kind], dst.dtype)
     if not np.can_cast(own, dst.dtype, casting):  # type: ignore[arg-type]
         raise TypeMismatch(f"copyto from {own} to {dst.dtype}: not allowed by the casting rule {casting!r}")
+    if where is not True:
+        what = "copyto's where"
+        mask, old = as_symbolic(where, what), dst.node
+        if mask.type.element is not BOOL:
+            raise TypeMismatch(f"{what} is {mask.type}: expected bool")
+        src = strong(Apply(operator("where"), (mask.node, stored(old, src), old)))
     dst[...] = src
 
 

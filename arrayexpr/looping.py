@@ -2,7 +2,8 @@
 
 Tracing runs a function once, so that a loop over known numbers is unrolled. Where the bounds are symbolic, its body is
 run twice: once to see which names it binds anew and what it assigns to, and once for the program. A name that is bound
-anew, as in `s = s + a[k]`, is kept in a local of the program from one iteration to the next.
+anew, as in `s = s + a[k]`, is kept in a local of the program from one iteration to the next. Names of arrays that take
+turns, as in `u, v = v, u`, are none: the loop of the program takes as many iterations at a time as there are turns.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import operator as python_operator
 import textwrap
 import types
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import count
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -23,7 +25,7 @@ from ._core.nodes import Contract, Node, Operand, Reduce, View, postorder
 from ._core.passes.elements import extents_of
 from ._core.types import INT64
 from .promotion import WEAK, Weak
-from .symbolic import RECORDER, SymbolicArray, as_element, as_symbolic, computed, operand_of
+from .symbolic import RECORDER, SymbolicArray, as_element, as_symbolic, computed, in_memory, localise, operand_of
 
 #: What a name is that has no value.
 _UNDEFINED: Final = object()
@@ -282,6 +284,9 @@ class TracedLoop:
         self.recorder: Any = recorder
         self.before: dict[str, Any] = {}
         self.carried: dict[str, _Carried] = {}
+        #: Where names of arrays change places: whose array each has in the next iteration.
+        self.takes: dict[str, str] = {}
+        self.turn = 0
         self.index: Any = None
 
     def __iter__(self) -> Iterator[None]:
@@ -290,7 +295,9 @@ class TracedLoop:
         for _ in range(4):
             self.settled = True
             self.index = self.recorder.enter_loop(self.name, None)
-            yield
+            for turn in range(self._turns()):
+                self.turn = turn
+                yield
             assigned = self.recorder.leave_trial()
             self._check_in_place(assigned)
             if self.settled:
@@ -302,9 +309,52 @@ class TracedLoop:
         for carried in self.carried.values():
             carried.start(self.recorder)
         locals_ = [carried.local for carried in self.carried.values() if carried.local is not None]
-        self.index = self.recorder.enter_loop(self.name, {*assigned, *locals_})
-        yield
-        self.recorder.leave_loop(*self.bounds)
+        written, turns = {*assigned, *locals_}, self._turns()
+        start, stop, step = self._bounds()
+        # Whole rounds of turns, and of what is left a loop of one iteration at the most for each.
+        rounds = start, stop - (turns - 1) * step if turns > 1 else stop, turns * step if turns > 1 else step
+        first = self.recorder.enter_loop(self.name, written)
+        for turn in range(turns):
+            self.turn, self.index = turn, first + turn * step if turn else first
+            yield
+        self.recorder.leave_loop(*(_integer(bound, self.name) for bound in rounds))
+        for turn in range(turns - 1):
+            self.turn, self.index = turn, self.recorder.enter_loop(self.name, written)
+            yield
+            left = start + (self._iterations() // turns * turns + turn) * step, stop, turns * step
+            self.recorder.leave_loop(*(_integer(bound, self.name) for bound in left))
+
+    def _bounds(self) -> tuple[SymbolicArray, ...]:
+        return tuple(computed(bound, WEAK[int]) for bound in self.bounds)
+
+    def _iterations(self) -> Any:
+        start, stop, step = self._bounds()
+        return np.maximum(-((start - stop) // step), 0)
+
+    def _turns(self) -> int:
+        """After how many iterations all names have the arrays that they began with."""
+        return next(n for n in count(1) if all(self._array(name, n) is self.before[name] for name in self.takes))
+
+    def _array(self, name: str, turn: int) -> Any:
+        """The array that a name has in an iteration of a round."""
+        for _ in range(turn):
+            name = self.takes.get(name, name)
+        return self.before[name]
+
+    def _change_places(self, values: dict[str, Any]) -> dict[str, str]:
+        """Whose arrays names have when an iteration ends, where they change places, as after `u, v = v, u`."""
+        arrays = {n: x for n, x in self.before.items() if isinstance(x, SymbolicArray) and (x._alias or x.ndim)}
+        takes = {
+            name: other
+            for name in arrays
+            for other, x in arrays.items()
+            if other != name and values.get(name) is x is not arrays[name]
+        }
+        if takes.keys() != set(takes.values()) or not any(arrays[name]._alias for name in takes):
+            return {}
+        for name in takes:
+            localise(arrays[name])
+        return takes
 
     def _check_in_place(self, assigned: Collection[Operand]) -> None:
         for carried in self.carried.values():
@@ -315,7 +365,7 @@ class TracedLoop:
             if base in assigned:
                 raise carried.error(
                     "is assigned in place and bound anew: expected one of the two "
-                    "(in place of `u, v = v, u`, write `u[...] = v`, which copies nothing)"
+                    "(`u, v = v, u` changes places; a new array is stored by `u[...] = `)"
                 )
 
     def begin(self, values: dict[str, Any]) -> tuple[Any, ...]:
@@ -324,12 +374,17 @@ class TracedLoop:
             self.before = {name: values.get(name, _UNDEFINED) for name in self.names}
         for carried in self.carried.values():
             carried.begin()
-        return tuple(self.carried[name].value if name in self.carried else self.before[name] for name in self.names)
+        return tuple(
+            self.carried[name].value if name in self.carried else self._array(name, self.turn) for name in self.names
+        )
 
     def end(self, values: dict[str, Any]) -> None:
         """Take the values of the names when an iteration ends."""
+        if not self.takes:
+            self.takes = self._change_places(values)
+            self.settled = not self.takes
         for name in self.names:
-            before, now = self.before[name], values.get(name, _UNDEFINED)
+            before, now = self._array(name, self.turn + 1), values.get(name, _UNDEFINED)
             if name in self.carried:
                 if not self.carried[name].end(now, self.recorder):
                     self.settled = False
@@ -345,11 +400,26 @@ class TracedLoop:
                 carried = self.carried[name]
                 assert carried.local is not None
                 found.append(computed(carried.local, carried.kind))
+            elif name in self.takes:
+                found.append(self._last(name))
             elif self.before[name] is _UNDEFINED:
                 found.append(Unassigned(name, self))
             else:
                 found.append(self.before[name])
         return tuple(found)
+
+    def _last(self, name: str) -> SymbolicArray:
+        """The array that a name has after the loop: which, the number of iterations tells. It can be read only."""
+        left, found = self._iterations() % self._turns(), self.before[name]
+        for turn in range(1, self._turns()):
+            array = self._array(name, turn)
+            if array.type.plain is not found.type.plain:
+                raise TypeMismatch(
+                    f"{name}, in the loop over {self.name} (line {self.line}), is {found.type} and {array.type} "
+                    "by turns: expected arrays of one type to change places"
+                )
+            found = np.where(left == turn, array, found)
+        return in_memory(found.node)
 
 
 class Unassigned:

@@ -98,6 +98,8 @@ class Recorder(Protocol):
 
     def _localise(self, x: SymbolicArray) -> Operand: ...
 
+    def shaped(self, node: Node) -> Node: ...
+
 
 #: NumPy's functions that are no ufunc, by the function: `functions.py` fills it, `__array_function__` looks here.
 HANDLED_FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {}
@@ -625,11 +627,14 @@ class SymbolicArray:
         return _view(self, View(self.node, subscripts=subscripts))
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if type(index) is SymbolicArray and index.ndim and index.type.element is BOOL:
+            _assign_where(self, index, value)
+            return
         subscripts, _ = _subscripts(self, index)
         if _is_scalar(self):
             raise TypeError(f"a scalar {self.type} does not support item assignment: expected an array of rank 0")
         if not self._alias:
-            _localise(self)
+            localise(self)
         target = self.node if not subscripts else View(self.node, subscripts=subscripts)
         # `a[1:] += b` has assigned already, and now hands back the view.
         if type(value) is SymbolicArray and value._alias and value._node is target:
@@ -1043,11 +1048,30 @@ def _record(target: Node, value: Node) -> None:
     while isinstance(base, View):
         base = base.arg
     if not isinstance(base, Operand):
-        raise UnsupportedError(f"assignment to a part of {target.type} cannot be traced: expected a view of an operand")
+        raise UnsupportedError(
+            f"assignment to {target.type}, which is one of several arrays after a loop in which names change places, "
+            "cannot be traced: expected an assignment to an argument, or to a copy"
+        )
     _current(f"an assignment to {base.name}").record(target, value)
 
 
-def _localise(x: SymbolicArray) -> None:
+def _assign_where(x: SymbolicArray, mask: SymbolicArray, value: Any) -> None:
+    """`x[mask] = value`, of one value for all elements; the lengths of the mask have to be known for those of x."""
+    what = f"{x.type} subscripted by a symbolic array {mask.type}"
+    if isinstance(value, (SymbolicArray, np.ndarray)) and value.ndim:
+        raise UnsupportedError(f"{what} is assigned an array of {value.ndim} axes: expected a number, or np.where")
+    from ._core.infer import same_lengths
+
+    shaped = _current(what).shaped
+    if not same_lengths(shaped(x.node), shaped(mask.node)):
+        raise UnsupportedError(
+            f"{what}, whose lengths may be others, cannot be traced: expected a mask that is computed of the array, "
+            "or np.copyto(array, value, where=mask)"
+        )
+    np.copyto(x, value, casting="unsafe", where=mask)  # type: ignore[arg-type]
+
+
+def localise(x: SymbolicArray) -> None:
     """Give a computed array memory of its own, because it is about to be written into."""
     base = x if x._base is None else x._base
     if base._alias:
@@ -1098,7 +1122,7 @@ def _write(x: SymbolicArray, value: SymbolicArray, what: str, elementwise: bool)
         x._time = _now
         return x
     if not x._alias:
-        _localise(x)
+        localise(x)
     _record(x.node, node)
     return x
 

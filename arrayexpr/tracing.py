@@ -63,6 +63,10 @@ class Trace:
         self._writes: dict[Operand | None, list[int]] = {}
         self._reads: dict[Node, frozenset[Operand]] = {}
         self._locals: list[Operand] = []
+        # What a local was made to hold, and the same without locals: of so many of them.
+        self._values: dict[Node, Node] = {}
+        self._shapes: dict[Node, Node] = {}
+        self._shaped = 0
         #: Operands that are arrays of no axes; others without axes are numbers, which share no memory.
         self.cells: frozenset[Operand] = frozenset()
         self._kept: dict[Any, Operand] = {}
@@ -130,6 +134,14 @@ class Trace:
         self._locals.append(local)
         return local
 
+    def shaped(self, node: Node) -> Node:
+        """A node of the same shape, of the caller's arrays alone."""
+        for local in self._locals[self._shaped :]:
+            value = self._values.get(local, local)
+            self._shapes[local] = substitute((value,), self._shapes.get)[0]
+        self._shaped = len(self._locals)
+        return substitute((node,), self._shapes.get)[0]
+
     def enter_loop(self, name: str, assigned: Iterable[Operand] | None) -> SymbolicArray:
         """Begin a loop over `name` that assigns to these operands; None is for a trial, which finds out. Its index."""
         loop = _OpenLoop(self, tick(), assigned is None)
@@ -164,6 +176,7 @@ class Trace:
     def _localise(self, x: SymbolicArray) -> Operand:
         """A local that holds a computed value, which is about to be written into."""
         local = self._local(x._node.type)
+        self._values[local] = x._node
         for loop in self._loops:
             if x._made <= loop.began:
                 # It is one value in all iterations, and what is written stays.
@@ -199,6 +212,7 @@ class Trace:
         local = self._kept.get(key)
         if local is None:
             local = self._kept[key] = self._local(x._node.type)
+            self._values[local] = x._node
             statements, stamps = self._statements, self._stamps
             for loop in self._loops:
                 if overtaken <= loop.began:
