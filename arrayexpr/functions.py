@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -115,7 +116,7 @@ def _like(a: Any, value: Any, dtype: Any, shape: Any) -> SymbolicArray:
     node = x.node
     if node.type.rank == 0:
         return computed(stored(Operand("_", to), value), to)
-    if value in (0, 1) and type(value) is int:
+    if type(value) is int and value in (0, 1):
         return computed(as_element(filled(node, bool(value)), to), to)
     fill = stored(Operand("_", to.array(node.type.rank)), value)
     return strong(Apply(operator("where"), (filled(node, True), fill, fill)))
@@ -153,6 +154,11 @@ def _refused(name: str, hint: str) -> Callable[..., Any]:
         raise UnsupportedError(f"np.{name} cannot be traced: {hint}")
 
     return refuse
+
+
+def _size(a: Any, axis: Any = None) -> Any:
+    x = as_symbolic(a, "size")
+    return math.prod(x.shape[k] for k in (range(x.ndim) if axis is None else normal_axes(x, axis)))
 
 
 def _ndim(a: Any) -> int:
@@ -202,8 +208,8 @@ _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
     np.ndim: _ndim,
     np.iscomplexobj: lambda x: x.type.element.kind == "c",
     np.isrealobj: lambda x: x.type.element.kind != "c",
-    np.shape: _refused("shape", "the shape of a symbolic array is unknown"),
-    np.size: _refused("size", "the shape of a symbolic array is unknown"),
+    np.shape: lambda a: as_symbolic(a, "shape").shape,
+    np.size: _size,
     np.reshape: _refused("reshape", "the shape of a symbolic array is unknown"),
     np.broadcast_to: _refused("broadcast_to", "operators broadcast by themselves"),
 }

@@ -1,263 +1,29 @@
 """Loops of a traced function: `for k in range(...)` over a length that is not known becomes a loop of the program.
 
-Tracing runs a function once, so that a loop over known numbers is unrolled. Where the bounds are symbolic, its body is
-run twice: once to see which names it binds anew and what it assigns to, and once for the program. A name that is bound
-anew, as in `s = s + a[k]`, is kept in a local of the program from one iteration to the next. Names of arrays that take
-turns, as in `u, v = v, u`, are none: the loop of the program takes as many iterations at a time as there are turns.
+Where the bounds are symbolic, the body is run twice: once to see which names it binds anew and what it assigns to, and
+once for the program. A name that is bound anew, as in `s = s + a[k]`, is kept in a local of the program from one
+iteration to the next. Names of arrays that take turns, as in `u, v = v, u`, are none: the loop of the program takes as
+many iterations at a time as there are turns.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 import operator as python_operator
-import textwrap
-import types
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from ._core.affine import integer
+from ._core.affine import greatest, integer, minus, plus, quotient, times
 from ._core.errors import ArrayExprError, TypeMismatch, UnsupportedError
-from ._core.nodes import Contract, Node, Operand, Reduce, View, postorder
-from ._core.passes.elements import extents_of
+from ._core.nodes import Constant, Contract, Node, Operand, Reduce, View, postorder
 from ._core.types import INT64
 from .promotion import WEAK, Weak
 from .symbolic import RECORDER, SymbolicArray, as_element, as_symbolic, computed, in_memory, localise, operand_of
 
 #: What a name is that has no value.
 _UNDEFINED: Final = object()
-#: The name under which a rewritten function finds `Loops`.
-_HELPER: Final = "_arrayexpr_loops_"
-
-
-# -- The function, rewritten ----------------------------------------------------------------------
-
-
-def with_loops(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose `for ... in range(...)` take symbolic bounds; itself where there are none, or no source."""
-    code = getattr(function, "__code__", None)
-    if not isinstance(function, types.FunctionType) or code is None or "range" not in code.co_names:
-        return function
-    try:
-        lines, start = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError):
-        return function
-    define = tree.body[0] if tree.body else None
-    if not isinstance(define, ast.FunctionDef):
-        return function
-    rewriter = _Rewriter(define)
-    define = rewriter.visit(define)
-    if not rewriter.count:
-        return function
-    define.decorator_list = []
-    define.returns = None
-    given = define.args
-    for arg in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
-        if arg is not None:
-            arg.annotation = None
-    # Defaults are the function's own, and so are the variables of functions around it.
-    given.defaults = [ast.Constant(None) for _ in given.defaults]
-    given.kw_defaults = [None if d is None else ast.Constant(None) for d in given.kw_defaults]
-    names = (*code.co_freevars, _HELPER)
-    around = _statement(f"def _around({', '.join(names)}): return {define.name}")
-    assert isinstance(around, ast.FunctionDef)
-    around.body.insert(0, define)
-    module = ast.fix_missing_locations(ast.Module([around], []))
-    ast.increment_lineno(module, start - 1)
-    outer = next(c for c in compile(module, code.co_filename, "exec").co_consts if isinstance(c, types.CodeType))
-    inner = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == define.name)
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True)) | {_HELPER: types.CellType(Loops)}
-    made = types.FunctionType(
-        inner,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        tuple(cells[n] for n in inner.co_freevars),
-    )
-    made.__kwdefaults__ = function.__kwdefaults__
-    return made
-
-
-class _Rewriter(ast.NodeTransformer):
-    """Writes each `for name in range(...)` a second time, for bounds that are symbolic."""
-
-    def __init__(self, define: ast.FunctionDef):
-        self.define = define
-        self.count = 0
-
-    def visit_For(self, at: ast.For) -> Any:
-        called = at.iter
-        plain = (
-            isinstance(called, ast.Call)
-            and isinstance(called.func, ast.Name)
-            and called.func.id == "range"
-            and not called.keywords
-            and not any(isinstance(arg, ast.Starred) for arg in called.args)
-            and isinstance(at.target, ast.Name)
-            and not at.orelse
-            and not _leaves(at.body)
-        )
-        if not plain:
-            self.generic_visit(at)
-            return at
-        assert isinstance(called, ast.Call) and isinstance(at.target, ast.Name)
-        self.count += 1
-        loop = f"_arrayexpr_loop_{self.count}"
-        index = at.target.id
-        bound = _bound_names(at.body) - {index}
-        outside = _loaded(self.define, without=at)
-        kept = sorted(name for name in bound if name in outside or name in _read_first(at.body))
-        known = ast.For(at.target, _expression(f"{loop}.known"), self.statements(at.body), [])
-        inside = [
-            *([_statement(f"{', '.join(kept)}, = {loop}.begin(locals())")] if kept else []),
-            _statement(f"{index} = {loop}.index"),
-            *self.statements(at.body),
-            _statement(f"{loop}.end(locals())"),
-        ]
-        after = [_statement(f"{', '.join(kept)}, = {loop}.after()")] if kept else []
-        arguments = [_Shapes().visit(argument) for argument in _copied(called.args)]
-        made = _expression(f"{_HELPER}.loop({index!r}, {tuple(kept)!r}, {at.lineno})")
-        assert isinstance(made, ast.Call)
-        made.args.extend(arguments)
-        unknown = ast.For(ast.Name(f"{loop}_turn", ast.Store()), ast.Name(loop, ast.Load()), inside, [])
-        choice = ast.If(_expression(f"{loop}.known is not None"), [known], [unknown, *after])
-        return [ast.copy_location(node, at) for node in (ast.Assign([ast.Name(loop, ast.Store())], made), choice)]
-
-    def statements(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
-        """A copy of a body, rewritten."""
-        found: list[ast.stmt] = []
-        for statement in _copied(body):
-            made = self.visit(statement)
-            found.extend(made if isinstance(made, list) else [made])
-        return found
-
-    def visit_FunctionDef(self, at: ast.FunctionDef) -> Any:
-        # Functions inside are traced by themselves, if at all.
-        return self.generic_visit(at) if at is self.define else at
-
-    def visit_Lambda(self, at: ast.Lambda) -> Any:
-        return at
-
-
-class _Shapes(ast.NodeTransformer):
-    """`len(x)` and `x.shape` in the bounds of a loop: of symbolic arrays they are lengths that are not known yet."""
-
-    def visit_Call(self, at: ast.Call) -> Any:
-        self.generic_visit(at)
-        if isinstance(at.func, ast.Name) and at.func.id == "len" and len(at.args) == 1:
-            return ast.Call(_expression(f"{_HELPER}.length"), at.args, [])
-        return at
-
-    def visit_Attribute(self, at: ast.Attribute) -> Any:
-        self.generic_visit(at)
-        return ast.Call(_expression(f"{_HELPER}.shape"), [at.value], []) if at.attr == "shape" else at
-
-
-def _expression(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
-
-
-def _statement(text: str) -> ast.stmt:
-    return ast.parse(text).body[0]
-
-
-def _copied(nodes: Sequence[Any]) -> list[Any]:
-    import copy
-
-    return [copy.deepcopy(node) for node in nodes]
-
-
-def _leaves(body: Sequence[ast.stmt]) -> bool:
-    """Whether a body may leave its loop, or is more than a function's own statements."""
-    stack: list[tuple[ast.AST, bool]] = [(s, True) for s in body]
-    while stack:
-        node, own = stack.pop()
-        if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal, ast.Delete)):
-            return True
-        if own and isinstance(node, (ast.Break, ast.Continue)):
-            return True
-        if isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)):
-            continue
-        inner = own and not isinstance(node, (ast.For, ast.While))
-        stack.extend((child, inner) for child in ast.iter_child_nodes(node))
-    return False
-
-
-def _bound_names(body: Sequence[ast.stmt]) -> set[str]:
-    return {
-        node.id
-        for statement in body
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-
-
-def _loaded(root: ast.AST, without: ast.AST) -> set[str]:
-    """The names that are read somewhere outside of a loop."""
-    found = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node is without:
-            continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        stack.extend(ast.iter_child_nodes(node))
-    return found
-
-
-def _read_first(body: Sequence[ast.stmt]) -> set[str]:
-    """The names that a body may read before it binds them."""
-    found: set[str] = set()
-    bound: set[str] = set()
-    for statement in body:
-        reads = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
-            reads.add(statement.target.id)
-        found |= reads - bound
-        if isinstance(statement, (ast.For, ast.While, ast.If, ast.Try, ast.With)):
-            # What stands inside is bound in some cases only, and may be read before that.
-            found |= _bound_names([statement]) - bound
-        elif isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
-            bound |= _bound_names([statement])
-    return found
-
-
-# -- What rewritten functions call ------------------------------------------------------------------
-
-
-class Loops:
-    """What a rewritten function makes its loops of."""
-
-    @staticmethod
-    def loop(index: str, names: tuple[str, ...], line: int, *bounds: Any) -> TracedLoop:
-        """The loop over `range(*bounds)`."""
-        return TracedLoop(index, names, line, bounds)
-
-    @staticmethod
-    def length(x: Any) -> Any:
-        """`len(x)`."""
-        if not isinstance(x, SymbolicArray):
-            return len(x)
-        if not x.ndim:
-            raise TypeError(f"len() of a scalar {x.type}: expected an array")
-        return Loops.shape(x)[0]
-
-    @staticmethod
-    def shape(x: Any) -> Any:
-        """`x.shape`: of a symbolic array, numbers that are not known yet."""
-        if not isinstance(x, SymbolicArray):
-            return x.shape
-        base = x.node
-        while isinstance(base, View):
-            base = base.arg
-        if not isinstance(base, Operand):
-            raise UnsupportedError(f"the shape of a computed {x.type} bounds a loop: expected that of an argument")
-        return tuple(computed(length, WEAK[int]) for length in extents_of(x.node))
 
 
 class TracedLoop:
@@ -310,26 +76,30 @@ class TracedLoop:
             carried.start(self.recorder)
         locals_ = [carried.local for carried in self.carried.values() if carried.local is not None]
         written, turns = {*assigned, *locals_}, self._turns()
-        start, stop, step = self._bounds()
+        start, stop, step = self.bounds
         # Whole rounds of turns, and of what is left a loop of one iteration at the most for each.
-        rounds = start, stop - (turns - 1) * step if turns > 1 else stop, turns * step if turns > 1 else step
+        last, round_ = minus(stop, times(step, integer(turns - 1))), times(step, integer(turns))
         first = self.recorder.enter_loop(self.name, written)
         for turn in range(turns):
-            self.turn, self.index = turn, first + turn * step if turn else first
+            self.turn, self.index = turn, computed(plus(first.node, times(step, integer(turn))), WEAK[int])
             yield
-        self.recorder.leave_loop(*(_integer(bound, self.name) for bound in rounds))
+        self.recorder.leave_loop(start, last, round_)
         for turn in range(turns - 1):
             self.turn, self.index = turn, self.recorder.enter_loop(self.name, written)
             yield
-            left = start + (self._iterations() // turns * turns + turn) * step, stop, turns * step
-            self.recorder.leave_loop(*(_integer(bound, self.name) for bound in left))
+            done = plus(times(quotient(self._iterations(), turns), integer(turns)), integer(turn))
+            self.recorder.leave_loop(plus(start, times(done, step)), stop, round_)
 
-    def _bounds(self) -> tuple[SymbolicArray, ...]:
-        return tuple(computed(bound, WEAK[int]) for bound in self.bounds)
-
-    def _iterations(self) -> Any:
-        start, stop, step = self._bounds()
-        return np.maximum(-((start - stop) // step), 0)
+    def _iterations(self) -> Node:
+        """How many there are."""
+        start, stop, step = self.bounds
+        if not isinstance(step, Constant) or not step.value:
+            raise UnsupportedError(
+                f"names change places in the loop over {self.name} (line {self.line}): "
+                "expected a number as its step, and not 0"
+            )
+        distance, by = (minus(stop, start), step.value) if step.value > 0 else (minus(start, stop), -step.value)
+        return greatest(quotient(plus(distance, integer(by - 1)), by), integer(0))
 
     def _turns(self) -> int:
         """After how many iterations all names have the arrays that they began with."""
@@ -410,7 +180,7 @@ class TracedLoop:
 
     def _last(self, name: str) -> SymbolicArray:
         """The array that a name has after the loop: which, the number of iterations tells. It can be read only."""
-        left, found = self._iterations() % self._turns(), self.before[name]
+        left, found = computed(self._iterations(), WEAK[int]) % self._turns(), self.before[name]
         for turn in range(1, self._turns()):
             array = self._array(name, turn)
             if array.type.plain is not found.type.plain:

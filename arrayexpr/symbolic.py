@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator as python_operator
 import weakref
 from _thread import allocate_lock
@@ -89,6 +90,9 @@ class _AttributeUnsupported(UnsupportedError, AttributeError):
 
 class Recorder(Protocol):
     """What keeps the assignments, in order, and what values meant before them: a `Trace`."""
+
+    #: Of which value, and of which axis of it, a length is that was asked for.
+    lengths: dict[Node, tuple[Node, int]]
 
     def record(self, target: Any, value: Node) -> None: ...
 
@@ -390,23 +394,26 @@ class SymbolicArray:
         return rank
 
     @property
-    def shape(self) -> Any:
-        raise _unknown_shape("shape", self)
+    def shape(self) -> tuple[SymbolicArray, ...]:
+        """The lengths of the axes: numbers that the program has when it runs."""
+        from .shapes import lengths_of
+
+        return lengths_of(self)
 
     @property
     def size(self) -> Any:
-        raise _unknown_shape("size", self)
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> Any:
-        raise _unknown_shape("nbytes", self)
+        return self.size * self.itemsize
 
     @property
     def itemsize(self) -> int:
         return self._node.type.element.itemsize  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
-        raise _unknown_shape("len()", self)
+        raise TypeError(f"len() of a symbolic array {self.type} is unknown while tracing: expected its shape[0]")
 
     def __repr__(self) -> str:
         return f"<SymbolicArray {self._node.type}: {self._node!r}>"
@@ -879,10 +886,6 @@ class SymbolicArray:
             if isinstance(error, ArrayExprError) or "argument" not in str(error):
                 raise
             raise UnsupportedError(f"np.{function.__name__} cannot be traced with these arguments: {error}") from None
-
-
-def _unknown_shape(what: str, x: SymbolicArray) -> TypeError:
-    return TypeError(f"{what} of a symbolic array {x.type} is unknown while tracing: only its rank and type are known")
 
 
 def _unknown_value(what: str, x: SymbolicArray) -> TypeError:

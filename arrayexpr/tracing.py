@@ -35,6 +35,8 @@ from .symbolic import RECORDER, Recorder, SymbolicArray, as_symbolic, computed, 
 
 _LOCAL: Final = "_arrayexpr_local_"
 _local_numbers: Final = itertools.count()
+#: Functions that call these are traced as `rewriting` writes them.
+REWRITTEN: Final = frozenset(("range", "len", "zeros", "ones", "empty", "full"))
 
 
 class Trace:
@@ -67,6 +69,7 @@ class Trace:
         self._values: dict[Node, Node] = {}
         self._shapes: dict[Node, Node] = {}
         self._shaped = 0
+        self.lengths: dict[Node, tuple[Node, int]] = {}
         #: Operands that are arrays of no axes; others without axes are numbers, which share no memory.
         self.cells: frozenset[Operand] = frozenset()
         self._kept: dict[Any, Operand] = {}
@@ -302,11 +305,11 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
         called = "kernel"
     parameters = _parameters(function, called, specs)
-    if "range" in getattr(getattr(function, "__code__", None), "co_names", ()):
+    if not REWRITTEN.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ())):
         # Few functions need it, and no other's first result waits for its import.
-        from .looping import with_loops
+        from .rewriting import rewritten
 
-        function = with_loops(function)
+        function = rewritten(function)
     with Trace() as recording:
         cells = [x._node for _, x, _ in parameters if x._alias and not x._node.type.rank]
         recording.cells = frozenset(node for node in cells if isinstance(node, Operand))

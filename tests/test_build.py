@@ -430,8 +430,6 @@ def test_what_cannot_be_traced_is_named(function: Any, message: str) -> None:
         (lambda a: 0 < a < 1, "np.where"),
         (lambda a: [x for x in a], "cannot be iterated"),
         (lambda a: len(a), "len\\(\\) of a symbolic array float64\\[:, :\\] is unknown"),
-        (lambda a: a.shape, "shape"),
-        (lambda a: a.size, "size"),
         (lambda a: float(a), "no value while tracing"),
         (lambda a: int(a), "no value"),
         (lambda a: range(a), "no value"),
