@@ -326,7 +326,7 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
             try:
                 values.append(as_symbolic(result, "result").node)
             except TypeMismatch:
-                from .looping import Unassigned
+                from .carried import Unassigned
 
                 if isinstance(result, Unassigned):
                     result.fail()
