@@ -8,8 +8,9 @@ from typing import Any, Final, NoReturn
 import numpy as np
 
 from ._core.errors import ArrayExprError, TypeMismatch, UnsupportedError
-from ._core.nodes import Contract, Node, Operand, Reduce, View, postorder
-from .promotion import WEAK, Weak
+from ._core.nodes import Constant, Contract, Node, Operand, Reduce, View, postorder
+from ._core.types import BOOL
+from .promotion import WEAK, Weak, filled, result_type
 from .symbolic import RECORDER, SymbolicArray, as_element, as_symbolic, computed, operand_of
 
 #: What a name is that has no value.
@@ -29,6 +30,8 @@ class Part:
         self.recorder: Any = recorder
         self.before: dict[str, Any] = {}
         self.carried: dict[str, Carried] = {}
+        #: What is wrong with what a name is bound to.
+        self.lost: dict[str, ArrayExprError] = {}
         self.settled = False
 
     def _settle(self) -> Iterator[Any]:
@@ -66,25 +69,45 @@ class Part:
     def begin(self, values: dict[str, Any]) -> tuple[Any, ...]:
         """The values of the names when the body begins."""
         if not self.before:
-            self.before = {name: values.get(name, UNDEFINED) for name in self.names}
+            self.before = {name: value_of(values, name) for name in self.names}
         for carried in self.carried.values():
             carried.begin()
-        return tuple(self.carried[name].value if name in self.carried else self._given(name) for name in self.names)
+        return tuple(self._first(name) for name in self.names)
+
+    def _first(self, name: str) -> Any:
+        if name in self.lost:
+            return Unusable(self.lost[name])
+        value = self.carried[name].value if name in self.carried else self._given(name)
+        return self._unassigned(name) if value is UNDEFINED else value
+
+    def _unassigned(self, name: str) -> Unusable:
+        error = f"{name} is bound in {self.what} and used after it: expected a value before, as that may not run"
+        return Unusable(UnsupportedError(error))
 
     def _given(self, name: str) -> Any:
         """What a name that is not carried has when the body begins."""
         return self.before[name]
 
     def end(self, values: dict[str, Any]) -> None:
-        """Take the values of the names when the body ends."""
+        """Take the values of the names when the body ends. What a local cannot keep is an error where it is used."""
         for name in self.names:
-            before, now = self._left(name), values.get(name, UNDEFINED)
-            if name in self.carried:
-                if not self.carried[name].end(now, self.recorder):
-                    self.settled = False
-            elif now is not before and not _same(before, now) and self._is_carried(before):
-                self.carried[name] = Carried(name, before, now, self)
+            if name in self.lost:
+                continue
+            try:
+                self._keep(name, value_of(values, name))
+            except ArrayExprError as error:
+                self.lost[name] = error
+                self.carried.pop(name, None)
                 self.settled = False
+
+    def _keep(self, name: str, now: Any) -> None:
+        before = self._left(name)
+        if name in self.carried:
+            if not self.carried[name].end(now, self.recorder):
+                self.settled = False
+        elif now is not before and not _same(before, now) and self._is_carried(before):
+            self.carried[name] = Carried(name, before, now, self)
+            self.settled = False
 
     def _left(self, name: str) -> Any:
         """What a name has when the body ends, where that does not bind it to anything else."""
@@ -103,25 +126,26 @@ class Part:
             carried = self.carried[name]
             assert carried.local is not None
             return computed(carried.local, carried.kind)
-        return Unassigned(name, self) if self.before[name] is UNDEFINED else self.before[name]
+        if name in self.lost:
+            return Unusable(self.lost[name])
+        return self._unassigned(name) if self.before[name] is UNDEFINED else self.before[name]
 
 
-class Unassigned:
-    """A name that only a part binds, which may not run: an error where it is used."""
+class Unusable:
+    """What a name is bound to that has no value: an error where it is used."""
 
-    def __init__(self, name: str, part: Part):
-        self._name = name
-        self._part = part
+    def __init__(self, error: ArrayExprError):
+        self._error = error
 
     def fail(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise what its use is."""
-        raise UnsupportedError(
-            f"{self._name} is bound in {self._part.what} and used after it: expected a value before it, "
-            "as what binds it may not run"
-        )
+        raise self._error
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = fail
+    __pow__ = __rpow__ = __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = __matmul__ = __rmatmul__ = __abs__ = fail
+    __lt__ = __le__ = __gt__ = __ge__ = __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = __invert__ = fail
     __array_ufunc__ = __array_function__ = __getitem__ = __setitem__ = __call__ = __iter__ = __bool__ = fail
+    __float__ = __int__ = __index__ = __len__ = fail
 
 
 class Carried:
@@ -131,12 +155,17 @@ class Carried:
         self.name = name
         self.part = part
         self.initial = before
-        try:
-            kind, node = operand_of(now if before is UNDEFINED else before, name)
-        except ArrayExprError:
-            raise self.error(f"is {type(before).__name__}: expected arrays and numbers to be bound anew") from None
+        value = now if before is UNDEFINED else before
+        if isinstance(value, (SymbolicArray, np.generic, np.ndarray, int, float, complex)):
+            kind, node = operand_of(value, name)
+        else:
+            raise self.error(f"is {type(value).__name__}: expected arrays and numbers to be bound anew")
+        #: A value of the shape, where there is none before.
+        self.shape: Node | None = None
         if not isinstance(node, Node):
             kind = WEAK[kind]
+        if before is UNDEFINED:
+            self.shape = part.recorder.shaped(node) if isinstance(node, Node) else Constant(False, BOOL)
         self.kind = kind
         self.rank = node.type.rank if isinstance(node, Node) else 0
         self.local: Operand | None = None
@@ -150,6 +179,12 @@ class Carried:
         element = self.kind.element if isinstance(self.kind, Weak) else self.kind
         return element.array(self.rank)
 
+    def _widens(self, kind: Any) -> bool:
+        """Whether all values so far are of a kind too: Python's numbers are of others."""
+        if isinstance(self.kind, Weak) and isinstance(kind, Weak):
+            return result_type([kind, self.kind], self.name) is not self.type.element
+        return isinstance(self.kind, Weak)
+
     def _stand_in(self) -> None:
         # For trials, in which only types count.
         self.value = computed(self.part.recorder._local(self.type), self.kind)
@@ -157,7 +192,9 @@ class Carried:
     def start(self, recorder: Any) -> None:
         """Keep the initial value in the local, before the part."""
         self.local = recorder._local(self.type)
-        if self.initial is UNDEFINED:
+        if self.shape is not None:
+            # What only branches assign is a local of theirs unless it is assigned before.
+            recorder.record(self.local, as_element(filled(self.shape, False), self.type.element))
             return
         initial = as_symbolic(self.initial, self.name)
         recorder.record(self.local, as_element(initial.node, self.type.element))
@@ -179,11 +216,13 @@ class Carried:
                 "expected one shape, such as that of np.zeros_like"
             )
         if kind is not self.kind:
-            if not isinstance(self.kind, Weak):
+            if self._widens(kind):
+                self.kind = kind
+                self._stand_in()
+                return False
+            if not isinstance(kind, Weak) or result_type([kind, self.kind], self.name) is not self.type.element:
                 raise self.error(f"is {self.kind} before it and {kind} in it: expected one type")
-            self.kind = kind
-            self._stand_in()
-            return False
+            node = as_element(node, self.type.element)
         if self.local is not None:
             if self.rank and _moves(node, self.local):
                 # Computed from its neighbours: the two take turns.
@@ -199,6 +238,12 @@ def _moves(node: Node, local: Operand) -> bool:
     """Whether an element of a value depends on other elements of an operand than its own."""
     nodes = postorder((node,))
     return local in nodes and any(isinstance(n, (View, Reduce, Contract)) for n in nodes)
+
+
+def value_of(values: dict[str, Any], name: str) -> Any:
+    """What a name is bound to among the locals of a function, if anything."""
+    value = values.get(name, UNDEFINED)
+    return UNDEFINED if isinstance(value, Unusable) else value
 
 
 def _same(before: Any, now: Any) -> bool:

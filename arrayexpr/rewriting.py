@@ -1,4 +1,4 @@
-"""Functions as they are traced: `for ... in range(n)`, `len(x)` and `np.zeros(shape)` for what is symbolic.
+"""Functions as they are traced: `for ... in range(n)`, `if`, `len(x)`, `np.zeros(shape)` for what is symbolic.
 
 Tracing runs a function once, on symbolic arrays. What Python and NumPy take numbers for there is written anew in the
 function's own syntax tree, as calls of `Helpers`, which do as before where they are given numbers.
@@ -13,10 +13,17 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from .branching import OF_NUMBERS, TracedChoice, negated
 from .looping import TracedLoop
 from .shapes import OF_SHAPES
-from .tracing import REWRITTEN
 
+#: How names begin that hold what is known of a test.
+_TEST: Final = "_arrayexpr_test_"
+#: What a function returns, of several returns that it had.
+_RETURNED: Final = "_arrayexpr_returned"
+#: What is called in place of Python's and NumPy's own functions.
+_OTHERS: Final = {**OF_SHAPES, **OF_NUMBERS}
+_CALLED: Final = frozenset(function.__name__ for function in _OTHERS)
 #: The name under which a rewritten function finds `Helpers`.
 _HELPER: Final = "_arrayexpr_helpers_"
 
@@ -30,15 +37,29 @@ class Helpers:
         return TracedLoop(index, names, line, bounds)
 
     @staticmethod
+    def choice(test: Any, names: tuple[str, ...], line: int) -> TracedChoice:
+        """The branches of `if test`."""
+        return TracedChoice(test, names, line)
+
+    negated = staticmethod(negated)
+
+    @staticmethod
     def call(function: Any, *args: Any, **kwargs: Any) -> Any:
         """`function(*args, **kwargs)`."""
-        return OF_SHAPES.get(function, function)(*args, **kwargs)
+        try:
+            other = _OTHERS.get(function)
+        except TypeError:
+            other = None
+        return (other or function)(*args, **kwargs)
 
 
-def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that does the same, of symbolic lengths too; itself where it needs nothing, or has no source."""
+def rewritten(function: Callable[..., Any], choices: bool = False) -> Callable[..., Any]:
+    """A function that does the same, of symbolic lengths too; itself where it needs nothing, or has no source.
+
+    With `choices` it does so where a test in an `if` is symbolic.
+    """
     code = getattr(function, "__code__", None)
-    if not isinstance(function, types.FunctionType) or code is None or REWRITTEN.isdisjoint(code.co_names):
+    if not isinstance(function, types.FunctionType) or code is None:
         return function
     try:
         lines, start = inspect.getsourcelines(function)
@@ -48,7 +69,9 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
     define = tree.body[0] if tree.body else None
     if not isinstance(define, ast.FunctionDef):
         return function
-    rewriter = _Rewriter(define)
+    if choices:
+        define.body = _without_returns(define.body)
+    rewriter = _Rewriter(define, choices)
     define = rewriter.visit(define)
     if not rewriter.count:
         return function
@@ -82,14 +105,20 @@ def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Rewriter(ast.NodeTransformer):
-    """Writes each `for name in range(...)` a second time, for bounds that are symbolic; and calls of `OF_SHAPES`."""
+    """Writes loops, choices and calls anew as calls of `Helpers`; a loop stands a second time, as it was."""
 
-    def __init__(self, define: ast.FunctionDef):
-        self.define = define
+    def __init__(self, define: ast.FunctionDef, choices: bool):
+        # Copies of a statement are told to be that one.
+        for mark, node in enumerate(ast.walk(define)):
+            node.mark = mark  # type: ignore[attr-defined]
+        self.root, self.define = define, _copied([define])[0]
+        self.choices = choices
         self.count = 0
 
     def visit_For(self, at: ast.For) -> Any:
         called = at.iter
+        if self.choices:
+            at = ast.copy_location(ast.For(at.target, at.iter, _without_continue(at.body), at.orelse), at)
         plain = (
             isinstance(called, ast.Call)
             and isinstance(called.func, ast.Name)
@@ -108,7 +137,7 @@ class _Rewriter(ast.NodeTransformer):
         loop = f"_arrayexpr_loop_{self.count}"
         index = at.target.id
         bound = _bound_names(at.body) - {index}
-        outside = _loaded(self.define, without=at)
+        outside = _loaded(self.define, at.body)
         kept = sorted(name for name in bound if name in outside or name in _read_first(at.body))
         known = ast.For(at.target, _expression(f"{loop}.known"), self.statements(at.body), [])
         inside = [
@@ -126,11 +155,68 @@ class _Rewriter(ast.NodeTransformer):
         choice = ast.If(_expression(f"{loop}.known is not None"), [known], [unknown, *after])
         return [ast.copy_location(node, at) for node in (ast.Assign([ast.Name(loop, ast.Store())], made), choice)]
 
+    def visit_If(self, at: ast.If) -> Any:
+        if not self.choices or _leaves([*at.body, *at.orelse]):
+            self.generic_visit(at)
+            return at
+        self.count += 1
+        choice, branch = f"_arrayexpr_choice_{self.count}", f"_arrayexpr_branch_{self.count}"
+        before, test = self.test(at.test)
+        bound = _bound_names([*at.body, *at.orelse])
+        outside = _loaded(self.define, [*at.body, *at.orelse]) | _read_first(at.body) | _read_first(at.orelse)
+        kept = sorted(name for name in bound if name in outside or name.startswith(_TEST))
+        made = _expression(f"{_HELPER}.choice(None, {tuple(kept)!r}, {at.lineno})")
+        assert isinstance(made, ast.Call)
+        made.args[0] = self.visit(_copied([test])[0])
+        body, orelse = self.statements(at.body), self.statements(at.orelse)
+        inside = [
+            *([_statement(f"{', '.join(kept)}, = {choice}.begin(locals())")] if kept else []),
+            ast.If(ast.Name(branch, ast.Load()), body, orelse),
+            _statement(f"{choice}.end(locals())"),
+        ]
+        after = [_statement(f"{', '.join(kept)}, = {choice}.after()")] if kept else []
+        assign = ast.Assign([ast.Name(choice, ast.Store())], made)
+        each = ast.For(ast.Name(branch, ast.Store()), ast.Name(choice, ast.Load()), inside, [])
+        located = [ast.copy_location(node, at) for node in (assign, each, *after)]
+        return [*self.statements([_located(node, at) for node in before]), *located]
+
+    def visit_Assign(self, at: ast.Assign) -> Any:
+        value = at.value
+        if not self.choices or not isinstance(value, ast.IfExp):
+            return self.generic_visit(at)
+        then, otherwise = (ast.copy_location(ast.Assign(at.targets, x), at) for x in (value.body, value.orelse))
+        return self.visit(ast.copy_location(ast.If(value.test, [then], [otherwise]), at))
+
+    def test(self, at: ast.expr) -> tuple[list[ast.stmt], ast.expr]:
+        """A test without `and`, `or` and `not`, and the statements before it: choices between what these leave out."""
+        match at:
+            case ast.UnaryOp(ast.Not(), operand):
+                before, inner = self.test(operand)
+                return before, ast.Call(_expression(f"{_HELPER}.negated"), [inner], [])
+            case ast.Compare(left, ops, others) if len(ops) > 1:
+                pairs = zip((left, *others), ops, others, strict=False)
+                return self.test(ast.BoolOp(ast.And(), [ast.Compare(x, [op], [y]) for x, op, y in pairs]))
+            case ast.BoolOp(op, values):
+                self.count += 1
+                name = f"{_TEST}{self.count}"
+                found: list[ast.stmt] = []
+                for value in values:
+                    before, inner = self.test(value)
+                    part: list[ast.stmt] = [*before, ast.Assign([ast.Name(name, ast.Store())], inner)]
+                    if not found:
+                        found = part
+                    elif isinstance(op, ast.And):
+                        found.append(ast.If(ast.Name(name, ast.Load()), part, []))
+                    else:
+                        found.append(ast.If(ast.Name(name, ast.Load()), [ast.Pass()], part))
+                return found, ast.Name(name, ast.Load())
+        return [], at
+
     def visit_Call(self, at: ast.Call) -> Any:
         self.generic_visit(at)
         called = at.func
         name = called.id if isinstance(called, ast.Name) else called.attr if isinstance(called, ast.Attribute) else ""
-        if name == "range" or name not in REWRITTEN:
+        if name not in _CALLED:
             return at
         self.count += 1
         return ast.copy_location(ast.Call(_expression(f"{_HELPER}.call"), [called, *at.args], at.keywords), at)
@@ -145,7 +231,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_FunctionDef(self, at: ast.FunctionDef) -> Any:
         # Functions inside are traced by themselves, if at all.
-        return self.generic_visit(at) if at is self.define else at
+        return self.generic_visit(at) if at is self.root else at
 
     def visit_Lambda(self, at: ast.Lambda) -> Any:
         return at
@@ -163,6 +249,43 @@ def _copied(nodes: Sequence[Any]) -> list[Any]:
     import copy
 
     return [copy.deepcopy(node) for node in nodes]
+
+
+def _located(node: ast.stmt, at: ast.stmt) -> ast.stmt:
+    """A new statement with the lines of another one."""
+    for each in ast.walk(node):
+        ast.copy_location(each, at)
+    return node
+
+
+def _without_continue(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """A loop's body in which what follows `if test: ... continue` is that one's other branch."""
+    for k, statement in enumerate(body):
+        if isinstance(statement, ast.If) and statement.body and isinstance(statement.body[-1], ast.Continue):
+            rest = _without_continue([*statement.orelse, *body[k + 1 :]])
+            taken = ast.If(statement.test, statement.body[:-1] or [ast.Pass()], rest)
+            return [*body[:k], ast.copy_location(taken, statement)]
+    return list(body)
+
+
+def _without_returns(body: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """A function's body that returns at its end, where it returned within a choice too."""
+    for k, statement in enumerate(body):
+        if isinstance(statement, ast.Return) and isinstance(statement.value, ast.IfExp):
+            value = statement.value
+            then, otherwise = (ast.copy_location(ast.Return(x), statement) for x in (value.body, value.orelse))
+            statement = ast.copy_location(ast.If(value.test, [then], [otherwise]), statement)
+        if isinstance(statement, ast.If) and statement.body and isinstance(statement.body[-1], ast.Return):
+            branches = []
+            for branch in (statement.body, _without_returns([*statement.orelse, *body[k + 1 :]])):
+                last = branch[-1] if branch else None
+                if _leaves(branch[:-1]) or not isinstance(last, ast.Return) or last.value is None:
+                    return list(body)
+                returned = ast.Assign([ast.Name(_RETURNED, ast.Store())], last.value)
+                branches.append([*branch[:-1], ast.copy_location(returned, last)])
+            choice = ast.copy_location(ast.If(statement.test, *branches), statement)
+            return [*body[:k], choice, ast.copy_location(ast.Return(ast.Name(_RETURNED, ast.Load())), statement)]
+    return list(body)
 
 
 def _leaves(body: Sequence[ast.stmt]) -> bool:
@@ -190,13 +313,14 @@ def _bound_names(body: Sequence[ast.stmt]) -> set[str]:
     }
 
 
-def _loaded(root: ast.AST, without: ast.AST) -> set[str]:
-    """The names that are read somewhere outside of a loop."""
+def _loaded(root: ast.AST, without: Sequence[ast.AST]) -> set[str]:
+    """The names that are read somewhere outside of some statements."""
+    left_out = {getattr(node, "mark", None) for node in without} - {None}
     found = set()
     stack = [root]
     while stack:
         node = stack.pop()
-        if node is without:
+        if getattr(node, "mark", None) in left_out:
             continue
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             found.add(node.id)

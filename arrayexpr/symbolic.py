@@ -81,6 +81,10 @@ _RINT: Final = rule_of(np.rint)
 _CLIP: Final = rule_of(np._core.umath.clip)  # type: ignore[attr-defined]
 
 
+class Undecided(TypeError):
+    """What Python asks of a number is not known while tracing."""
+
+
 class _AttributeUnsupported(UnsupportedError, AttributeError):
     """So that `hasattr` answers for what cannot be traced."""
 
@@ -96,7 +100,7 @@ class Recorder(Protocol):
 
     def record(self, target: Any, value: Node) -> None: ...
 
-    def _settle(self, x: SymbolicArray) -> None: ...
+    def _settle(self, x: SymbolicArray) -> bool: ...
 
     def _local(self, t: ArrayType) -> Operand: ...
 
@@ -130,11 +134,10 @@ def _settle(x: SymbolicArray) -> None:
     if not x._alias:
         recording = RECORDER.get()
         if recording is not None:
-            base = x._base
-            if base is None:
-                recording._settle(x)
-            elif not base._alias:
-                recording._settle(base)
+            base = x if x._base is None else x._base
+            if not base._alias:
+                if not recording._settle(base):
+                    return
                 base._time = _now
     x._time = _now
 
@@ -422,7 +425,7 @@ class SymbolicArray:
         raise TypeError(f"a symbolic array {self.type} cannot be iterated over: its length is unknown while tracing")
 
     def __bool__(self) -> bool:
-        raise TypeError(
+        raise Undecided(
             f"the truth of a symbolic array {self.type} is unknown while tracing: "
             "expected np.where (or &, |, ~) in place of `if`, `and`, `or`, `not`, and of chained comparisons"
         )
@@ -888,8 +891,8 @@ class SymbolicArray:
             raise UnsupportedError(f"np.{function.__name__} cannot be traced with these arguments: {error}") from None
 
 
-def _unknown_value(what: str, x: SymbolicArray) -> TypeError:
-    return TypeError(f"a symbolic array {x.type} has no value while tracing, to be converted to {what}")
+def _unknown_value(what: str, x: SymbolicArray) -> Undecided:
+    return Undecided(f"a symbolic array {x.type} has no value while tracing, to be converted to {what}")
 
 
 def _compared(result: Any, symbol: str, other: Any) -> Any:

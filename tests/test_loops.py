@@ -114,6 +114,16 @@ def from_an_element(x: Any, rate: Any) -> Any:
     return y
 
 
+def overtaken(a: Any, n: Any) -> Any:
+    first, rest = a[0] * 2, a[1:] * 2
+    a[...] = 5
+    total = 0.0
+    for k in range(n):
+        total = total + first
+        rest[k] = rest[k] + a[k]
+    return rest * total
+
+
 def places(u: Any, v: Any, start: Any, stop: Any) -> Any:
     for k in range(start, stop):
         v[1:-1] = u[:-2] + k * u[2:]
@@ -171,6 +181,7 @@ CASES: list[tuple[Callable[..., Any], Callable[[], tuple[Any, ...]]]] = [
     (nested, lambda: (rng.random(9), 6)),
     (elimination, lambda: (rng.random((6, 6)) + 6 * np.eye(6),)),
     (gauss_seidel, lambda: (rng.random(12), 5)),
+    (overtaken, lambda: (rng.random(9), 8)),
     (written_into, lambda: (rng.random(9), 8)),
     (picked, lambda: (rng.random(5), np.array([3, 1, 3, 0, -1]))),
     (from_an_element, lambda: (rng.random(9), 3.5)),
@@ -394,7 +405,7 @@ def test_what_a_loop_cannot_keep_is_refused() -> None:
         (widens, (one.astype("f4"), 2), TypeMismatch, "a, in the loop over _ .* is float32 before it and float64 in"),
         (ends, (one, 2), UnsupportedError, "z is bound in the loop over k .* and used after it"),
         (listed, (one, 2), TypeMismatch, "x, in the loop over _ .* is list: expected arrays and numbers"),
-        (leaks, (one, 2), UnsupportedError, "computed in a loop is used after it"),
+        (leaks, (one, 2), UnsupportedError, "computed in a loop or a branch is used after it"),
     ]:
         with pytest.raises(error, match=message):
             arrayexpr.kernel(function)(*given)
