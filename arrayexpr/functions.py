@@ -149,6 +149,16 @@ def _method(name: str) -> Callable[..., Any]:
     return call
 
 
+def _of_parts(name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # Few functions need it, and no other's first result waits for its import.
+        from . import assembled
+
+        return getattr(assembled, name)(*args, **kwargs)
+
+    return call
+
+
 def _refused(name: str, hint: str) -> Callable[..., Any]:
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise UnsupportedError(f"np.{name} cannot be traced: {hint}")
@@ -199,6 +209,10 @@ _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
     np.imag: lambda val: as_symbolic(val, "imag").imag,
     np.round: _method("round"),
     np.around: _method("round"),
+    np.diff: _of_parts("diff"),
+    np.roll: _of_parts("roll"),
+    np.cumsum: _of_parts("cumsum"),
+    np.cumprod: _of_parts("cumprod"),
     np.copy: _copy,
     np.copyto: _copyto,
     np.zeros_like: _zeros_like,

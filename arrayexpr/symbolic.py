@@ -873,6 +873,8 @@ class SymbolicArray:
             return call_ufunc(ufunc, inputs, kwargs)
         if method == "reduce":
             return _ufunc_reduce(ufunc, *inputs, **kwargs)
+        if method == "accumulate" and ufunc.nin == 2:
+            return _ufunc_accumulate(ufunc, *inputs, **kwargs)
         raise UnsupportedError(
             f"np.{ufunc.__name__}.{method} cannot be traced: expected the ufunc itself or its reduce"
         )
@@ -1180,6 +1182,12 @@ def _ufunc_reduce(
         raise UnsupportedError(f"np.{ufunc.__name__}.reduce cannot be traced: no operator reduces by it")
     x = as_symbolic(array, f"np.{ufunc.__name__}.reduce")
     return _reduction(ufunc.__name__, x, axis, dtype, out, keepdims, initial, where)
+
+
+def _ufunc_accumulate(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> SymbolicArray:
+    from .assembled import accumulated
+
+    return accumulated(f"np.{ufunc.__name__}.accumulate", ufunc, ufunc.accumulate, array, axis, dtype, out)
 
 
 def _no_where(name: str, where: Any) -> None:

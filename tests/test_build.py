@@ -323,7 +323,7 @@ def test_reductions_with_options() -> None:
     for refused in (
         lambda a: a.sum(where=a > 0),
         lambda a: a.min(initial=0),
-        lambda a: np.add.accumulate(a),
+        lambda a: np.cumsum(a),
         lambda a: np.subtract.reduce(a),
     ):
         with pytest.raises(UnsupportedError):
