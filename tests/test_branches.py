@@ -211,7 +211,7 @@ def _body(draw: random.Random, depth: int, indices: list[str]) -> list[str]:
 
     def number() -> str:
         at = draw.choice([*indices, "0", "1", "-1"])
-        return draw.choice([f"a[{at}]", f"b[{at}]", "s", "t", "2.0", "0.5", *indices])
+        return draw.choice([f"a[{at}]", f"b[{at}]", f"w[{at}]", "s", "t", "2.0", "0.5", *indices])
 
     def test() -> str:
         x, y, z = number(), number(), number()
@@ -220,7 +220,7 @@ def _body(draw: random.Random, depth: int, indices: list[str]) -> list[str]:
         ])  # fmt: skip
 
     for _ in range(draw.randint(1, 3)):
-        kind = draw.randrange(6 if depth else 3)
+        kind = draw.randrange(7 if depth else 4)
         if kind == 0:
             name = draw.choice("st")
             lines.append(f"{name} = {number()} * 0.5 + {number()}")
@@ -228,8 +228,10 @@ def _body(draw: random.Random, depth: int, indices: list[str]) -> list[str]:
             lines.append(f"a[{draw.choice([*indices, '1', '-2'])}] = {number()} - {number()}")
         elif kind == 2:
             part, other = draw.choice([("1:", ":-1"), (":", "::-1"), ("::2", "::2")])
-            lines.append(f"b[{part}] = a[{other}] * {number()}")
-        elif kind in (3, 4):
+            lines.append(f"b[{part}] = {draw.choice('aw')}[{other}] * {number()}")
+        elif kind == 3:
+            lines.append(f"w = {draw.choice(['a', 'b[::-1]', 'w[::-1]'])} - {number()}")
+        elif kind in (4, 5):
             lines.append(f"if {test()}:")
             lines += [f"    {line}" for line in _body(draw, depth - 1, indices)]
             if draw.random() < 0.5:
@@ -250,7 +252,7 @@ def _random_functions(seed: int, tmp_path: Path, count: int) -> list[Callable[..
     text = ""
     for k in range(count):
         body = "\n".join(f"    {line}" for line in _body(draw, 3, []))
-        text += f"def f{k}(a, b):\n    s, t = 0.5, 1.0\n{body}\n    return s - t\n\n\n"
+        text += f"def f{k}(a, b):\n    s, t = 0.5, 1.0\n    w = a + b\n{body}\n    return w * (s - t)\n\n\n"
     path = tmp_path / f"functions_{seed}.py"
     path.write_text(text)
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -260,17 +262,29 @@ def _random_functions(seed: int, tmp_path: Path, count: int) -> list[Callable[..
     return [getattr(module, f"f{k}") for k in range(count)]
 
 
+def _arguments(rng: np.random.Generator, n: int) -> list[tuple[Any, Any]]:
+    """Pairs of arrays: apart, one and the same, one from the other's end, one a place further."""
+    memory = rng.integers(-3, 4, 2 * n + 1).astype(float)
+    return [
+        (memory[:n], memory[n : 2 * n]),
+        (memory[:n], memory[:n]),
+        (memory[:n], memory[n - 1 :: -1]),
+        (memory[:n], memory[1 : n + 1]),
+    ]
+
+
 def _agrees(function: Callable[..., Any], seed: int) -> None:
-    rng = np.random.default_rng(seed)
+    kernel = arrayexpr.kernel(function)
     for n in (2, 5):
-        given = [rng.integers(-3, 4, n).astype(float) for _ in range(2)]
-        theirs, ours = ([x.copy() for x in given] for _ in range(2))
-        with np.errstate(all="ignore"):
-            expected = function(*theirs)
-            found = arrayexpr.kernel(function)(*ours)
-        np.testing.assert_array_equal(found, expected)
-        for one, two in zip(ours, theirs, strict=True):
-            np.testing.assert_array_equal(one, two)
+        for which in range(4):
+            # Each a memory of its own with the same numbers.
+            theirs, ours = (_arguments(np.random.default_rng(seed), n)[which] for _ in range(2))
+            with np.errstate(all="ignore"):
+                expected = function(*theirs)
+                found = kernel(*ours)
+            np.testing.assert_array_equal(found, expected)
+            for one, two in zip(ours, theirs, strict=True):
+                np.testing.assert_array_equal(one, two)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -447,3 +447,22 @@ def test_scratch_in_a_loop_that_the_interpreter_runs():
     interpret(program, expected)
     arrayexpr.compile(program)(a, b)
     np.testing.assert_array_equal(a, expected["a"])
+
+
+@pytest.mark.parametrize("condition", ["reduce(add, a, (0,)) > 3.0", "(a + b)[k, ...] > 1.0", "exp(a[k, ...]) > 1.0"])
+def test_conditions_and_bounds_are_of_any_values(condition: str) -> None:
+    head = "def f(a: float64[:], b: float64[:], k: int64, *, r: float64[:]):\n    r[...] = a\n"
+    given = rng.random(5), rng.random(5)
+    for body in (
+        f"    if {condition}:\n        r[...] = b\n    a[...] = r * 2.0\n",
+        f"    for j in range(0, 3, 1):\n        if {condition}:\n            r[...] = b\n        b[...] = r * 0.5\n",
+        f"    for j in range(0, cast({condition}, int64) + 1, 1):\n        b[...] = r * 2.0\n        r[...] = b\n",
+    ):
+        program = parse(head + body)
+        kernel = arrayexpr.compile(program)
+        for scale in (1.0, 0.1, 1.0):
+            theirs, ours = ([x * scale for x in given] for _ in range(2))
+            expected = interpret(program, {"a": theirs[0], "b": theirs[1], "k": 2})["r"]
+            assert_same(kernel(*ours, 2), expected)
+            for one, two in zip(ours, theirs, strict=True):
+                assert_same(one, two)
