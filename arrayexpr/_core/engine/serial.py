@@ -195,7 +195,7 @@ class _Builder:
 
     def program(self, loop: For) -> Program:
         for node in Walk().fresh(loop.body, False):
-            if isinstance(node, Assign) and isinstance(node.target, Operand):
+            if isinstance(node, Assign) and isinstance(node.target, Operand) and not node.target.type.rank:
                 self.scalars[node.target] = node.target
             elif isinstance(node, Store) and not node.subscripts:
                 self.scalars[node.operand] = node.operand
