@@ -672,6 +672,10 @@ class Writer:
         """A scalar expression on one line; locals that it needs are written first."""
         return self._values((expression,))[0]
 
+    def expressions(self, expressions: Sequence[Node]) -> list[str]:
+        """Scalar expressions that share what they have in common, each on one line."""
+        return self._values(expressions)
+
     def _wrap(self, text: str) -> str:
         return text if re.fullmatch(r"[\w.]+", text) else f"({text})"
 

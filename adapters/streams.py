@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from arrayexpr._core.affine import depends
@@ -28,49 +29,61 @@ def loop(writer: Writer, loop: For, index: str, start: str, stop: str, step: str
     """Write a loop whose role is `stream`; False, and nothing, for any other
     and for what is not contiguous.
 
-    Lines are computed in an array that the compiler keeps in registers, and stored from there. What comes before the
-    first line and after the last is stored as usual.
+    Lines are computed in arrays that the compiler keeps in registers, and stored from there. What comes before the
+    first line and after the last is stored as usual; and so are several results whose lines do not begin together.
     """
-    if not _streams(loop) or not isinstance(loop, Loop) or len(loop.body) != 1 or step != "1":
+    stores = [store for store in loop.body if isinstance(store, Store)]
+    if not _streams(loop) or not isinstance(loop, Loop) or not stores or len(stores) < len(loop.body) or step != "1":
         return False
-    (store,) = loop.body
-    if not isinstance(store, Store) or address(writer, store, loop) is None:
+    size_of = {store.operand.type.element.itemsize for store in stores}
+    if len(size_of) > 1 or any(address(writer, store, loop) is None for store in stores):
         return False
     writer.helpers.setdefault(text("stream.h"))
-    t = store.operand.type.element
-    count = max(_ELEMENTS, _BYTES // t.itemsize)
-    end, first, line, k = (writer.local(letter) for letter in "nimk")
-    place, size = writer.place(store), writer.dialect.index
+    (itemsize,) = size_of
+    count = max(_ELEMENTS, _BYTES // itemsize)
+    end, first, k = (writer.local(letter) for letter in "nik")
+    lines = [writer.local("m") for _ in stores]
+    types = [writer.type(store.operand.type.element) for store in stores]
+    places, size = [writer.place(store) for store in stores], writer.dialect.index
     most = _most(loop)
-    if most is not None and (most <= count or most * t.itemsize <= _ROW):
+    if most is not None and (most <= count or most * itemsize <= _ROW):
         # A row of a tile, whose operands are in the caches.
         writer.line("{")
-        writer.line(f"    {writer.type(t)} {line}[{most}] {writer.dialect.aligned};")
+        for c_type, line in zip(types, lines, strict=True):
+            writer.line(f"    {c_type} {line}[{most}] {writer.dialect.aligned};")
         writer.line("    #pragma GCC ivdep")
         writer.line(f"    for ({size} {index} = {start}; {index} < {stop}; ++{index}) {{")
         writer.depth += 1
-        _assign(writer, f"{line}[{index} - {start}]", store)
+        _assign(writer, [f"{line}[{index} - {start}]" for line in lines], stores)
         writer.line("}")
         writer.line(f"const {size} {index} = {start};")
-        writer.line(f"arrayexpr_stream((void *)&{place}, {line}, ({stop} - {start}) * {t.itemsize});")
+        for place, line in zip(places, lines, strict=True):
+            writer.line(f"arrayexpr_stream((void *)&{place}, {line}, ({stop} - {start}) * {itemsize});")
         writer.depth -= 1
         writer.line("}")
         return True
     writer.line("{")
     writer.depth += 1
     writer.line(f"{size} {index} = {start};")
-    ahead = _ahead(writer, loop)
-    writer.line(f"{size} {end} = {index} + arrayexpr_lead(&{place}, {t.itemsize}, {stop} - {index});")
+    # What several results are computed from is found in time: of two sums over three arrays, 16 million doubles, 8.9 ms
+    # with what is read asked for ahead, 8.2 without, and 13.3 by ordinary stores.
+    ahead = _ahead(writer, loop) if len(stores) == 1 else []
+    lead = f"arrayexpr_lead(&{places[0]}, {itemsize}, {stop} - {index})"
+    if len(stores) > 1:
+        apart = " | ".join(f"((intptr_t)&{places[0]} ^ (intptr_t)&{place})" for place in places[1:])
+        lead = f"(({apart}) & 63 ? {stop} - {index} : {lead})"
+    writer.line(f"{size} {end} = {index} + {lead};")
     writer.line("for (;;) {")
     writer.depth += 1
     writer.line("#pragma GCC ivdep")
     writer.line(f"for (; {index} < {end}; ++{index}) {{")
-    _assign(writer, place, store)
+    _assign(writer, places, stores)
     writer.line("}")
     writer.line(f"if ({index} >= {stop}) break;")
     writer.line(f"for (; {index} <= {stop} - {count}; {index} += {count}) {{")
     writer.depth += 1
-    writer.line(f"{writer.type(t)} {line}[{count}] {writer.dialect.aligned};")
+    for c_type, line in zip(types, lines, strict=True):
+        writer.line(f"{c_type} {line}[{count}] {writer.dialect.aligned};")
     writer.line(f"const {size} {first} = {index};")
     for condition, access, step in ahead:
         line_of = "64" if step.isdigit() else f"({step} < 64 ? 64 : {step})"
@@ -78,9 +91,10 @@ def loop(writer: Writer, loop: For, index: str, start: str, stop: str, step: str
     writer.line("#pragma GCC ivdep")
     writer.line(f"for ({size} {k} = 0; {k} < {count}; ++{k}) {{")
     writer.line(f"    const {size} {index} = {first} + {k};")
-    _assign(writer, f"{line}[{k}]", store)
+    _assign(writer, [f"{line}[{k}]" for line in lines], stores)
     writer.line("}")
-    writer.line(f"arrayexpr_stream_lines((void *)&{place}, {line}, {t.itemsize * count});")
+    for place, line in zip(places, lines, strict=True):
+        writer.line(f"arrayexpr_stream_lines((void *)&{place}, {line}, {itemsize * count});")
     writer.depth -= 1
     writer.line("}")
     writer.line(f"{end} = {stop};")
@@ -102,9 +116,17 @@ def _most(loop: Loop) -> int | None:
     return None
 
 
-def _assign(writer: Writer, place: str, store: Store) -> None:
+def _assign(writer: Writer, places: Sequence[str], stores: Sequence[Store]) -> None:
     writer.depth += 1
-    writer.line(f"{place} = {writer.expression(store.value)};")
+    values = writer.expressions([store.value for store in stores])
+    if len(stores) > 1:
+        # All are computed before one is stored.
+        for k, (store, value) in enumerate(zip(stores, values, strict=True)):
+            name = writer.local("v")
+            writer.line(f"const {writer.type(store.operand.type.element)} {name} = {value};")
+            values[k] = name
+    for place, value in zip(places, values, strict=True):
+        writer.line(f"{place} = {value};")
     writer.depth -= 1
 
 

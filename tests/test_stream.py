@@ -65,6 +65,37 @@ def test_lengths_and_alignments(function: Any, dtype: str, engine: str) -> None:
     assert any("in stream(" in str(code.program) for code in step.region.codes.values())
 
 
+def both(a: Any, b: Any, c: Any) -> Any:
+    t = a + b
+    return t * c + (t - c), t * c * (t - c)
+
+
+@engines
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "complex128"])
+def test_several_results_whose_lines_begin_together_or_not(dtype: str, engine: str) -> None:
+    kernel = arrayexpr.kernel(both, target=TARGET, engine=engine, wait=True)
+    for length in LENGTHS:
+        for start, other in ((0, 0), (3, 3), (1, 2), (0, 5)):
+            arrays = [vector(dtype, length, k) for k in (0, 1, 3)]
+            expected = both(*arrays)
+            rooms = [vector(dtype, length + 128, k) for k in (start, other)]
+            around = [room.copy() for room in rooms]
+            for each, value in zip(around, expected, strict=True):
+                each[64 : 64 + length] = value
+            kernel(*arrays, out=tuple(room[64 : 64 + length] for room in rooms))
+            assert all(map(np.array_equal, rooms, around)), (length, start, other)
+    (made,) = kernel.traced.compiled.values()
+    assert any("in stream(" in str(code.program) for code in made.codes())
+
+
+@engines
+def test_results_of_several_sizes_are_stored_as_usual(engine: str) -> None:
+    kernel = arrayexpr.kernel(lambda a, b: (a + b, a < b), target=TARGET, engine=engine, wait=True)
+    a, b = vector("float64", 3000, 1), vector("float64", 3000, 3)[::-1].copy()
+    total, below = kernel(a, b)
+    assert np.array_equal(total, a + b) and np.array_equal(below, a < b)
+
+
 @engines
 def test_elements_that_no_line_begins_with(engine: str) -> None:
     """A complex number may lie across two lines: half of it before, half of it after."""

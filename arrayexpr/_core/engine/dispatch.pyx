@@ -508,9 +508,7 @@ cdef class Problem:
         """
         cdef int s, k
         cdef npy_intp read = 0, size = 0
-        # Several results go there by turns, from scratch: of u + v and u * v over 16 million doubles 17.6 ms, and 12.5 by
-        # ordinary stores.
-        if self.direction or self.outputs > 1 or (self.reduces and self.tile):
+        if self.direction or (self.reduces and (self.tile or self.outputs > 1)):
             return False
         for s in range(self.count - self.outputs):
             read = max(read, self.high[s] - self.low[s])

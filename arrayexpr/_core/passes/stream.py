@@ -2,103 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ..affine import depends, integer, least, minus, plus
-from ..nodes import Constant, Guard, Index, Load, Loop, Node, Operand, Scratch, Store, postorder
+from ..affine import depends, integer
+from ..nodes import Guard, Load, Loop, Node, Operand, Scratch, Store, postorder
 from ..program import Program
 from ..types import UNIT
-from .nests import enclosed, untaken
+from .nests import enclosed
 
-#: Elements of the rows that several results are computed in. Of two sums over three arrays, 16 million doubles: 22 ms
-#: as gcc stores by itself, 9 past the caches.
-SIZE = 512
+#: Results that a loop stores past the caches at the most: a line of each is under way at a time.
+RESULTS = 8
 
 
-def stream(program: Program, *, size: int = SIZE) -> Program:
-    """Give vector loops that store a result the role `stream`: their stores go past the caches.
+def stream(program: Program) -> Program:
+    """Give vector loops that store results the role `stream`: their stores go past the caches.
 
         for i in vector(0, n, 1):              for i in stream(0, n, 1):
             r[i] = a[i] + b[i]         →           r[i] = a[i] + b[i]
+            s[i] = a[i] - b[i]                     s[i] = a[i] - b[i]
 
     That gains where a result would not stay in the last cache, so that nothing of it would be found there: the caller
-    knows. Only a loop of stores to operands whose types say that they are contiguous along the loop is changed. Of
-    several results a row each is computed in scratch, and then one row after the other stored:
+    knows. Only a loop of stores to operands whose types say that they are contiguous along the loop is changed, of
+    elements of one size.
 
-        for i in vector(0, n, 1):              for i_0 in serial(0, n, 512):
-            r[i] = a[i] + b[i]                     r_s = scratch(float64[::1], 512)
-            s[i] = a[i] - b[i]                     s_s = scratch(float64[::1], 512)
-                                         →         for i in vector(i_0, minimum(i_0 + 512, n), 1):
-                                                       r_s[i - i_0] = a[i] + b[i]
-                                                       s_s[i - i_0] = a[i] - b[i]
-                                                   for i in stream(i_0, minimum(i_0 + 512, n), 1):
-                                                       r[i] = r_s[i - i_0]
-                                                   for i in stream(i_0, minimum(i_0 + 512, n), 1):
-                                                       s[i] = s_s[i - i_0]
-
-    Keeps: the loop's iterations; r_s[i - i_0] == r[i].
+    Keeps: the loop's iterations.
     Requires: `vectorize` has marked the loops; iterations read nothing that others store.
     """
-    taken = {operand.name for operand in program.declared}
-    for each in enclosed(program.statements):
-        if isinstance(each, Loop):
-            taken.add(each.index.name)
-        elif isinstance(each, Scratch):
-            taken.add(each.operand.name)
     scratch = {s.operand for s in enclosed(program.statements) if isinstance(s, Scratch)}
     new: dict[Node, Node] = {}
 
-    def visit(statement: Node, steps: dict[Node, int]) -> tuple[Node, ...]:
+    def visit(statement: Node) -> Node:
         if isinstance(statement, Guard):
-            then, otherwise = (
-                tuple(s for t in block for s in visit(t, steps)) for block in (statement.then, statement.otherwise)
-            )
-            return (Guard(statement.condition, then, otherwise),)
+            return Guard(statement.condition, tuple(map(visit, statement.then)), tuple(map(visit, statement.otherwise)))
         if type(statement) is not Loop:
-            return (statement,)
+            return statement
         role, body = statement.role, statement.body
-        made: tuple[Node, ...] = ()
         if any(isinstance(inner, Loop) for inner in enclosed(body)):
-            if isinstance(statement.step, Constant):
-                steps = {**steps, statement.index: statement.step.value}
-            body = tuple(s for t in body for s in visit(t, steps))
-        else:
-            stores = _results(statement, scratch)
-            if len(stores) == 1:
-                role = "stream"
-            elif stores:
-                made = several(statement, stores, steps.get(statement.start, 1))
-        changed = Loop(statement.index, statement.start, statement.stop, statement.step, role, body)
-        made = made or (changed,)
-        if made != (statement,):
-            new[statement] = made[-1]
+            body = tuple(map(visit, body))
+        elif _results(statement, scratch):
+            role = "stream"
+        made = Loop(statement.index, statement.start, statement.stop, statement.step, role, body)
+        if made is not statement:
+            new[statement] = made
         return made
 
-    def several(loop: Loop, stores: Sequence[Store], length: int) -> tuple[Node, ...]:
-        if length > 1:
-            # A loop over a block or strip of constant length is not cut again.
-            return rows(loop, stores, loop.start, loop.stop, length)
-        first = Index(untaken(loop.index.name + "_0", taken))
-        taken.add(first.name)
-        body = rows(loop, stores, first, least(plus(first, integer(size)), loop.stop), size)
-        return (Loop(first, loop.start, loop.stop, integer(size), "serial", body),)
-
-    def rows(loop: Loop, stores: Sequence[Store], start: Node, stop: Node, length: int) -> tuple[Node, ...]:
-        place = (minus(loop.index, start),)
-        declared: list[Node] = []
-        computed: list[Node] = []
-        copies: list[Node] = []
-        for store in stores:
-            name = untaken(store.operand.name + "_s", taken)
-            taken.add(name)
-            row = Operand(name, store.operand.type.element.array(1, (UNIT,)))
-            declared.append(Scratch(row, (integer(length),)))
-            computed.append(Store(row, place, store.value))
-            copy = Store(store.operand, store.subscripts, Load(row, place))
-            copies.append(Loop(loop.index, start, stop, loop.step, "stream", (copy,)))
-        return (*declared, Loop(loop.index, start, stop, loop.step, "vector", tuple(computed)), *copies)
-
-    return program.rewritten([s for t in program.statements for s in visit(t, {})], new)
+    return program.rewritten([visit(statement) for statement in program.statements], new)
 
 
 def _results(loop: Loop, scratch: set[Operand]) -> list[Store]:
@@ -120,4 +66,5 @@ def _results(loop: Loop, scratch: set[Operand]) -> list[Store]:
     if len(stored) < len(stores) or any(isinstance(n, Load) and n.operand in stored for n in values):
         # What is read and assigned in place is in the caches already.
         return []
-    return stores
+    sizes = {store.operand.type.element.itemsize for store in stores}
+    return stores if len(sizes) == 1 and len(stores) <= RESULTS else []
