@@ -31,4 +31,9 @@ cdef class Repeat:
     cdef npy_intp *layouts
     cdef npy_intp elements          # of all regions
     cdef int run(self, char **starts, npy_intp count) except -1
-    cdef int _compiled(self, kernel_function function, char **data, npy_intp rounds) except -1
+    cdef npy_intp _block(self, char **data, npy_intp rounds) noexcept
+    cdef void _row(self, int step, int stream, char **data, npy_intp rounds, npy_intp *low, npy_intp *high) noexcept
+    cdef bint _rows_apart(self, npy_intp low, npy_intp high, npy_intp step,
+                          npy_intp low_t, npy_intp high_t, npy_intp step_t, npy_intp length) noexcept
+    cdef int _by_rows(self, kernel_function function, char **data, npy_intp rounds) except -1
+    cdef int _compiled(self, kernel_function function, char **data, npy_intp *layouts, npy_intp rounds) except -1

@@ -47,6 +47,9 @@ cdef npy_intp LONG_ELEMENTS = 32768
 cdef npy_intp CHUNK = 4096
 # Below so many elements in all the GIL is kept.
 cdef npy_intp KEEP_GIL = 2048
+# Bytes of a cache line, and those of the lines that iterations along neighbouring columns touch at a time.
+cdef npy_intp LINE = 64
+cdef npy_intp NEAR_BYTES = 24 << 10
 
 
 cdef bint _same_walk(object a, object b):
@@ -227,7 +230,7 @@ cdef class Repeat:
                 if function != NULL and done % self.phases == 0 and rounds > done // self.phases:
                     # An interrupt is looked for now and then.
                     some = min(rounds - done // self.phases, 1 + LONG_ELEMENTS * 1000 // self.elements)
-                    self._compiled(function, data, some)
+                    self._by_rows(function, data, some)
                     for s in range(self.streams):
                         data[s] += some * self.moves[s]
                     done += some * self.phases
@@ -244,7 +247,94 @@ cdef class Repeat:
             pool.pop(data)
         return 0
 
-    cdef int _compiled(self, kernel_function function, char **data, npy_intp rounds) except -1:
+    cdef npy_intp _block(self, char **data, npy_intp rounds) noexcept:
+        """How many rows to run through all iterations before the next ones: where iterations go from column to column,
+        so that what one reads lies in the lines that those before it brought, and no row has to do with another one.
+
+        0 where that is not so, or all lines of an iteration stay in the first cache anyway.
+        """
+        cdef npy_intp length = -1, low, high, low_t, high_t, step
+        cdef npy_intp *place
+        cdef int k, s, t, first
+        cdef bint near = False
+        cdef Moving moving
+        for k in range(self.steps):
+            moving = <Moving>self.regions[k]
+            if moving.code.rank == 0 or self.first[k + 1] == self.first[k]:
+                return 0
+            place = self.layouts + 2 * (SPARE + 1) * self.first[k]
+            if length >= 0 and place[1] != length:
+                return 0
+            length = place[1]
+            for first in range(AXES):
+                if moving.problem.reduced[first]:
+                    return 0
+        if rounds < LINE // 8 or length * LINE * self.streams <= 2 * NEAR_BYTES:
+            return 0
+        for s in range(self.streams):
+            step = self.layouts[2 * (SPARE + 1) * s + SPARE + 2]
+            near = near or (0 < abs(self.moves[s]) < LINE and abs(step) >= 2 * LINE)
+        if not near:
+            return 0
+        for k in range(self.steps):
+            moving = <Moving>self.regions[k]
+            for s in range(self.first[k + 1] - moving.region.outputs, self.first[k + 1]):
+                step = self.layouts[2 * (SPARE + 1) * s + SPARE + 2]
+                self._row(k, s, data, rounds, &low, &high)
+                if high - low > abs(step):
+                    return 0
+                for t in range(self.steps):
+                    for first in range(self.first[t], self.first[t + 1]):
+                        self._row(t, first, data, rounds, &low_t, &high_t)
+                        if not self._rows_apart(low, high, step, low_t, high_t,
+                                                self.layouts[2 * (SPARE + 1) * first + SPARE + 2], length):
+                            return 0
+        return max(NEAR_BYTES // (LINE * self.streams), 16)
+
+    cdef void _row(self, int step, int stream, char **data, npy_intp rounds, npy_intp *low, npy_intp *high) noexcept:
+        """The bytes that a stream's first row touches in all iterations."""
+        cdef Moving moving = <Moving>self.regions[step]
+        cdef Problem problem = moving.problem
+        cdef int s = stream - self.first[step], axis = AXES - moving.code.rank
+        cdef npy_intp reach = (problem.shape[axis] - 1) * problem.strides[s * AXES + axis]
+        cdef npy_intp far = (rounds - 1) * self.moves[stream]
+        low[0] = <npy_intp>data[stream] + problem.low[s] - min(reach, 0) + min(far, 0)
+        high[0] = <npy_intp>data[stream] + problem.high[s] - max(reach, 0) + max(far, 0)
+
+    cdef bint _rows_apart(self, npy_intp low, npy_intp high, npy_intp step,
+                          npy_intp low_t, npy_intp high_t, npy_intp step_t, npy_intp length) noexcept:
+        """Whether no row of one stream has bytes in common with another row of another one."""
+        cdef npy_intp reach = (length - 1) * step, reach_t = (length - 1) * step_t
+        if high + max(reach, 0) <= low_t + min(reach_t, 0) or high_t + max(reach_t, 0) <= low + min(reach, 0):
+            return True
+        return step == step_t and max(high, high_t) - min(low, low_t) <= abs(step)
+
+    cdef int _by_rows(self, kernel_function function, char **data, npy_intp rounds) except -1:
+        """Run so many rounds by compiled code, some rows at a time where that keeps lines in the first cache."""
+        cdef npy_intp block = self._block(data, rounds), length, done = 0
+        cdef npy_intp *layouts
+        cdef char **start
+        cdef int s, size = 2 * (SPARE + 1)
+        if block == 0 or self.streams == 0:
+            return self._compiled(function, data, self.layouts, rounds)
+        length = self.layouts[1]
+        layouts = <npy_intp *>pool.push((size + 1) * self.streams * sizeof(npy_intp))
+        if layouts == NULL:
+            raise MemoryError()
+        start = <char **>(layouts + size * self.streams)
+        try:
+            memcpy(layouts, self.layouts, size * self.streams * sizeof(npy_intp))
+            while done < length:
+                for s in range(self.streams):
+                    layouts[size * s + 1] = min(block, length - done)
+                    start[s] = data[s] + done * layouts[size * s + SPARE + 2]
+                self._compiled(function, start, layouts, rounds)
+                done += block
+        finally:
+            pool.pop(layouts)
+        return 0
+
+    cdef int _compiled(self, kernel_function function, char **data, npy_intp *layouts, npy_intp rounds) except -1:
         cdef npy_intp bounds[2]
         cdef npy_intp size
         cdef npy_intp *place
@@ -255,7 +345,7 @@ cdef class Repeat:
             raise MemoryError()
         try:
             for s in range(self.streams):
-                place = self.layouts + 2 * (SPARE + 1) * s
+                place = layouts + 2 * (SPARE + 1) * s
                 # An array that stays has no axis for the loop.
                 given[s].data, given[s].shape, given[s].strides = data[s], place, place + SPARE + 1
                 if not self.moves[s]:
