@@ -23,6 +23,7 @@ from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
     Apply,
     Assign,
+    Barrier,
     Constant,
     Disjoint,
     Extent,
@@ -283,11 +284,14 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
             if length > 1:
                 test += f" || arrays[{k}].strides[{axis}] != {stride}"
             lines.append(f"    if ({test}) return ARRAYEXPR_SHAPE;")
-    conditions = dict.fromkeys(_denied(condition, writer, stored) for condition in program.requires)
     # Loops as they are written have no conditions of theirs, nor has a program that says none.
     plain = [s for s in program.statements if not (program.requires and type(s) is Loop)]
-    conditions.update(dict.fromkeys(_too_short(program, plain, writer, place, stored, "")))
-    lines.extend(f"    if ({condition}) return ARRAYEXPR_SHAPE;" for condition in conditions)
+    tests: _Tests = {}
+    for condition in program.requires:
+        _test(condition, writer, stored, tests)
+    for condition in _too_short(program, plain, writer, place, stored, ""):
+        tests[f"if ({condition}) return ARRAYEXPR_SHAPE;"] = {}
+    lines.extend(_nested(tests, 1))
     apart = program.assumption.apart if program.assumption is not None else ()
     tested = set(_in_one_piece(program.statements, frozenset(), place))
     for out in program.declared:
@@ -304,6 +308,56 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
                 f"&arrays[{b}], {other.type.rank}, {other.type.element.itemsize})) return ARRAYEXPR_OVERLAP;"
             )
     return lines
+
+
+#: Lines of C, each with those of the block that it opens.
+_Tests = dict[str, "_Tests"]
+
+
+def _nested(tests: _Tests, depth: int) -> Iterator[str]:
+    for line, block in tests.items():
+        yield "    " * depth + line
+        if block:
+            yield from _nested(block, depth + 1)
+            yield "    " * depth + "}"
+
+
+def _test(condition: Node, writer: Writer, stored: set[Operand], tests: _Tests) -> None:
+    """Add the test of one of `Program.requires`: a condition, or a statement around some."""
+    match condition:
+        case Guard(test, (Barrier(),), ()):
+            _test(test, writer, stored, tests)
+        case Guard(test, then, otherwise):
+            # What is told too late is taken to hold.
+            if writer.changing.isdisjoint(postorder((test,))):
+                sign = "" if then else "!"
+                tests = tests.setdefault(f"if ({sign}{writer.integer(test, 11 if sign else 0)}) {{", {})
+            for inner in then or otherwise:
+                _test(inner, writer, stored, tests)
+        case For():
+            _of_what_stays((condition.start, condition.stop), writer)
+            tests = tests.setdefault(_header(condition, writer), {})
+            for inner in condition.body:
+                _test(inner, writer, stored, tests)
+        case _:
+            tests[f"if ({_denied(condition, writer, stored)}) return ARRAYEXPR_SHAPE;"] = {}
+
+
+def _of_what_stays(nodes: Iterable[Node], writer: Writer) -> None:
+    """Refuse what a call cannot know before it does anything."""
+    for node in postorder(list(nodes)):
+        if node in writer.changing:
+            raise UnsupportedError(
+                f"where views or loops end depends on {node!r}, which the program assigns: expected what stays, for C"
+            )
+
+
+def _header(loop: For, writer: Writer) -> str:
+    """The head of a loop that stays, over all values of its index."""
+    i = writer.names.of("index", loop.index.name)
+    start, stop, step = (writer.integer(bound, 9) for bound in (loop.start, loop.stop, loop.step))
+    falls = isinstance(loop.step, Constant) and loop.step.value < 0
+    return f"for (ptrdiff_t {i} = {start}; {i} {'>' if falls else '<'} {stop}; {i} += {step}) {{"
 
 
 def _in_one_piece(
@@ -325,6 +379,8 @@ def _in_one_piece(
             for out in {n.operand for n in nodes if isinstance(n, Store)} & place.keys():
                 if touched == {out} or not all(_are_apart(out, other, apart) for other in touched - {out}):
                     yield out
+        elif type(statement) is For:
+            yield from _in_one_piece(statement.body, apart, place)
         elif isinstance(statement, Assign):
             yield assigned_operand(statement.target)
 
@@ -339,6 +395,9 @@ def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
     if condition.op.name == "where":
         test, then, otherwise = condition.args
         needed, sign = (otherwise, "!") if isinstance(then, Constant) else (then, "")
+        if not writer.changing.isdisjoint(postorder((test,))):
+            # What is told too late is taken to hold.
+            return _denied(needed, writer, stored)
         text = writer.integer(test, 11)
         return f"{sign}{text} && {_bracketed(_denied(needed, writer, stored))}"
     if condition.op.name == "logical_or":
@@ -347,6 +406,7 @@ def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
         if isinstance(length, Extent) and not _stretches(length.operand, length.axis, stored):
             return _denied(same, writer, stored)
         return " && ".join(_denied(part, writer, stored) for part in condition.args)
+    _of_what_stays((condition,), writer)
     x, y = (writer.integer(part, 9) for part in condition.args)
     return f"{x} {'!=' if condition.op.name == 'equal' else '>='} {y}"
 
@@ -386,9 +446,10 @@ def _too_short(
             continue
         if not isinstance(statement, For):
             continue
-        yield from _too_short(program, statement.body, writer, place, stored, path)
+        body = [s for s in statement.body if not (program.requires and type(s) is Loop)]
+        yield from _too_short(program, body, writer, place, stored, path)
         guarded = {n for s in statement.body if isinstance(s, Guard) for n in postorder((s,))}
-        for node in postorder(statement.body):
+        for node in postorder(body):
             if not isinstance(node, Load | Store) or node.operand not in place or node in guarded:
                 continue
             if node.operand.name in program.layouts:
@@ -413,34 +474,41 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     if not wanted:
         return [head, "    (void)arrays;", "    return 0;", "}"]
     # One that has given no names to bounds, which are the kernel's own.
-    sizes = Writer(program, C, reserved=(program.name, f"{program.name}_scratch"))
+    sizes = Writer(program, C, reserved=(program.name, f"{program.name}_scratch", "size"))
+    sizes.depth = 1
     total = _scratch_of(program, program.statements, sizes, writer.automatic)
+    text = "\n".join([*sizes.lines, total])
     place = {operand: k for k, operand in enumerate(program.declared)}
     declared = [
         f"    const ptrdiff_t {name} = arrays[{k}].shape[{axis}];"
         for operand, k in place.items()
         for axis in range(operand.type.rank)
-        if _uses(total, name := f"{sizes.names.of('operand', operand.name)}_n{axis}")
+        if _uses(text, name := f"{sizes.names.of('operand', operand.name)}_n{axis}")
     ]
     declared += [
         f"    const char *{name} = (const char *)arrays[{k}].data;"
         for operand, k in place.items()
-        if not operand.type.rank and _uses(total, name := sizes.names.of("operand", operand.name))
+        if not operand.type.rank and _uses(text, name := sizes.names.of("operand", operand.name))
     ]
-    unused = [] if "arrays" in total or declared else ["    (void)arrays;"]
-    return [head, *unused, *declared, f"    return {total};", "}"]
+    unused = [] if "arrays" in text or declared else ["    (void)arrays;"]
+    return [head, *unused, *declared, *sizes.lines, f"    return {total};", "}"]
 
 
 def _scratch_of(program: Program, statements: Sequence[Node], writer: Writer, automatic: Collection[Operand]) -> str:
-    """The bytes of scratch that statements take, those of one branch of a guard where its test is of lengths."""
+    """The bytes of scratch that statements take, those of one branch of a guard where its test is of lengths.
+
+    Of a loop they are the most that an iteration takes: where its index tells, lines that go through all of them are
+    written before.
+    """
     sizes = []
     for statement in statements:
         if isinstance(statement, Scratch) and statement.operand not in automatic:
+            _of_what_stays(statement.extents, writer)
             extents = [writer.integer(e, 10) for e in statement.extents]
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")
         elif isinstance(statement, For):
-            sizes.append(_scratch_of(program, statement.body, writer, automatic))
+            sizes.append(_most_of(program, statement, writer, automatic))
         elif isinstance(statement, Guard):
             branches = statement.then, statement.otherwise
             then, otherwise = (_scratch_of(program, branch, writer, automatic) for branch in branches)
@@ -451,3 +519,25 @@ def _scratch_of(program: Program, statements: Sequence[Node], writer: Writer, au
             else:
                 sizes += [then, otherwise]
     return " + ".join(size for size in sizes if size != "0") or "0"
+
+
+def _most_of(program: Program, loop: For, writer: Writer, automatic: Collection[Operand]) -> str:
+    """The bytes of scratch that an iteration of a loop takes at the most."""
+    before, writer.lines[:] = list(writer.lines), []
+    writer.depth += 1
+    size = _scratch_of(program, loop.body, writer, automatic)
+    writer.depth -= 1
+    inside, writer.lines[:] = list(writer.lines), before
+    index = writer.names.of("index", loop.index.name)
+    if not _uses("\n".join([*inside, size]), index):
+        writer.lines += [line.removeprefix("    ") for line in inside]
+        return size
+    _of_what_stays((loop.start, loop.stop), writer)
+    most, own = writer.local("size"), writer.local("size")
+    writer.line(f"ptrdiff_t {most} = 0;")
+    writer.line(_header(loop, writer))
+    writer.lines += inside
+    writer.line(f"    const ptrdiff_t {own} = {size};")
+    writer.line(f"    if ({own} > {most}) {most} = {own};")
+    writer.line("}")
+    return most

@@ -41,7 +41,7 @@ from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.joint import scalars_of
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.passes.products import is_product
-from arrayexpr._core.program import Program
+from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import APART, BOOL, INT64, ElementType, complex_of, element, real_of
 from arrayexpr._core.vector_math import EXACT, function_of
 
@@ -187,13 +187,15 @@ class Writer:
         self.depth = 1
         self.may_raise: str | None = None
         self._scratch: set[Operand] = set()
-        #: Scratch that each iteration of a loop has for itself, and single elements.
+        #: Scratch that each iteration of a loop of the schedule has for itself, and single elements.
         self.automatic = {
             s.operand
-            for outer in (*program.statements, *enclosed(program.statements))
-            for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
-            if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
+            for outer in enclosed(program.statements)
+            for s in (enclosed(outer.body) if type(outer) is Loop else (outer,))
+            if isinstance(s, Scratch) and is_constant(s) and (type(outer) is Loop or not s.extents)
         }
+        #: Scalars whose value is not the same all along.
+        self.changing = changing(program)
         #: Loops over strips of a row that was swept before: the loop over rows, and what they load of the row.
         self._swept: dict[For, tuple[For, list[Load]]] = {}
         self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
@@ -347,7 +349,16 @@ class Writer:
         self._swept.update({strip: (loop, loads) for strip, loads in prefetches.strips_of(loop).items()})
         if isinstance(loop.step, Constant):
             self.prefetch(loop, loop.step.value, stop)
-        self._block(loop.body)
+        if any(isinstance(s, Scratch) and s.operand not in self.automatic for s in enclosed(loop.body)):
+            # Every iteration has the same memory.
+            own = self.local("m")
+            with self.inner():
+                self.line(f"void *const {own} = scratch;")
+            self._block(loop.body)
+            with self.inner():
+                self.line(f"scratch = {own};")
+        else:
+            self._block(loop.body)
         if role == "parallel":
             self.depth += 1
             streams.end(self, loop)
@@ -443,8 +454,11 @@ class Writer:
         if re.fullmatch(r"-?\w+", text):
             return text
         if expression not in known:
-            known[expression] = self.local("n")
-            self.line(f"const {self.dialect.index} {known[expression]} = {text};")
+            name = self.local("n")
+            self.line(f"const {self.dialect.index} {name} = {text};")
+            if not self.changing.isdisjoint(postorder((expression,))):
+                return name
+            known[expression] = name
         return known[expression]
 
     @staticmethod
@@ -456,6 +470,7 @@ class Writer:
         scope = self._scopes[-1]
         nodes = postorder(loop.body)
         stored = {n.operand for n in nodes if isinstance(n, Store)}
+        stored |= {assigned_operand(n.target) for n in nodes if isinstance(n, Assign)}
         own = {s.operand for s in loop.body if isinstance(s, Scratch)}
         for node in nodes:
             if not isinstance(node, Load | Store) or _place_of(node) in scope.rows or node in scope.loaded:
@@ -980,6 +995,17 @@ def _conjuncts(condition: Node) -> set[Node]:
     if isinstance(condition, Apply) and condition.op.name == "logical_and":
         return _conjuncts(condition.args[0]) | _conjuncts(condition.args[1])
     return {condition}
+
+
+def changing(program: Program) -> set[Node]:
+    """The scalars that a program stores, or has for itself."""
+    found: set[Node] = set(program.locals)
+    for statement in enclosed(program.statements):
+        if isinstance(statement, Store | Scratch):
+            found.add(statement.operand)
+        elif isinstance(statement, Assign):
+            found.add(assigned_operand(statement.target))
+    return {operand for operand in found if not operand.type.rank}
 
 
 def of_lengths(condition: Node) -> bool:

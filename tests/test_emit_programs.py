@@ -192,6 +192,102 @@ def f(a: float64[:], b: float64[:], r: float64[:]):
         assert code == OK and scratch == (64 if n == 3 else 2 * 128)
 
 
+# -- Loops that stay ----------------------------------------------------------------------------------
+
+JACOBI = """
+def f(u: float64[:, :], v: float64[:, :], n: int64):
+    for k in range(0, n, 1):
+        v[1:-1, 1:-1] = 0.25 * (u[:-2, 1:-1] + u[2:, 1:-1] + u[1:-1, :-2] + u[1:-1, 2:])
+        u[...] = v
+"""
+DECAY = """
+def f(u: float64[:, :], a: float64[:]):
+    for k in range(1, u.shape[0], 1):
+        u[k, :] = u[k - 1, :] * 0.5 + a
+"""
+ROWS = """
+def f(a: float64[:, :], n: int64, r: float64[:], s: float64[:]):
+    t = local(float64[:])
+    b = local(float64[:])
+    b[...] = s * 2.0
+    for k in range(n - 1, -1, -1):
+        t[...] = a[k, :] * 2.0
+        r[k] = reduce(add, t * a[k, :], (0,))
+        s[...] = s + t[::-1] * b[::-1]
+"""
+TRIANGLE = """
+def f(a: float64[:, :], n: int64):
+    for i in range(0, n, 1):
+        for j in range(0, i, 1):
+            a[i, j:i] = a[i, j:i] * 0.5 + a[j, j:i]
+"""
+
+
+def walks(shape: tuple[int, ...], seed: int) -> list[np.ndarray]:
+    """One array in several layouts."""
+    value = np.random.default_rng(seed).integers(0, 9, shape).astype(float)
+    wide = np.zeros(tuple(2 * n for n in shape))
+    every = wide[tuple(slice(None, None, 2) for _ in shape)]
+    every[...] = value
+    return [value, np.asfortranarray(value), np.ascontiguousarray(value[::-1])[::-1], every]
+
+
+@pytest.mark.parametrize("text", [JACOBI, DECAY, ROWS, TRIANGLE])
+def test_loops_around_statements_of_arrays(text: str, tmp_path: Path) -> None:
+    program = parse(text)
+    binary = build(program, tmp_path)
+    for shape in ((8, 8), (5, 1), (1, 5)):
+        for layout in range(4):
+            arrays: dict[str, Any] = {}
+            for seed, operand in enumerate(program.operands):
+                rank = operand.type.rank
+                lengths = shape if rank == 2 else shape[:1] if operand.name == "r" else shape[1:]
+                arrays[operand.name] = walks(lengths, seed)[layout] if rank else np.array(min(shape))
+            assert compare(binary, program, arrays)[0] == OK
+    for steps in (0, 1, 2):
+        if "n" in arrays and text is JACOBI:
+            arrays = {"u": walks((6, 7), 0)[0], "v": walks((6, 7), 1)[1], "n": np.array(steps)}
+            assert compare(binary, program, arrays)[0] == OK
+
+
+def test_what_a_loop_would_reach_outside_of_its_arrays_is_refused(tmp_path: Path) -> None:
+    program = parse(ROWS)
+    binary = build(program, tmp_path)
+    arrays = {"a": np.ones((3, 4)), "n": np.array(4), "r": np.zeros(9), "s": np.zeros(4)}
+    before = clone(arrays)
+    assert call(binary, program, arrays)[0] == SHAPE
+    for name, value in before.items():
+        np.testing.assert_array_equal(arrays[name], value)
+
+
+@pytest.mark.parametrize("bounds", [(3, 10), (0, 0), (4, 4), (0, 30), (5, 3), (-1, 4), (3, 31)])
+def test_views_between_scalars(bounds: tuple[int, int], tmp_path: Path) -> None:
+    program = parse("def f(a: float64[:], n: int64, m: int64, *, r: float64[:]):\n    r[...] = a[n:m] * 2.0 + a[n]\n")
+    binary = build(program, tmp_path)
+    n, m = bounds
+    for layout in range(3):
+        a = walks((30,), 0)[layout]
+        arrays = {"a": a, "n": np.array(n), "m": np.array(m), "r": np.zeros(max(m - n, 0))}
+        if 0 <= n < 30 and 0 <= m <= 30:
+            assert compare(binary, program, arrays)[0] == OK
+        else:
+            # What is counted from the end, or cut off there, is known at run time only.
+            assert call(binary, program, arrays)[0] == SHAPE
+
+
+def test_reductions_over_everything(tmp_path: Path) -> None:
+    program = parse("""
+def f(a: int64[:, :], *, s: int64, m: int64, r: int64[:, :]):
+    s[...] = reduce(add, a * a, (0, 1))
+    m[...] = reduce(maximum, a, (0, 1))
+    r[...] = a - reduce(minimum, a, (0, 1))
+""")
+    binary = build(program, tmp_path)
+    for a in (*(x.astype(np.int64) for x in walks((7, 30), 0)), np.ones((1, 1), np.int64)):
+        arrays = {"a": a, "s": np.zeros((), np.int64), "m": np.zeros((), np.int64), "r": np.zeros(a.shape, np.int64)}
+        assert compare(binary, program, arrays)[0] == OK
+
+
 # -- Random programs ----------------------------------------------------------------------------------
 
 counted = {"ok": 0, "joined": 0, "refused": 0, "no form": 0}

@@ -151,7 +151,7 @@ def coefficients(expression: Node, known: Mapping[Node, int]) -> tuple[int, dict
                 forms[node] = (min(c, d) if op is _MINIMUM else max(c, d) if op is _MAXIMUM else c // d, {})
             case _:
                 return None
-    return forms[expression]
+    return forms.get(expression)
 
 
 #: An affine expression: the factor of each symbol, and under None the constant.

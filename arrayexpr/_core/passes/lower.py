@@ -8,6 +8,7 @@ from ..affine import integer
 from ..nodes import (
     Assign,
     Extent,
+    For,
     Guard,
     Index,
     Load,
@@ -21,9 +22,9 @@ from ..nodes import (
     substitute,
 )
 from ..program import Program
-from .elements import ELEMENTWISE, base_of, element, extents_of, reads_otherwise, subscripts_of
+from .elements import are_places, as_assign, base_of, element, extents_of, is_elementwise, reads_otherwise, subscripts_of
 from .joint import Path, equal_lengths, joined, places
-from .nests import enclosed, untaken
+from .nests import enclosed, names_taken, untaken, with_body
 from .requirements import requirements
 
 
@@ -43,8 +44,7 @@ def lower(program: Program, *, together: bool = False) -> Program:
     Requires: operands overlap only where they are the same view; shapes fit, and a slice of an axis has the
     length of the loop, or visibly 1, but does not turn out to be 1: `Program.requires` says so in numbers.
     """
-    taken = {operand.name for operand in program.declared}
-    taken |= {statement.operand.name for statement in enclosed(program.statements) if isinstance(statement, Scratch)}
+    taken = names_taken(program)
     # What became of each node is only for origins to follow: without any, a third of the time is saved.
     new: dict[Node, Node] | None = {} if program.origins else None
     requires = dict.fromkeys(program.requires)
@@ -65,7 +65,7 @@ def lower(program: Program, *, together: bool = False) -> Program:
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []
-        for group in joined(statements, path.facts, place):
+        for group in joined(list(map(as_assign, statements)), path.facts, place):
             assigns = [s for s in group if isinstance(s, Assign) and loops(s)]
             if len(assigns) == len(group) > 1:
                 result.extend(substitute(_shared_nest(assigns, taken, new), equal_lengths(group, place).get))
@@ -78,6 +78,8 @@ def lower(program: Program, *, together: bool = False) -> Program:
                     then, otherwise = path.branches(statement.condition)
                     branches = block(statement.then, then), block(statement.otherwise, otherwise)
                     result.append(Guard(statement.condition, *map(tuple, branches)))
+                elif type(statement) is For:
+                    result.append(with_body(statement, block(statement.body, path.within(statement))))
                 else:
                     result.append(statement)
         return result
@@ -102,11 +104,11 @@ def _lengths(statements: Sequence[Node]) -> dict[Node, Node]:
 
 def _elementwise(statement: Assign) -> bool:
     return all(
-        isinstance(node, ELEMENTWISE)
+        is_elementwise(node)
         or node is statement
         or (
             isinstance(node, View)
-            and len(node.args) == 1
+            and are_places(node.args[1:])
             and (node.order is not None or isinstance(base_of(node), Operand))
         )
         for node in postorder((statement,))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from ..affine import coefficients, depends, injective
+from ..affine import coefficients, depends, injective, linear
 from ..nodes import (
     EFFECTS,
     Apply,
@@ -138,7 +138,7 @@ def nest_of(loop: Loop) -> Nest:
 
 
 def map_nests(program: Program, change: Callable[[Nest], Node]) -> Program:
-    """Replace every outermost loop by what `change` makes of its nest."""
+    """Replace every outermost loop of a schedule by what `change` makes of its nest."""
     new: dict[Node, Node] = {}
 
     def visit(statement: Node, facts: Mapping[Node, int]) -> Node:
@@ -149,9 +149,18 @@ def map_nests(program: Program, change: Callable[[Nest], Node]) -> Program:
             told = {**facts, **facts_of(statement.condition)}
             then = tuple(visit(s, told) for s in statement.then)
             return Guard(statement.condition, then, tuple(visit(s, facts) for s in statement.otherwise))
+        if type(statement) is For:
+            new[statement] = with_body(statement, [visit(s, facts) for s in statement.body])
+            return new[statement]
         return statement
 
     return program.rewritten([visit(s, {}) for s in program.statements], new)
+
+
+def with_body(loop: For, body: Iterable[Node]) -> For:
+    """A loop that stays, around another body; itself where that is the same."""
+    body = tuple(body)
+    return loop if body == loop.body else For(loop.index, loop.start, loop.stop, loop.step, body)
 
 
 def facts_of(condition: Node) -> dict[Node, int]:
@@ -225,13 +234,9 @@ def movement(access: Load | Store, index: Index, program: Program, known: Mappin
     total = 0
     strides = byte_strides(access.operand, program)
     for axis, (subscript, stride) in enumerate(zip(access.subscripts, strides, strict=True)):
-        form = coefficients(subscript, known)
-        if form is None:
-            # Terms over unknown lengths do not move with the index unless it stands in them.
-            if index in postorder((subscript,)):
-                return None
-            continue
-        factor = form[1].get(index, 0)
+        factor = factor_of(subscript, index, known)
+        if factor is None:
+            return None
         if factor:
             if stride is None:
                 stride = known.get(Stride(access.operand, axis))
@@ -239,6 +244,18 @@ def movement(access: Load | Store, index: Index, program: Program, known: Mappin
                 return None
             total += factor * stride
     return total
+
+
+def factor_of(subscript: Node, index: Index, known: Mapping[Node, int]) -> int | None:
+    """By how much a subscript rises with an index; None where that is not known."""
+    form = coefficients(subscript, known)
+    if form is not None:
+        return form[1].get(index, 0)
+    # Lengths and scalars beside the index do not move with it.
+    if not depends(subscript, index):
+        return 0
+    symbols = linear(subscript, known)
+    return None if symbols is None else symbols.get(index, 0)
 
 
 def unit_condition(

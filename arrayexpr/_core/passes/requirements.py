@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from ..affine import integer
-from ..nodes import Apply, Assign, Call, Cast, Extent, Function, Node, Operand, Reduce, Slice, View, postorder
+from ..affine import integer, minus, plus
+from ..nodes import Apply, Assign, Call, Cast, Extent, Function, Load, Node, Operand, Reduce, Slice, View, postorder
 from ..ops import operator
 from .elements import base_of, extents_of, single
 
@@ -22,6 +22,10 @@ def requirements(statement: Assign, swept: Swept | None = None) -> Iterator[Node
 
     `swept` tells the lengths under its reductions, where there are some.
     """
+    for node in postorder((statement.target, statement.value)):
+        if isinstance(node, Load):
+            for axis, subscript in enumerate(node.subscripts):
+                yield from _between(subscript, minus(Extent(node.operand, axis), integer(1)))
     yield from _within(statement.target)
     for node, wanted in _accesses(statement.value, extents_of(statement.target), swept):
         yield from _within(node)
@@ -71,7 +75,10 @@ def _accesses(value: Node, extents: tuple[Node, ...], swept: Swept | None) -> It
 
 
 def _within(view: Node) -> Iterator[Node]:
-    """That every fixed subscript of a chain of views lies within its axis."""
+    """That every fixed subscript of a chain of views lies within its axis.
+
+    A subscript or a bound that is an expression is counted from the start of its axis.
+    """
     while isinstance(view, View):
         if view.subscripts is not None:
             lengths = iter(extents_of(view.arg))
@@ -79,9 +86,22 @@ def _within(view: Node) -> Iterator[Node]:
                 if item is None:
                     continue
                 length = next(lengths)
-                if not isinstance(item, Slice):
+                if isinstance(item, Slice):
+                    last = minus(length, integer(1)) if (item.step or 1) < 0 else length
+                    for bound in item:
+                        if isinstance(bound, Node):
+                            yield from _between(bound, last)
+                elif isinstance(item, Node):
+                    yield from _between(item, minus(length, integer(1)))
+                else:
                     yield Apply(_LESS, (integer(item if item >= 0 else -item - 1), length))
         view = view.arg
+
+
+def _between(place: Node, last: Node) -> Iterator[Node]:
+    """That a place is 0 at the least and `last` at the most."""
+    yield Apply(_LESS, (integer(-1), place))
+    yield Apply(_LESS, (place, plus(last, integer(1))))
 
 
 def _at_most_one(view: Node, axis: int) -> bool:

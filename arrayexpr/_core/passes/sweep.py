@@ -16,6 +16,7 @@ from ..nodes import (
     Call,
     Cast,
     Constant,
+    For,
     Guard,
     Index,
     Load,
@@ -38,17 +39,19 @@ from ..primitives import EXTREME_AT, reduces
 from ..program import Program
 from ..types import FALLING, INT64, UNIT, ElementType
 from .elements import (
-    ELEMENTWISE,
+    are_places,
+    as_assign,
     base_of,
     element,
     extents_along,
     extents_of,
+    is_elementwise,
     longest,
     reads_otherwise,
     subscripts_of,
 )
 from .joint import Path, equal_lengths, joined, places
-from .nests import byte_strides, enclosed, untaken
+from .nests import byte_strides, names_taken, untaken, with_body
 from .neutral import neutral
 from .requirements import requirements
 
@@ -108,8 +111,7 @@ def sweep(
     Requires: operands overlap only where they are the same view; shapes fit: `Program.requires` says so in
     numbers, but for statements that are swept together.
     """
-    taken = {operand.name for operand in program.declared}
-    taken |= {each.operand.name for each in enclosed(program.statements) if isinstance(each, Scratch)}
+    taken = names_taken(program)
     new: dict[Node, Node] = {}
     if together:
         assigns = [statement for statement in program.statements if isinstance(statement, Assign)]
@@ -126,7 +128,7 @@ def sweep(
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []
-        for group in joined(statements, path.facts, place):
+        for group in joined(list(map(as_assign, statements)), path.facts, place):
             if len(group) > 1 and not any(isinstance(s, Assign) and base_of(s.target) in program.locals for s in group):
                 found: dict[Node, None] = {}
                 swept = _swept_together(program, group, taken, found)
@@ -139,6 +141,8 @@ def sweep(
                     then, otherwise = path.branches(statement.condition)
                     branches = block(statement.then, then), block(statement.otherwise, otherwise)
                     result.append(Guard(statement.condition, *map(tuple, branches)))
+                elif type(statement) is For:
+                    result.append(with_body(statement, block(statement.body, path.within(statement))))
                 elif not isinstance(statement, Assign) or base_of(statement.target) in program.locals:
                     # A local that has no scratch is assigned as a whole.
                     result.append(statement)
@@ -190,7 +194,7 @@ def _reduces(value: Node) -> bool:
     """Whether a value has reductions, all of which have a fold, and nothing that keeps an order of its own."""
     nodes = postorder((value,))
     found = [node for node in nodes if isinstance(node, Reduce)]
-    if any(isinstance(n, (Opaque, *EFFECTS)) or (isinstance(n, View) and len(n.args) > 1) for n in nodes):
+    if any(isinstance(n, (Opaque, *EFFECTS)) or (isinstance(n, View) and not are_places(n.args[1:])) for n in nodes):
         return False
     return bool(found) and all(map(_has_sweep, found))
 
@@ -252,10 +256,10 @@ def _axes(group: Sequence[Assign]) -> tuple[int, tuple[int, ...]] | None:
                 if not _has_sweep(node):
                     return None
                 found.add((node.arg.type.rank, tuple(sorted(node.axes))))
-            elif not isinstance(node, (*ELEMENTWISE, View)):
+            elif not isinstance(node, View) and not is_elementwise(node):
                 return None
             elif isinstance(node, View) and not isinstance(base_of(node), Operand):
-                if node.subscripts is not None and any(isinstance(item, int) for item in node.subscripts):
+                if node.subscripts is not None and any(isinstance(item, int | Node) for item in node.subscripts):
                     return None
     return found.pop() if len(found) == 1 else None
 
