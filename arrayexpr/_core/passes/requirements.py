@@ -45,8 +45,8 @@ def _accesses(value: Node, extents: tuple[Node, ...], swept: Swept | None) -> It
     nodes = postorder((value,))
     views = [node for node in nodes if isinstance(node, View)]
     if swept is None and all(isinstance(base_of(view), Operand) for view in views):
-        # A length is read of an operand of whatever shape.
-        beneath = {view.arg for view in views} | {node.operand for node in nodes if isinstance(node, Extent)}
+        # A length, or an element by its place, is read of an operand of whatever shape.
+        beneath = {view.arg for view in views} | {node.operand for node in nodes if isinstance(node, Extent | Load)}
         read = {child for node in nodes if isinstance(node, _COMPUTED) for child in node.args} if beneath else set()
         for node in nodes:
             if isinstance(node, _READ) and (node not in beneath or node in read or node is value):
@@ -63,7 +63,7 @@ def _accesses(value: Node, extents: tuple[Node, ...], swept: Swept | None) -> It
         seen.add((node, wanted))
         if isinstance(base_of(node), Operand):
             yield node, wanted
-        elif isinstance(node, Extent | Function):
+        elif isinstance(node, Extent | Function | Load):
             continue
         elif isinstance(node, View):
             stack.append((node.arg, _beneath(node, wanted)))

@@ -364,6 +364,10 @@ class _Sweeps:
         known = [extents_along(node.arg, axis) for node in reduces]
         if self.alike:
             return next((extent for extents in known for extent in extents), integer(1))
+        # What is of length 1 by its own numbers is stretched where another one is longer, and so no common length.
+        known = [[extent for extent in extents if extent is not integer(1)] for extents in known]
+        if not any(known):
+            return integer(1)
         if not set.intersection(*map(set, known)):
             raise _Apart
         return longest(list(dict.fromkeys(extent for extents in known for extent in extents)))
