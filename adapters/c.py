@@ -184,6 +184,7 @@ def parts(program: Program, *, checked: bool = True) -> tuple[list[str], list[st
     if name in _TAKEN or name.startswith(("_", "arrayexpr_")):
         raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
+    writer.apart = not checked
     named = _conditions(program, writer)
     for condition, (variable, _) in named.items():
         writer.know(condition, variable)
@@ -340,7 +341,18 @@ def _test(condition: Node, writer: Writer, stored: set[Operand], tests: _Tests) 
             for inner in condition.body:
                 _test(inner, writer, stored, tests)
         case _:
-            tests[f"if ({_denied(condition, writer, stored)}) return ARRAYEXPR_SHAPE;"] = {}
+            memory = [n for n in postorder((_needed(condition),)) if isinstance(n, Disjoint)]
+            if all(o in writer.program.declared for n in memory for o in (n.one, n.other)):
+                code = "OVERLAP" if memory else "SHAPE"
+                tests[f"if ({_denied(condition, writer, stored)}) return ARRAYEXPR_{code};"] = {}
+
+
+def _needed(condition: Node) -> Node:
+    """What has to hold where the tests around a condition do."""
+    while isinstance(condition, Apply) and condition.op.name == "where":
+        _, then, otherwise = condition.args
+        condition = otherwise if isinstance(then, Constant) else then
+    return condition
 
 
 def _of_what_stays(nodes: Iterable[Node], writer: Writer) -> None:
@@ -391,6 +403,8 @@ def _are_apart(one: Operand, other: Operand, facts: Collection[Node]) -> bool:
 
 def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
     """The C that holds where one of `Program.requires` does not."""
+    if isinstance(condition, Disjoint):
+        return writer.disjoint(condition).removeprefix("!")
     assert isinstance(condition, Apply)
     if condition.op.name == "where":
         test, then, otherwise = condition.args

@@ -196,6 +196,10 @@ class Writer:
         }
         #: Scalars whose value is not the same all along.
         self.changing = changing(program)
+        #: Whether operands of other names surely share no memory, in loops as they were written too.
+        self.apart = True
+        #: Whether the lines that are written are of a schedule: where its operands overlap it does not run.
+        self._tested = False
         #: Loops over strips of a row that was swept before: the loop over rows, and what they load of the row.
         self._swept: dict[For, tuple[For, list[Load]]] = {}
         self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
@@ -266,10 +270,13 @@ class Writer:
         stores: list[Store] = []
         for statement in statements:
             # Stores are written together, so that what their values share is computed once; not where one
-            # reads what another one stores.
+            # reads what another one stores, or may where operands are not known to be apart.
             if isinstance(statement, Store):
                 stored = {store.operand for store in stores}
-                if any(isinstance(n, Load) and n.operand in stored for n in postorder((statement.value,))):
+                loads = {n.operand for n in postorder((statement.value,)) if isinstance(n, Load)}
+                if not stored.isdisjoint(loads) or not (
+                    self.apart or self._tested or stored <= self._scratch or loads <= self._scratch
+                ):
                     self._stores(stores)
                     stores = []
                 stores.append(statement)
@@ -301,8 +308,8 @@ class Writer:
     def _loop(self, loop: For) -> None:
         if strips.call(self, loop) or quotients.call(self, loop):
             return
-        outermost = self._outermost
-        self._outermost = False
+        outermost, tested = self._outermost, self._tested
+        self._outermost, self._tested = False, type(loop) is Loop
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
@@ -329,7 +336,7 @@ class Writer:
                 self.line("}")
             self._scopes.pop()
             self.folds.end(folds)
-        self._outermost = outermost
+        self._outermost, self._tested = outermost, tested
         if outermost and role != "parallel":
             streams.end(self, loop)
 
@@ -482,7 +489,8 @@ class Writer:
             still = [(k, s) for k, s in enumerate(node.subscripts) if k not in moving]
             fixed = all(self.stride(operand, k) == "0" for k in moving)
             c_type = self.type(operand.type.element)
-            if isinstance(node, Load) and fixed and operand not in stored:
+            alone = self._tested or self.apart or operand in self._scratch
+            if isinstance(node, Load) and fixed and operand not in stored and alone:
                 name = self.local("s")
                 self.line(f"const {c_type} {name} = {self._load(node)[0]};")
                 scope.loaded[node] = name

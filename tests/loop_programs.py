@@ -135,9 +135,25 @@ class _Writer:
             bounds += 2 * [(f"0, {outer.name}, 1", 0, outer.most), (f"{outer.name}, 4, 1", outer.least, 3)]
         text, least, most = self.choice.choice(bounds)
         self.loops.append(_Loop(name, least, most))
-        body = self.inner(self.choice.randint(1, 3))
+        body = self.turns() if self.choice.random() < 0.2 else self.inner(self.choice.randint(1, 3))
         self.loops.pop()
         return [f"for {name} in range({text}):", *body]
+
+    def turns(self) -> list[str]:
+        """The body of a time loop: the second operand is copied to the first at its end."""
+        one, other = self.choice.choice(["uv", "vu"])
+        stencils = [
+            f"{other}[1:-1, 1:-1] = {one}[:-2, 1:-1] - {one}[2:, 1:-1] + {one}[1:-1, :-2]",
+            f"{other}[1:, :] = {one}[:-1, ::-1] * {self.loops[-1].name}",
+            f"{other}[...] = {one}[::-1, :] - {one}",
+            f"{other}[:, 1:3] = {one}[:, 2:4] + a[:2]",
+        ]
+        lines = [self.choice.choice(stencils), f"{one}[...] = {other}"]
+        if self.choice.random() < 0.4:
+            name = f"t{len(self.names)}"
+            self.names.append(name)
+            lines[:1] = [f"{name}[...] = {one}[{self.place(ROWS)}, :] + a", lines[0], f"a[...] = {name} - {other}[1, :]"]
+        return [f"    {line}" for line in lines]
 
     def guard(self) -> list[str]:
         index = self.choice.choice(self.loops).name
