@@ -214,6 +214,20 @@ def added(x: Mapping[Node | None, int], y: Mapping[Node | None, int], factor: in
     return {symbol: count for symbol, count in total.items() if count or symbol is None}
 
 
+def difference(x: Node, y: Node) -> int | None:
+    """x - y where that is a number, whatever the symbols stand for.
+
+    >>> k = Index("k")
+    >>> difference(plus(k, integer(1)), minus(k, integer(1))), difference(k, integer(1))
+    (2, None)
+    """
+    one, other = linear(x), linear(y)
+    if one is None or other is None:
+        return None
+    form = added(one, other, -1)
+    return form[None] if len(form) == 1 else None
+
+
 def expression_of(form: Mapping[Node | None, int]) -> Node:
     """An int64 expression of an affine form, symbols with factors above 0 first.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..affine import added, expression_of, greatest, integer, least, linear, minus, plus, quotient, times
+from ..affine import difference, greatest, integer, least, minus, plus, quotient, times
 from ..errors import UnsupportedError
 from ..nodes import (
     Apply,
@@ -147,12 +147,8 @@ def _bounds(item: Slice, length: Node) -> tuple[Node, Node, int]:
 
 def _distance(start: Node, stop: Node) -> Node:
     """stop - start: a number where the same is added in both, as in `a[k:k + 2]`."""
-    one, other = linear(start), linear(stop)
-    if one is not None and other is not None:
-        form = added(other, one, -1)
-        if len(form) == 1:
-            return expression_of(form)
-    return minus(stop, start)
+    known = difference(stop, start)
+    return minus(stop, start) if known is None else integer(known)
 
 
 def extents_along(value: Node, axis: int) -> list[Node]:
@@ -308,7 +304,7 @@ def element(
 
 
 def reads_otherwise(statement: Assign) -> bool:
-    """Whether the value reads the assigned operand through anything but the very view assigned to."""
+    """Whether the value reads what is assigned through anything but the very view assigned to."""
     chain = {statement.target}
     node = statement.target
     while isinstance(node, View):
@@ -318,6 +314,19 @@ def reads_otherwise(statement: Assign) -> bool:
     return (value in chain and value is not target) or any(
         child in chain and (child is not target or isinstance(parent, View | Load))
         for parent in postorder((value,))
-        if parent not in chain
+        if parent not in chain and not _elsewhere(parent, target)
         for child in parent.args
     )
+
+
+def _elsewhere(read: Node, target: Node) -> bool:
+    """Whether an element, or a part, of what is assigned has none of that in common: by one place along an axis."""
+    if not isinstance(read, View | Load) or not isinstance(target, View) or read.args[0] is not target.arg:
+        return False
+    for one, other in zip(read.subscripts or (), target.subscripts or (), strict=False):
+        if one is None or other is None:
+            return False
+        places = [integer(x) if isinstance(x, int) and x >= 0 else x for x in (one, other)]
+        if all(isinstance(place, Node) for place in places) and difference(*places):
+            return True
+    return False

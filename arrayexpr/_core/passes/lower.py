@@ -24,7 +24,7 @@ from ..nodes import (
 from ..program import Program
 from .elements import are_places, as_assign, base_of, element, extents_of, is_elementwise, reads_otherwise, subscripts_of
 from .joint import Path, equal_lengths, joined, places
-from .nests import enclosed, names_taken, untaken, with_body
+from .nests import enclosed, names_lasting, untaken, with_body
 from .requirements import requirements
 
 
@@ -44,7 +44,7 @@ def lower(program: Program, *, together: bool = False) -> Program:
     Requires: operands overlap only where they are the same view; shapes fit, and a slice of an axis has the
     length of the loop, or visibly 1, but does not turn out to be 1: `Program.requires` says so in numbers.
     """
-    taken = names_taken(program)
+    taken = names_lasting(program)
     # What became of each node is only for origins to follow: without any, a third of the time is saved.
     new: dict[Node, Node] | None = {} if program.origins else None
     requires = dict.fromkeys(program.requires)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from ..affine import coefficients, depends, injective, linear
+from ..affine import coefficients, depends, difference, injective, linear
 from ..nodes import (
     EFFECTS,
     Apply,
@@ -70,7 +70,8 @@ def independent(nest: Nest) -> bool:
     places: dict[Operand, tuple[Node, ...]] = {}
     for access in reversed(nest.accesses):
         if isinstance(access, Store) or access.operand in places:
-            if places.setdefault(access.operand, access.subscripts) != access.subscripts:
+            wanted = places.setdefault(access.operand, access.subscripts)
+            if wanted != access.subscripts and (isinstance(access, Store) or not _apart(access, wanted, indices)):
                 return False
     return all(
         any(_only(subscript, index, indices) for subscript in subscripts)
@@ -117,9 +118,18 @@ def refusal(loop: Loop) -> str | None:
             if not any(injective(subscript, loop.index) for subscript in node.subscripts):
                 return f"iterations may store the same element of {node.operand.name}"
     for node in nodes:
-        if isinstance(node, Load) and stored.get(node.operand, node.subscripts) != node.subscripts:
+        wanted = stored.get(node.operand, node.subscripts) if isinstance(node, Load) else ()
+        if isinstance(node, Load) and wanted != node.subscripts and not _apart(node, wanted, (loop.index,)):
             return f"{node.operand.name} is stored and loaded at different elements"
     return None
+
+
+def _apart(load: Load, stored: Sequence[Node], indices: Sequence[Index]) -> bool:
+    """Whether no iteration of loops loads what one stores: along an axis they stay at places that differ."""
+    return any(
+        not any(depends(place, index) for place in (one, other) for index in indices) and difference(one, other)
+        for one, other in zip(load.subscripts, stored, strict=True)
+    )
 
 
 def _only(subscript: Node, index: Index, indices: Sequence[Index]) -> bool:
@@ -188,9 +198,15 @@ def untaken(name: str, taken: Collection[str]) -> str:
 
 def names_taken(program: Program) -> set[str]:
     """The names of operands, of scratch, and of the indices of loops."""
+    indices = {statement.index.name for statement in enclosed(program.statements) if type(statement) is Loop}
+    return names_lasting(program) | indices
+
+
+def names_lasting(program: Program) -> set[str]:
+    """The names of operands, of scratch, and of the indices of loops that stay: new nests are among those."""
     taken = {operand.name for operand in program.declared}
     for statement in enclosed(program.statements):
-        if isinstance(statement, For):
+        if type(statement) is For:
             taken.add(statement.index.name)
         elif isinstance(statement, Scratch):
             taken.add(statement.operand.name)

@@ -8,7 +8,7 @@ from ..infer import PURE, effects
 from ..nodes import Assign, For, Guard, Node, Operand, Reduce, Slice, View, postorder, substitute
 from ..program import Program
 from .elements import as_assign, base_of
-from .nests import names_taken, untaken, with_body
+from .nests import names_lasting, untaken, with_body
 
 
 def parts(program: Program) -> Program:
@@ -23,7 +23,7 @@ def parts(program: Program) -> Program:
     Keeps: every value.
     Requires: no effects: statements that have some are left as they are.
     """
-    taken: set[str] = set()
+    taken = names_lasting(program)
     fresh: list[Operand] = []
     new: dict[Node, Node] = {}
 
@@ -53,7 +53,6 @@ def parts(program: Program) -> Program:
             value = base_of(node)
             if node is value or isinstance(value, Operand) or value in known or _walked(node, reduces):
                 continue
-            taken.update(names_taken(program))
             local = Operand(untaken("t", taken), value.type.plain)
             taken.add(local.name)
             fresh.append(local)

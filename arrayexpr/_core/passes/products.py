@@ -10,7 +10,7 @@ from ..ops import operator
 from ..program import Program
 from .elements import as_assign, base_of, extents_along, extents_of, longest
 from .joint import Path
-from .nests import names_taken, untaken, with_body
+from .nests import names_lasting, untaken, with_body
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -31,7 +31,7 @@ def products(program: Program) -> Program:
     """
     if not any(isinstance(node, Contract) for node in program.nodes()):
         return program
-    taken = names_taken(program)
+    taken = names_lasting(program)
     new: dict[Node, Node] = {}
     requires = dict.fromkeys(program.requires)
 

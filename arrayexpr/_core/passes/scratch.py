@@ -28,7 +28,7 @@ from ..nodes import (
 from ..program import Program
 from ..regions import beneath, regions
 from .elements import base_of, extents_along, longest
-from .nests import names_taken, untaken, with_body
+from .nests import names_lasting, untaken, with_body
 
 
 def scratch(program: Program) -> Program:
@@ -53,7 +53,7 @@ def scratch(program: Program) -> Program:
     local = set(program.locals)
     if not local or any(map(effects, program.statements)):
         return program
-    keeping = _Keeping(local, names_taken(program) - {operand.name for operand in local})
+    keeping = _Keeping(local, names_lasting(program) - {operand.name for operand in local})
     statements = keeping.block(program.statements, {}, {})
     if statements is None:
         return program

@@ -51,7 +51,7 @@ from .elements import (
     subscripts_of,
 )
 from .joint import Path, equal_lengths, joined, places
-from .nests import byte_strides, names_taken, untaken, with_body
+from .nests import byte_strides, names_lasting, untaken, with_body
 from .neutral import neutral
 from .requirements import requirements
 
@@ -111,7 +111,7 @@ def sweep(
     Requires: operands overlap only where they are the same view; shapes fit: `Program.requires` says so in
     numbers, but for statements that are swept together.
     """
-    taken = names_taken(program)
+    taken = names_lasting(program)
     new: dict[Node, Node] = {}
     if together:
         assigns = [statement for statement in program.statements if isinstance(statement, Assign)]
