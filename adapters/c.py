@@ -185,6 +185,11 @@ def parts(program: Program, *, checked: bool = True) -> tuple[list[str], list[st
         raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
     writer.apart = not checked
+    for statement in enclosed(program.statements) if checked else ():
+        if type(statement) is For and not isinstance(statement.step, Constant):
+            raise UnsupportedError(
+                f"the step of loop {statement.index.name} is {statement.step!r}: expected a number, for C"
+            )
     named = _conditions(program, writer)
     for condition, (variable, _) in named.items():
         writer.know(condition, variable)
@@ -491,6 +496,7 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     sizes = Writer(program, C, reserved=(program.name, f"{program.name}_scratch", "size"))
     sizes.depth = 1
     total = _scratch_of(program, program.statements, sizes, writer.automatic)
+    writer.helpers.update(sizes.helpers)
     text = "\n".join([*sizes.lines, total])
     place = {operand: k for k, operand in enumerate(program.declared)}
     declared = [

@@ -150,10 +150,10 @@ def main() -> int:
                 steps = np.array(options.steps)
                 lengths = np.array(shape, np.intp)
                 pointers = [ctypes.c_void_p(array.ctypes.data) for array in sets[0]]
-                count = ctypes.c_ssize_t(options.steps)
+                arguments = (*pointers, ctypes.c_void_p(lengths.ctypes.data), ctypes.c_ssize_t(options.steps))
 
-                def written(pointers: Any = pointers, lengths: Any = lengths, count: Any = count, hand: Any = hand) -> None:
-                    hand(*pointers, ctypes.c_void_p(lengths.ctypes.data), count)
+                def written(hand: Any = hand, arguments: Any = arguments, keep: Any = lengths) -> None:
+                    hand(*arguments)
 
                 def run_time(arrays: Any = sets[2], steps: Any = options.steps, kernel: Any = kernel) -> None:
                     kernel(*arrays, steps)

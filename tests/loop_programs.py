@@ -30,7 +30,7 @@ class _Writer:
     names: list[str] = field(default_factory=list)
 
     def place(self, length: int, room: int = 0) -> str:
-        """A place in an axis of so many elements, with room for more behind it: a number, or of an index or a scalar."""
+        """A place in an axis of so many elements, with room for more behind it."""
         loop = self.choice.choice(self.loops) if self.loops and self.choice.random() < 0.8 else None
         if loop is None:
             return self.choice.choice(["0", "1", "n", "n - 1", "2"])
@@ -129,7 +129,13 @@ class _Writer:
 
     def loop(self) -> list[str]:
         name = f"k{len(self.loops)}"
-        bounds = [("0, n, 1", 0, 2), ("1, 4, 1", 1, 3), ("3, 0, -1", 1, 3), ("0, u.shape[0] - 1, 2", 0, 4), ("2, n, 1", 2, 2)]
+        bounds = [
+            ("0, n, 1", 0, 2),
+            ("1, 4, 1", 1, 3),
+            ("3, 0, -1", 1, 3),
+            ("0, u.shape[0] - 1, 2", 0, 4),
+            ("2, n, 1", 2, 2),
+        ]
         if self.loops and self.loops[-1].least >= 0:
             outer = self.loops[-1]
             bounds += 2 * [(f"0, {outer.name}, 1", 0, outer.most), (f"{outer.name}, 4, 1", outer.least, 3)]
@@ -152,7 +158,11 @@ class _Writer:
         if self.choice.random() < 0.4:
             name = f"t{len(self.names)}"
             self.names.append(name)
-            lines[:1] = [f"{name}[...] = {one}[{self.place(ROWS)}, :] + a", lines[0], f"a[...] = {name} - {other}[1, :]"]
+            lines[:1] = [
+                f"{name}[...] = {one}[{self.place(ROWS)}, :] + a",
+                lines[0],
+                f"a[...] = {name} - {other}[1, :]",
+            ]
         return [f"    {line}" for line in lines]
 
     def guard(self) -> list[str]:

@@ -41,6 +41,8 @@ _EQUAL, _WHERE = operator("equal"), operator("where")
 ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent, Index, Call, Function)
 #: What places in an axis are computed with.
 _PLACES = ("add", "subtract", "multiply", "negative", "minimum", "maximum")
+#: The same, by a number above 0.
+_PLACES_BY = ("floor_divide", "right_shift", "left_shift")
 
 
 def has_loops(statement: Node) -> bool:
@@ -78,6 +80,8 @@ def are_places(subscripts: Sequence[Node]) -> bool:
             case Constant() | Index() | Extent() | Operand():
                 continue
             case Apply(op) if op.name in _PLACES and node.type.element is INT64:
+                continue
+            case Apply(op, (_, Constant(by))) if op.name in _PLACES_BY and node.type.element is INT64 and by > 0:
                 continue
             case Cast(arg) if node.type.element is INT64 and arg.type.element.kind in "iu":
                 continue

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from ..affine import integer
 from ..nodes import (
     Assign,
-    Extent,
     For,
     Guard,
     Index,
@@ -22,9 +21,18 @@ from ..nodes import (
     substitute,
 )
 from ..program import Program
-from .elements import are_places, as_assign, base_of, element, extents_of, is_elementwise, reads_otherwise, subscripts_of
+from .elements import (
+    are_places,
+    as_assign,
+    base_of,
+    element,
+    extents_of,
+    is_elementwise,
+    reads_otherwise,
+    subscripts_of,
+)
 from .joint import Path, equal_lengths, joined, places
-from .nests import enclosed, names_lasting, untaken, with_body
+from .nests import enclosed, names_lasting, scratch_lengths, untaken, with_body
 from .requirements import requirements
 
 
@@ -61,7 +69,7 @@ def lower(program: Program, *, together: bool = False) -> Program:
         return base_of(assign.target) not in program.locals and _elementwise(assign)
 
     def require(assign: Assign, path: Path) -> None:
-        requires.update(dict.fromkeys(map(path.required, requirements(assign))))
+        requires.update(dict.fromkeys(map(path.required, substitute(list(requirements(assign)), lengths.get))))
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []
@@ -84,22 +92,11 @@ def lower(program: Program, *, together: bool = False) -> Program:
                     result.append(statement)
         return result
 
+    lengths = scratch_lengths(enclosed(program.statements))
     statements = block(program.statements, Path())
-    lengths = _lengths(list(enclosed(program.statements)))
     if lengths:
         statements = substitute(statements, lengths.get)
-        requires = dict.fromkeys(substitute(requires, lengths.get))
     return program.rewritten(statements, new or {}).replace(requires=tuple(requires))
-
-
-def _lengths(statements: Sequence[Node]) -> dict[Node, Node]:
-    """The lengths of scratch that whole assignments fill, by what they were declared with."""
-    lengths: dict[Node, Node] = {}
-    for statement in statements:
-        if isinstance(statement, Scratch):
-            extents = substitute(statement.extents, lengths.get)
-            lengths.update({Extent(statement.operand, axis): length for axis, length in enumerate(extents)})
-    return lengths
 
 
 def _elementwise(statement: Assign) -> bool:

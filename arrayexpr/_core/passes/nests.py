@@ -25,6 +25,7 @@ from ..nodes import (
     Store,
     Stride,
     postorder,
+    substitute,
 )
 from ..ops import operator
 from ..program import Program
@@ -339,6 +340,16 @@ def values_under(roots: Iterable[Node]) -> list[Node]:
 def is_constant(scratch: Scratch) -> bool:
     """Whether scratch is of constant extents: inside a loop it is then each iteration's own."""
     return all(isinstance(extent, Constant) for extent in scratch.extents)
+
+
+def scratch_lengths(statements: Iterable[Node], known: Mapping[Node, Node] | None = None) -> dict[Node, Node]:
+    """The lengths of scratch, by what it is declared with, beside those that are known."""
+    lengths = dict(known or {})
+    for statement in statements:
+        if isinstance(statement, Scratch):
+            extents = substitute(statement.extents, lengths.get)
+            lengths.update({Extent(statement.operand, axis): length for axis, length in enumerate(extents)})
+    return lengths
 
 
 def enclosed(statements: Sequence[Node]) -> Iterator[Node]:

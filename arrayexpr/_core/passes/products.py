@@ -10,7 +10,7 @@ from ..ops import operator
 from ..program import Program
 from .elements import as_assign, base_of, extents_along, extents_of, longest
 from .joint import Path
-from .nests import names_lasting, untaken, with_body
+from .nests import enclosed, names_lasting, scratch_lengths, untaken, with_body
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -34,6 +34,7 @@ def products(program: Program) -> Program:
     taken = names_lasting(program)
     new: dict[Node, Node] = {}
     requires = dict.fromkeys(program.requires)
+    lengths = scratch_lengths(enclosed(program.statements))
 
     def block(given: Sequence[Node], path: Path) -> list[Node]:
         statements: list[Node] = []
@@ -49,9 +50,10 @@ def products(program: Program) -> Program:
                 made = _apart(statement, taken, found)
                 new[statement] = made[-1]
                 statements.extend(made)
+                lengths.update(scratch_lengths(made, lengths))
             else:
                 statements.append(statement)
-            requires.update(dict.fromkeys(map(path.required, found)))
+            requires.update(dict.fromkeys(map(path.required, substitute(found, lengths.get))))
         return statements
 
     made = block(program.statements, Path())

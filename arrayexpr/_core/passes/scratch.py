@@ -28,7 +28,7 @@ from ..nodes import (
 from ..program import Program
 from ..regions import beneath, regions
 from .elements import base_of, extents_along, longest
-from .nests import names_lasting, untaken, with_body
+from .nests import names_lasting, untaken
 
 
 def scratch(program: Program) -> Program:
@@ -44,8 +44,9 @@ def scratch(program: Program) -> Program:
                                        r[...] = u[::-1] + v
 
     A local takes another one's scratch where that is of the same type, surely of the same shape, and not mentioned
-    from the region on that assigns it. One that is first assigned in a loop has its scratch there. Programs with a local that the lengths of operands do not tell the shape of,
-    or with statements that may have effects, are left as they are.
+    from the region on that assigns it. One that is first assigned in a loop has its scratch there. Programs with a
+    local that the lengths of operands do not tell the shape of, or with statements that may have effects, are left as
+    they are.
 
     Keeps: the value of every local between its first assignment and its last use.
     Requires: nothing.

@@ -32,7 +32,18 @@ from ..ops import operator
 from ..program import Program
 from ..types import INT64, ArrayType, element
 from ..vector_math import function_of, is_vector_math
-from .nests import enclosed, extents_known, facts_of, movement, names_taken, parts, refusal, untaken, values_under, with_body
+from .nests import (
+    enclosed,
+    extents_known,
+    facts_of,
+    movement,
+    names_taken,
+    parts,
+    refusal,
+    untaken,
+    values_under,
+    with_body,
+)
 
 _ADD = operator("add")
 _SUBTRACT = operator("subtract")

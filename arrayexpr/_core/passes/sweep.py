@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -51,7 +51,7 @@ from .elements import (
     subscripts_of,
 )
 from .joint import Path, equal_lengths, joined, places
-from .nests import byte_strides, names_lasting, untaken, with_body
+from .nests import byte_strides, enclosed, names_lasting, scratch_lengths, untaken, with_body
 from .neutral import neutral
 from .requirements import requirements
 
@@ -125,6 +125,11 @@ def sweep(
         return program.rewritten(statements, new)
     place = places(program)
     requires = dict.fromkeys(program.requires)
+    lengths = scratch_lengths(enclosed(program.statements))
+
+    def require(conditions: Iterable[Node], made: Sequence[Node], path: Path) -> None:
+        lengths.update(scratch_lengths(made, lengths))
+        requires.update(dict.fromkeys(map(path.required, substitute(conditions, lengths.get))))
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []
@@ -134,7 +139,7 @@ def sweep(
                 swept = _swept_together(program, group, taken, found)
                 if swept is not None:
                     result.extend(substitute(swept, equal_lengths(group, place).get))
-                    requires.update(dict.fromkeys(map(path.required, found)))
+                    require(found, swept, path)
                     continue
             for statement in group:
                 if isinstance(statement, Guard):
@@ -149,7 +154,7 @@ def sweep(
                 elif _reduces(statement.value):
                     found = {}
                     swept = _apart(program, statement, taken, found)
-                    requires.update(dict.fromkeys(map(path.required, found)))
+                    require(found, swept, path)
                     new[statement] = swept[-1]
                     result.extend(swept)
                 else:
