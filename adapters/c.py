@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from arrayexpr._core.affine import integer, linear
 from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
     Apply,
@@ -39,6 +40,7 @@ from arrayexpr._core.nodes import (
     Store,
     Stride,
     postorder,
+    substitute,
 )
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.joint import conjuncts, scalars_of
@@ -115,6 +117,14 @@ static inline int arrayexpr_overlap(const arrayexpr_array *a, int rank_a, ptrdif
         if (reach < 0) low_b += reach; else high_b += reach;
     }
     return low_a < high_b && low_b < high_a && !same;
+}
+"""
+
+_TO_LAST = """\
+/* The step from the first value of a loop to its last one. */
+static inline ptrdiff_t arrayexpr_to_last(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step) {
+    ptrdiff_t steps = (stop - start + (step > 0 ? -1 : 1)) / step;
+    return steps > 1 ? steps * step : step;
 }
 """
 
@@ -203,6 +213,8 @@ def parts(program: Program, *, checked: bool = True) -> tuple[list[str], list[st
         helpers.append(_OVERLAP)
     if "arrayexpr_share(" in used:
         helpers.append(_SHARE)
+    if "arrayexpr_to_last(" in used:
+        helpers.append(_TO_LAST)
     helpers.extend(writer.helpers)
     text = [_describe(program, "arrayexpr_v_" in used), *scratch]
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
@@ -295,8 +307,8 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
     tests: _Tests = {}
     for condition in program.requires:
         _test(condition, writer, stored, tests)
-    for condition in _too_short(program, plain, writer, place, stored, ""):
-        tests[f"if ({condition}) return ARRAYEXPR_SHAPE;"] = {}
+    for shorter in _too_short(program, plain, writer, place, stored, ""):
+        tests[f"if ({shorter}) return ARRAYEXPR_SHAPE;"] = {}
     lines.extend(_nested(tests, 1))
     apart = program.assumption.apart if program.assumption is not None else ()
     tested = set(_in_one_piece(program.statements, frozenset(), place))
@@ -342,7 +354,7 @@ def _test(condition: Node, writer: Writer, stored: set[Operand], tests: _Tests) 
                 _test(inner, writer, stored, tests)
         case For():
             _of_what_stays((condition.start, condition.stop), writer)
-            tests = tests.setdefault(_header(condition, writer), {})
+            tests = tests.setdefault(_header(condition, writer, ends=all(map(_is_linear, condition.body))), {})
             for inner in condition.body:
                 _test(inner, writer, stored, tests)
         case _:
@@ -369,11 +381,21 @@ def _of_what_stays(nodes: Iterable[Node], writer: Writer) -> None:
             )
 
 
-def _header(loop: For, writer: Writer) -> str:
-    """The head of a loop that stays, over all values of its index."""
+def _is_linear(condition: Node) -> bool:
+    """Whether a condition holds in every iteration of a loop where it holds in the first and the last."""
+    match condition:
+        case Guard(Apply(op, (x, y)), (Barrier(),), ()) if op.name in ("equal", "less"):
+            return linear(x) is not None and linear(y) is not None
+    return False
+
+
+def _header(loop: For, writer: Writer, *, ends: bool = False) -> str:
+    """The head of a loop that stays, over all values of its index, or over the first and the last."""
     i = writer.names.of("index", loop.index.name)
     start, stop, step = (writer.integer(bound, 9) for bound in (loop.start, loop.stop, loop.step))
     falls = isinstance(loop.step, Constant) and loop.step.value < 0
+    if ends:
+        step = f"arrayexpr_to_last({start}, {stop}, {step})"
     return f"for (ptrdiff_t {i} = {start}; {i} {'>' if falls else '<'} {stop}; {i} += {step}) {{"
 
 
@@ -533,12 +555,19 @@ def _scratch_of(program: Program, statements: Sequence[Node], writer: Writer, au
             branches = statement.then, statement.otherwise
             then, otherwise = (_scratch_of(program, branch, writer, automatic) for branch in branches)
             strides = any(isinstance(n, Stride) for n in postorder((statement.condition,)))
-            if _at_call(statement.condition, program) and not strides:
+            if _is_told(statement.condition, writer) and not strides:
                 if (then, otherwise) != ("0", "0"):
                     sizes.append(f"({writer.integer(statement.condition, 2)} ? {then} : {otherwise})")
             else:
                 sizes += [then, otherwise]
     return " + ".join(size for size in sizes if size != "0") or "0"
+
+
+def _is_told(condition: Node, writer: Writer) -> bool:
+    """Whether a test can be made before anything is done, in loops over the indices that it reads."""
+    nodes = postorder((condition,))
+    (fixed,) = substitute((condition,), {n: integer(0) for n in nodes if isinstance(n, Index)}.get)
+    return of_lengths(fixed) and writer.changing.isdisjoint(nodes)
 
 
 def _most_of(program: Program, loop: For, writer: Writer, automatic: Collection[Operand]) -> str:

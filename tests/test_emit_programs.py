@@ -348,7 +348,7 @@ def f(a: float64[:], n: int64, m: int64):
         for j in range(i, m, 2):
             t[...] = a[j:i + j] * 2.0
             a[:i] = t[::-1]
-            if j < 2:
+            if j < 1:
                 u[...] = a[i:] + a[i]
                 a[i:] = u[::-1]
         a[4:8] = s[::-1]
@@ -360,7 +360,7 @@ def f(a: float64[:], n: int64, m: int64):
 
     for n, m in ((0, 9), (3, 0), (5, 7), (20, 20), (9, 2)):
         rooms = [
-            rounded(4) + max((rounded(i) + (rounded(40 - i) if j < 2 else 0) for j in range(i, m, 2)), default=0)
+            rounded(4) + max((rounded(i) + (rounded(40 - i) if j < 1 else 0) for j in range(i, m, 2)), default=0)
             for i in range(n)
         ]
         arrays = {"a": np.arange(40.0), "n": np.array(n), "m": np.array(m)}
@@ -411,6 +411,25 @@ def test_what_a_loop_would_reach_outside_of_its_arrays_is_refused(tmp_path: Path
     assert call(binary, program, arrays)[0] == SHAPE
     for name, value in before.items():
         np.testing.assert_array_equal(arrays[name], value)
+
+
+@pytest.mark.parametrize("step", [1, 2, 3, -1, -2])
+def test_places_of_every_iteration_are_tested(step: int, tmp_path: Path) -> None:
+    program = parse(f"""
+def f(u: float64[:, :], start: int64, stop: int64, r: float64[:]):
+    for k in range(start, stop, {step}):
+        r[...] = r + u[k + 1, :] * u[6 - k, :]
+""")
+    binary = build(program, tmp_path)
+    u = np.arange(14.0).reshape(7, 2)
+    for start in range(-2, 9):
+        for stop in range(-2, 9, 2):
+            arrays = {"u": u, "start": np.array(start), "stop": np.array(stop), "r": np.zeros(2)}
+            within = all(0 <= k + 1 < 7 and 0 <= 6 - k < 7 for k in range(start, stop, step))
+            if within:
+                assert compare(binary, program, arrays)[0] == OK
+            else:
+                assert call(binary, program, arrays)[0] == SHAPE
 
 
 @pytest.mark.parametrize("bounds", [(3, 10), (0, 0), (4, 4), (0, 30), (5, 3), (-1, 4), (3, 31)])

@@ -201,7 +201,7 @@ def _step(access: Load | Store, index: Index, program: Program, known: Mapping[N
         if index not in postorder((subscript,)):
             continue
         # Lengths in a subscript, as in a[1:], do not move it.
-        told = {**known, **{n: 0 for n in postorder((subscript,)) if isinstance(n, Extent)}}
+        told: dict[Node, int] = {**known, **{n: 0 for n in postorder((subscript,)) if isinstance(n, Extent)}}
         factor = factor_of(subscript, index, told)
         if factor is None:
             return None
