@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from arrayexpr._core.affine import integer, linear
+from arrayexpr._core.affine import linear
 from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
     Apply,
@@ -40,7 +40,6 @@ from arrayexpr._core.nodes import (
     Store,
     Stride,
     postorder,
-    substitute,
 )
 from arrayexpr._core.ops import Operator, operators
 from arrayexpr._core.passes.joint import conjuncts, scalars_of
@@ -48,7 +47,7 @@ from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import BROADCAST, STRIDED
 
-from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer, of_lengths
+from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer, is_whole, of_lengths
 
 C = Dialect(
     name="c",
@@ -565,9 +564,7 @@ def _scratch_of(program: Program, statements: Sequence[Node], writer: Writer, au
 
 def _is_told(condition: Node, writer: Writer) -> bool:
     """Whether a test can be made before anything is done, in loops over the indices that it reads."""
-    nodes = postorder((condition,))
-    (fixed,) = substitute((condition,), {n: integer(0) for n in nodes if isinstance(n, Index)}.get)
-    return of_lengths(fixed) and writer.changing.isdisjoint(nodes)
+    return is_whole(condition) and writer.changing.isdisjoint(postorder((condition,)))
 
 
 def _most_of(program: Program, loop: For, writer: Writer, automatic: Collection[Operand]) -> str:

@@ -508,7 +508,7 @@ class Writer:
         self._scoped_block(guard.then)
         self._facts.pop()
         match guard.otherwise:
-            case (Guard() as other,) if of_lengths(other.condition):
+            case (Guard() as other,) if is_whole(other.condition):
                 # Such a test needs no lines before it.
                 self._guard(other, "} else ")
                 return
@@ -520,7 +520,7 @@ class Writer:
         self.line("}")
 
     def _condition(self, condition: Node) -> str:
-        return self.integer(condition) if of_lengths(condition) else self.expression(condition)
+        return self.integer(condition) if is_whole(condition) else self.expression(condition)
 
     def _declare_scratch(self, statement: Scratch) -> None:
         """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
@@ -1018,9 +1018,14 @@ def changing(program: Program) -> set[Node]:
 
 def of_lengths(condition: Node) -> bool:
     """Whether a test is of lengths, strides, memory and scalars that count alone."""
+    return is_whole(condition) and not any(isinstance(node, Index) for node in postorder((condition,)))
+
+
+def is_whole(condition: Node) -> bool:
+    """The same, or of indices besides: it is one text of integers."""
     nodes = postorder((condition,))
     return all(scalar.type.element is INT64 for scalar in scalars_of(condition)) and all(
-        isinstance(node, Extent | Stride | Constant | Apply | Disjoint | Operand) for node in nodes
+        isinstance(node, Extent | Stride | Constant | Apply | Disjoint | Index | Operand) for node in nodes
     )
 
 

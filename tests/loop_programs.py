@@ -68,7 +68,10 @@ class _Writer:
             return self.choice.choice(["n", "2", *(loop.name for loop in self.loops)])
         if draw < 0.64:
             return f"u[{self.place(ROWS)}, {self.place(COLUMNS)}]"
-        if depth and length is None and draw < 0.7:
+        if depth and length is None and draw < 0.67:
+            # Worth to be computed before a loop that does not change it.
+            return self.choice.choice(["(a * a * a - a * 3)", "(v[1, :] * a * a * 2 + a)", "reduce(add, v * v, (0,))"])
+        if depth and length is None and draw < 0.72:
             return f"reduce({self.choice.choice(['add', 'maximum'])}, {self.matrix(1)}, (0,))"
         locals_ = [name for block in self.own for name, own in block.items() if own == length]
         if locals_ and draw < 0.85:

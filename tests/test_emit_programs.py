@@ -367,6 +367,28 @@ def f(a: float64[:], n: int64, m: int64):
         assert compare(binary, program, arrays) == (OK, max(rooms, default=0))
 
 
+def test_what_is_the_same_in_every_iteration_is_computed_before_it(tmp_path: Path) -> None:
+    program = parse("""
+def f(u: float64[:, :], a: float64[:], s: float64[:], n: int64):
+    for k in range(0, n, 1):
+        u[...] = u * 0.5 + sqrt(a) * sqrt(a + 1.0)
+        s[k] = reduce(add, a * a, (0,)) + u[k, 0]
+""")
+    binary = build(program, tmp_path)
+    text = first_branch(program)
+    assert text.index("sqrt") < text.index("for (ptrdiff_t k = 0;")
+    assert text.rindex("sqrt") < text.index("for (ptrdiff_t k = 0;")
+    a = np.arange(5.0)
+    for n in range(4):
+        arrays: dict[str, Any] = {"u": np.ones((4, 5)), "a": a, "s": np.zeros(4), "n": np.array(n)}
+        room = compare(binary, program, arrays)
+        # Room for what is kept is only asked for where there is an iteration, and the arrays share no memory.
+        assert room == (OK, 64 if n else 0)
+    shared = np.arange(5.0)
+    arrays = {"u": np.ones((4, 5)), "a": shared, "s": shared, "n": np.array(3)}
+    assert compare(binary, program, arrays) == (OK, 0)
+
+
 def test_products_of_matrices_within_a_loop(tmp_path: Path) -> None:
     program = parse("""
 def f(a: int64[:, :], x: int64[:], y: int64[:], n: int64):

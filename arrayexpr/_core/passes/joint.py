@@ -148,12 +148,12 @@ class Path:
             elif other.index in postorder((condition,)):
                 condition = For(other.index, other.start, other.stop, other.step, (stated(condition),))
             else:
-                runs = _runs(other)
+                runs = iterates(other)
                 condition = condition if runs is None else _under(runs, True, condition)
         return condition
 
 
-def _runs(loop: For) -> Node | None:
+def iterates(loop: For) -> Node | None:
     """The test that a loop has an iteration; None where it surely has."""
     ends = (loop.start, loop.stop)
     if isinstance(loop.step, Constant) and loop.step.value < 0:

@@ -69,7 +69,9 @@ def lower(program: Program, *, together: bool = False) -> Program:
         return base_of(assign.target) not in program.locals and _elementwise(assign)
 
     def require(assign: Assign, path: Path) -> None:
-        requires.update(dict.fromkeys(map(path.required, substitute(list(requirements(assign)), lengths.get))))
+        requires.update(
+            dict.fromkeys(map(path.required, substitute(list(requirements(assign, given=place)), lengths.get)))
+        )
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
-from ..affine import integer, minus, plus
+from ..affine import integer, plus
 from ..nodes import (
     Apply,
     Assign,
     Call,
     Cast,
+    Constant,
     Disjoint,
     Extent,
     Function,
@@ -32,18 +33,19 @@ _READ = (Operand, View)
 Swept = Callable[[Reduce, tuple[Node, ...]], tuple[Node, ...]]
 
 
-def requirements(statement: Assign, swept: Swept | None = None) -> Iterator[Node]:
+def requirements(statement: Assign, swept: Swept | None = None, given: Collection[str] | None = None) -> Iterator[Node]:
     """That the operands of an assignment have the shape of its target, and that fixed subscripts lie within.
 
     What is read at other places than are assigned shares no memory with it. `swept` tells the lengths under the
-    statement's reductions, where there are some.
+    statement's reductions, where there are some. `given` has the names of the caller's arrays. Others are scratch, of
+    which one element does not stand for a whole axis: it is walked by the size of an element.
     """
-    # What goes through scratch is read before anything is assigned.
-    base = base_of(statement.target) if not reads_otherwise(statement) else None
+    # What goes through scratch, or to one element, is read before anything is assigned.
+    base = base_of(statement.target) if statement.target.type.rank and not reads_otherwise(statement) else None
     for node in postorder((statement.target, statement.value)):
         if isinstance(node, Load):
             for axis, subscript in enumerate(node.subscripts):
-                yield from _between(subscript, minus(Extent(node.operand, axis), integer(1)))
+                yield from _between(subscript, Extent(node.operand, axis))
             yield from _apart(base, node.operand)
     yield from _within(statement.target)
     for node, wanted, moved in _accesses(statement.value, extents_of(statement.target), swept):
@@ -56,7 +58,8 @@ def requirements(statement: Assign, swept: Swept | None = None) -> Iterator[Node
             if length is needed or length is integer(1):
                 continue
             same = Apply(_EQUAL, (length, needed))
-            if isinstance(length, Extent) or _at_most_one(node, axis):
+            scratch = given is not None and base_of(node).name not in given
+            if (isinstance(length, Extent) and not scratch) or _at_most_one(node, axis):
                 same = Apply(_OR, (Apply(_EQUAL, (length, integer(1))), same))
             yield same
 
@@ -128,21 +131,22 @@ def _within(view: Node) -> Iterator[Node]:
                     continue
                 length = next(lengths)
                 if isinstance(item, Slice):
-                    last = minus(length, integer(1)) if (item.step or 1) < 0 else length
+                    end = length if (item.step or 1) < 0 else plus(length, integer(1))
                     for bound in item:
                         if isinstance(bound, Node):
-                            yield from _between(bound, last)
+                            yield from _between(bound, end)
                 elif isinstance(item, Node):
-                    yield from _between(item, minus(length, integer(1)))
+                    yield from _between(item, length)
                 else:
                     yield Apply(_LESS, (integer(item if item >= 0 else -item - 1), length))
         view = view.arg
 
 
-def _between(place: Node, last: Node) -> Iterator[Node]:
-    """That a place is 0 at the least and `last` at the most."""
-    yield Apply(_LESS, (integer(-1), place))
-    yield Apply(_LESS, (place, plus(last, integer(1))))
+def _between(place: Node, end: Node) -> Iterator[Node]:
+    """That a place is 0 at the least, and before `end`."""
+    if not isinstance(place, Constant) or place.value < 0:
+        yield Apply(_LESS, (integer(-1), place))
+    yield Apply(_LESS, (place, end))
 
 
 def _at_most_one(view: Node, axis: int) -> bool:

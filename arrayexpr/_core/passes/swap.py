@@ -67,7 +67,7 @@ def swap(program: Program) -> Program:
         if pair is None or not isinstance(loop.step, Constant):
             return None
         one, other = pair
-        own = [o for o in locals_ - known if any(o.name in operands(s) for s in loop.body)]
+        own = [o for o in program.locals if o not in known and any(o.name in operands(s) for s in loop.body)]
         assigned = {assigned_operand(cast(Assign, s).target) for s in loop.body}
         if one in own or one.type.element is not other.type.element:
             return None

@@ -383,7 +383,8 @@ class _Sweeps:
         def swept(node: Reduce, wanted: tuple[Node, ...]) -> tuple[Node, ...]:
             return tuple(self.extents)
 
-        found = dict.fromkeys(each for statement in self.group for each in requirements(statement, swept))
+        given = places(self.program)
+        found = dict.fromkeys(each for statement in self.group for each in requirements(statement, swept, given))
         for node in postorder([statement.value for statement in self.group]):
             if isinstance(node, Reduce):
                 for axis in self.reduced:
