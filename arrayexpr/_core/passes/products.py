@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..affine import integer
-from ..nodes import Apply, Assign, Contract, Guard, Node, Operand, Scratch, postorder, substitute
+from ..nodes import Apply, Assign, Contract, For, Guard, Node, Operand, Scratch, postorder, substitute
 from ..ops import operator
 from ..program import Program
-from .elements import base_of, extents_along, extents_of, longest
+from .elements import as_assign, base_of, extents_along, extents_of, longest
 from .joint import Path
-from .nests import enclosed, untaken
+from .nests import enclosed, names_lasting, scratch_lengths, untaken, with_body
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -31,26 +31,29 @@ def products(program: Program) -> Program:
     """
     if not any(isinstance(node, Contract) for node in program.nodes()):
         return program
-    taken = {operand.name for operand in program.declared}
-    taken |= {s.operand.name for s in enclosed(program.statements) if isinstance(s, Scratch)}
+    taken = names_lasting(program)
     new: dict[Node, Node] = {}
     requires = dict.fromkeys(program.requires)
+    lengths = scratch_lengths(enclosed(program.statements))
 
     def block(given: Sequence[Node], path: Path) -> list[Node]:
         statements: list[Node] = []
-        for statement in given:
+        for statement in map(as_assign, given):
             found: dict[Node, None] = {}
             if isinstance(statement, Guard):
                 then, otherwise = path.branches(statement.condition)
                 branches = block(statement.then, then), block(statement.otherwise, otherwise)
                 statements.append(Guard(statement.condition, *map(tuple, branches)))
+            elif type(statement) is For:
+                statements.append(with_body(statement, block(statement.body, path.within(statement))))
             elif isinstance(statement, Assign):
                 made = _apart(statement, taken, found)
                 new[statement] = made[-1]
                 statements.extend(made)
+                lengths.update(scratch_lengths(made, lengths))
             else:
                 statements.append(statement)
-            requires.update(dict.fromkeys(map(path.required, found)))
+            requires.update(dict.fromkeys(map(path.required, substitute(found, lengths.get))))
         return statements
 
     made = block(program.statements, Path())
