@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from arrayexpr._core.nodes import Node, Operand
 
-from .kernels import Kernel, choice, finished, versions, walk
+from .kernels import Kernel, versions, walked
 
 
 def fused(stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand]) -> Kernel:
@@ -22,20 +22,8 @@ def fused(stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], num
     No value reads a target other than its own.
     """
     targets = [target for target, _ in stores]
-    rank = targets[0].type.rank
-    inner = min(rank, 2)
-    made, conditions = versions(stores, arrays, numbers, inner)
-    every = [*targets, *arrays]
-    return finished(
-        made,
-        choice(made, conditions) + _FUSED + walk(),
-        rank=rank,
-        inner=inner,
-        ranks=[each.type.rank for each in every],
-        sizes=[each.type.element.itemsize for each in every],
-        numbers=len(numbers),
-        targets=len(targets),
-    )
+    made = versions(stores, arrays, numbers, min(targets[0].type.rank, 2))
+    return walked(made, _FUSED, targets, arrays, numbers)
 
 
 _FUSED = """\

@@ -19,7 +19,7 @@ from Cython.Compiler import ExprNodes, Nodes, PyrexTypes
 
 from arrayexpr._core.nodes import Node, Operand, postorder, substitute
 
-from . import fused_kernels, kernels
+from . import directives, fused_kernels, kernels
 from .kernels import Kernel
 from .loops import unwrapped
 from .vector import VectorNode
@@ -201,6 +201,10 @@ def fused(statements: Sequence[Any], function: Any, env: Any) -> list[Any]:
 
 def _grouped(stores: list[_Store], function: Any, env: Any) -> Iterator[Any]:
     """The statements of stores in a row, as few as may be."""
+    if Kernels.of(env).full(env.directives.get(directives.LIMIT)):
+        # They have a kernel each already.
+        yield from (store.statement for store in stores)
+        return
     while stores:
         group = _Group()
         taken = 0

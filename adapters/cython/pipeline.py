@@ -25,12 +25,14 @@ from .loops import Left
 from .nests import raised
 from .statements import InPlaceAssignment, SingleAssignment
 from .vector import CLASSES
+from .writer import Kernels
 
 _STATEMENTS: dict[type[Any], type[Any]] = {
     Nodes.SingleAssignmentNode: SingleAssignment,
     Nodes.InPlaceAssignmentNode: InPlaceAssignment,
 }
 _SWAPPED = {**CLASSES, **reductions.CLASSES, **_STATEMENTS}
+_RESTORED = {ours: own for own, ours in _SWAPPED.items()}
 
 
 #: Where `cimport arrayexpr` finds its declarations.
@@ -52,7 +54,15 @@ class Prepare(VisitorTransform):  # type: ignore[misc]
 
 
 class Settle(EnvTransform):  # type: ignore[misc]
-    """Gives expressions that no statement has taken what computes them, once all types are known."""
+    """Gives expressions that no statement has taken what computes them, once all types are known; all else that is not
+    on memoryviews gets Cython's own class back, by which transforms and tests of trees know it."""
+
+    def visit_Node(self, node: Any) -> Any:
+        self.visitchildren(node)
+        own = _RESTORED.get(type(node))
+        if own is not None:
+            node.__class__ = own
+        return node
 
     def visit_VectorNode(self, node: Any) -> Any:
         values.settle(node, self.current_env())
@@ -81,7 +91,14 @@ def _flat(node: Any) -> list[Any]:
 
 
 class Raise(EnvTransform):  # type: ignore[misc]
-    """Gives loops over memoryviews the kernels that compute the same."""
+    """Gives loops over memoryviews the kernels that compute the same; all kernels of the module are known then."""
+
+    def __call__(self, root: Any) -> Any:
+        root = super().__call__(root)
+        taken = Kernels.of(root.scope).description()
+        if taken:
+            report.module(root.pos, taken)
+        return root
 
     def visit_ForFromStatNode(self, node: Any) -> Any:
         if self.current_directives.get(directives.NAME):
