@@ -16,13 +16,15 @@ from arrayexpr._core.nodes import Node, Operand
 from .kernels import Kernel, versions, walked
 
 
-def fused(stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand]) -> Kernel:
+def fused(
+    stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand], *, fast: bool = False
+) -> Kernel:
     """The kernel of assignments to targets of one rank; arrays may have fewer axes.
 
-    No value reads a target other than its own.
+    No value reads a target other than its own. `fast` is for functions of C within 4 ulp.
     """
     targets = [target for target, _ in stores]
-    made = versions(stores, arrays, numbers, min(targets[0].type.rank, 2))
+    made = versions(stores, arrays, numbers, min(targets[0].type.rank, 2), fast=fast)
     return walked(made, _FUSED, targets, arrays, numbers)
 
 

@@ -129,7 +129,8 @@ class FusedNode(Nodes.StatNode):  # type: ignore[misc]
         node.arrays = [each for each in every if each[1].type.rank]
         node.numbers = [each for each in every if not each[1].type.rank]
         node.kernels = Kernels.of(env)
-        made = fused_kernels.fused(stores, [each for _, each in node.arrays], [each for _, each in node.numbers])
+        arrays, numbers = ([operand for _, operand in each] for each in (node.arrays, node.numbers))
+        made = fused_kernels.fused(stores, arrays, numbers, fast=bool(env.directives.get(directives.FAST)))
         node.kernel = node.kernels.add(made)
         return node
 

@@ -27,6 +27,7 @@ from arrayexpr._core.types import BOOL, BROADCAST, STRIDED, UNIT
 from arrayexpr.target import Target
 
 from .. import c
+from . import wide
 
 #: Functions are C's own, as in a loop of Cython's. Sizes are those that most machines have at least.
 TARGET = Target(vector_math=False, vector=32)
@@ -77,14 +78,20 @@ def closing() -> str:
 
 
 def assignment(
-    value: Node, target: Operand, arrays: Sequence[Operand], numbers: Sequence[Operand], *, brief: bool = False
+    value: Node,
+    target: Operand,
+    arrays: Sequence[Operand],
+    numbers: Sequence[Operand],
+    *,
+    brief: bool = False,
+    fast: bool = False,
 ) -> Kernel:
     """The kernel of `target[...] = value`, a value of the target's element type over arrays and numbers.
 
     The target may be one of the arrays that the value reads; it is not among `arrays` then. `brief`
-    leaves versions out.
+    leaves versions out; `fast` is for functions of C within 4 ulp.
     """
-    made = versions([(target, value)], arrays, numbers, min(target.type.rank, 2), brief=brief)
+    made = versions([(target, value)], arrays, numbers, min(target.type.rank, 2), brief=brief, fast=fast)
     return walked(made, _CALL, [target], arrays, numbers)
 
 
@@ -100,13 +107,14 @@ class Versions:
     """Schedules, and for each but the last the condition, in C, under which it is the one to run.
 
     `along` is the number of the one for which all arrays are contiguous along the last axis, and `apart` that of the
-    first for which nothing is known of them.
+    first for which nothing is known of them. `wider` are for the processors of `wide`, in the place of `along`.
     """
 
     programs: list[Program]
     conditions: list[str]
     along: int
     apart: int
+    wider: list[Program]
 
 
 def versions(
@@ -116,6 +124,7 @@ def versions(
     rank: int,
     *,
     brief: bool = False,
+    fast: bool = False,
 ) -> Versions:
     """What a kernel of stores may run.
 
@@ -147,7 +156,13 @@ def versions(
         made.append(_scheduled("even", stores, arrays, numbers, rank, None, None))
         conditions.append("even")
     made.append(_scheduled("any", stores, arrays, numbers, rank, None, None))
-    return Versions(made, conditions, along, apart)
+    layouts = [_LAYOUTS[_ALONG][2 - rank :]] * len(arrays)
+    wider: list[Program] = []
+    if fast and arrays and wide.gains(value for _, value in stores):
+        wider = wide.versions(
+            lambda name, target: _scheduled(name, stores, arrays, numbers, rank, unit, layouts, target)
+        )
+    return Versions(made, conditions, along, apart, wider)
 
 
 def _chosen(test: str, way: Sequence[int]) -> str:
@@ -176,9 +191,19 @@ def walked(
         tiles = _TILES.replace("$PACKS$", ", ".join(f"arrayexpr_pack{size}" for size in packed))
         packs = [f"ARRAYEXPR_PACK({size})" for size in dict.fromkeys(packed)]
         helpers = [primitive("pack.h"), _file("tiles.h"), *packs]
+    wider, chosen = "", choice(made.programs, made.conditions)
+    if made.wider:
+        definitions, wider = wide.text(made.wider, _static)
+        helpers = [*definitions, *helpers]
+        name = f"NAME_{made.programs[made.along].name}"
+        runs, needs = f"{name}(arrays, scratch, 1)", f"{name}_scratch(arrays)"
+        chosen = chosen.replace(f" {runs};", f" if (!NAME_wide(arrays, scratch)) {runs};")
+        chosen = chosen.replace(
+            f" {needs};", f" NAME_wide_scratch(arrays) > {needs} ? NAME_wide_scratch(arrays) : {needs};"
+        )
     return finished(
         made.programs,
-        choice(made.programs, made.conditions) + tiles + opening + walk,
+        wider + chosen + tiles + opening + walk,
         rank=rank,
         inner=min(rank, 2),
         ranks=[each.type.rank for each in every],
@@ -219,6 +244,7 @@ def _scheduled(
     rank: int,
     layout: tuple[str, ...] | None,
     layouts: Sequence[tuple[str, ...]] | None,
+    target: Target = TARGET,
 ) -> Program:
     """The program over operands of the kernel's own names, all of its rank, as a schedule."""
     new: dict[Node, Operand] = {}
@@ -229,14 +255,14 @@ def _scheduled(
     for k, operand in enumerate(numbers):
         new[operand] = Operand(f"s{k}", operand.type)
     statements: list[Node] = []
-    for target, value in stores:
+    for stored, value in stores:
         if isinstance(value, Reduce):
             inner = _renamed(value.arg, new)
             value = Reduce(value.op, inner, tuple(range(inner.type.rank)))
         else:
             value = _renamed(value, new)
-        statements.append(Assign(new[target], value))
-    program = Program(suffix, list(new.values()), statements, target=TARGET)
+        statements.append(Assign(new[stored], value))
+    program = Program(suffix, list(new.values()), statements, target=target)
     # What stores finds arrays in one order, and has tested how they lie.
     left_out = set() if any(isinstance(value, Reduce) for _, value in stores) else {"versions"}
     return run(program, [name for name in passes() if name not in left_out], together=len(stores) > 1)
@@ -264,18 +290,15 @@ def finished(
         definitions, function = c.parts(program.replace(name=f"NAME_{program.name}"), checked=False)
         needed.update(dict.fromkeys(definitions))
         apart = program.name in ("any", "even")
-        scalar = "ARRAYEXPR_SCALAR " if apart else ""
-        lines = [f"static ARRAYEXPR_UNUSED {scalar}{line}" if _heads(line) else line for line in function]
         if program.name == "even":
             # One step for all: addresses are a base and one offset. 510 x 510 of every second element took a stencil
             # 120 to 156 us so, and 177 with a pointer for each of its five views.
             step = re.compile(rf"(const ptrdiff_t a\d+_{inner - 1}) = arrays\[\d+\]\.strides\[{inner - 1}\];")
-            lines = [step.sub(rf"\1 = r0_{inner - 1};", line) for line in lines]
+            function = [step.sub(rf"\1 = r0_{inner - 1};", line) for line in function]
         if apart:
             # Elements side by side in no array: 512 x 512 of every second one took 259 us in vectors, 163 one by one.
-            lines = [line for line in lines if "#pragma GCC ivdep" not in line]
-        # C++ has no arrays without a name.
-        texts.append(_UNNAMED.sub(r"ARRAYEXPR_LIST(\1, \2)", "\n".join(lines)))
+            function = [line for line in function if "#pragma GCC ivdep" not in line]
+        texts.append(_static(function, "ARRAYEXPR_SCALAR " if apart else ""))
     body = "\n".join(texts) + "\n" + call
     for word, text in (
         ("LARGE", _LARGE),
@@ -290,6 +313,13 @@ def finished(
         body = body.replace(f"${word}$", str(text))
     name = hashlib.sha256("\n".join([*needed, body]).encode()).hexdigest()[:12]
     return Kernel(f"arrayexpr_{name}", tuple(needed), body.replace("NAME", f"arrayexpr_{name}"))
+
+
+def _static(lines: Sequence[str], attribute: str = "") -> str:
+    """The functions of a kernel's version as those of one file."""
+    static = [f"static ARRAYEXPR_UNUSED {attribute}{line}" if _heads(line) else line for line in lines]
+    # C++ has no arrays without a name.
+    return _UNNAMED.sub(r"ARRAYEXPR_LIST(\1, \2)", "\n".join(static))
 
 
 def choice(made: Sequence[Program], conditions: Sequence[str]) -> str:

@@ -45,13 +45,16 @@ def each(
     arrays: Sequence[Operand],
     numbers: Sequence[Operand],
     copied: Sequence[Operand],
+    *,
+    fast: bool = False,
 ) -> Kernel:
     """The kernel that stores values in targets, all arrays of one rank: an iteration needs nothing of another one.
 
-    `copied` are arrays that may share memory with the only target: what the target overwrites is read before.
+    `copied` are arrays that may share memory with the only target: what the target overwrites is read before. `fast` is
+    for functions of C within 4 ulp.
     """
     targets = [target for target, _ in stores]
-    made = versions(stores, arrays, numbers, min(targets[0].type.rank, 2))
+    made = versions(stores, arrays, numbers, min(targets[0].type.rank, 2), fast=fast)
     places = [len(targets) + k for k, array in enumerate(arrays) if array in copied]
     copies = _COPY.replace("$PLACES$", ", ".join(map(str, places))) if places else ""
     return walked(made, _EACH.replace("$COPY$", copies), targets, arrays, numbers)

@@ -19,7 +19,7 @@ from Cython.Compiler.Visitor import EnvTransform, VisitorTransform
 
 import arrayexpr
 
-from . import directives, reductions, report, stale, values, versions
+from . import directives, reductions, report, stale, values, versions, wide
 from .fusing import FusedNode, fused
 from .loops import Left
 from .nests import raised
@@ -189,4 +189,8 @@ def cythonize(module_list: Any, *args: Any, **options: Any) -> Any:
     Raises CompileError as Cython does, and UnsupportedCython for a version of Cython that is not known.
     """
     with enabled():
-        return Dependencies.cythonize(module_list, *args, **options)
+        extensions = Dependencies.cythonize(module_list, *args, **options)
+    for extension in extensions:
+        if "m" not in extension.libraries and wide.used_by(extension.sources):
+            extension.libraries.append("m")
+    return extensions

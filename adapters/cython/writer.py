@@ -164,7 +164,11 @@ class Computation:
         self.arrays = [operand for operand in self.arrays if operand in used]
         self.numbers = [operand for operand in self.numbers if operand in used]
         if make is None:
-            make = functools.partial(kernels.assignment, brief=self.kernels.full(env.directives.get(directives.LIMIT)))
+            make = functools.partial(
+                kernels.assignment,
+                brief=self.kernels.full(env.directives.get(directives.LIMIT)),
+                fast=bool(env.directives.get(directives.FAST)),
+            )
         self.kernel = self.kernels.add(make(read, self.stored, self.arrays, self.numbers))
         for check in reader.checks:
             condition = substitute((check.condition,), new.get)[0]
