@@ -31,7 +31,12 @@ static CYTHON_INLINE int arrayexpr_next(int axes, int rank, int first, int count
 static CYTHON_INLINE void arrayexpr_open(int rank, int inner, int count, int all, char **data, ptrdiff_t *shape,
                                          ptrdiff_t *steps, arrayexpr_array *arrays, ptrdiff_t *at) {
     for (int k = 0; k < all; ++k) {
-        arrays[k].data = data[k];
+        char *own = data[k];
+#if defined(__GNUC__)
+        /* One by one: loaded in pairs, they waited for what had just stored each, 8 ns of the 40 of a small stencil. */
+        __asm__("" : "+r"(own));
+#endif
+        arrays[k].data = own;
         arrays[k].shape = shape + rank - inner;
         arrays[k].strides = k < count ? steps + k * rank + rank - inner : NULL;
     }
