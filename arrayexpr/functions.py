@@ -155,6 +155,12 @@ def _ndim(a: Any) -> int:
     return as_symbolic(a, "ndim").ndim
 
 
+def _angle(z: Any, deg: Any = False) -> SymbolicArray:
+    x = as_symbolic(z, "angle")
+    angle: Any = np.arctan2(x.imag, x.real) if x.type.element.kind == "c" else np.arctan2(0, x)
+    return angle * (180 / np.pi) if deg else angle
+
+
 def _copy(a: Any, order: str = "K", subok: Any = False) -> SymbolicArray:
     return as_symbolic(a, "copy").copy()
 
@@ -187,6 +193,7 @@ _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
     **CONTRACTIONS,
     np.real: lambda val: as_symbolic(val, "real").real,
     np.imag: lambda val: as_symbolic(val, "imag").imag,
+    np.angle: _angle,
     np.round: _method("round"),
     np.around: _method("round"),
     np.copy: _copy,
