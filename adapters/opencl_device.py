@@ -220,6 +220,10 @@ class OpenCLDevice:
         made.arrayexpr_held = held
         return made, held.number << _BITS
 
+    def handed(self, made: Any, like: Any) -> Any:
+        """A result that is filled, or will be in its queue's order, as the caller gets it."""
+        return made
+
     def follow(self, stream: Any) -> None:
         """Have launches go to a queue from here on."""
         if stream is not None:

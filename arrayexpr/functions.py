@@ -157,8 +157,9 @@ def _ndim(a: Any) -> int:
 
 def _angle(z: Any, deg: Any = False) -> SymbolicArray:
     x = as_symbolic(z, "angle")
-    angle: Any = np.arctan2(x.imag, x.real) if x.type.element.kind == "c" else np.arctan2(0, x)
-    return angle * (180 / np.pi) if deg else angle
+    parts: tuple[Any, Any] = (x.imag, x.real) if x.type.element.kind == "c" else (0, x)
+    angle = as_symbolic(np.arctan2(*parts), "angle")
+    return as_symbolic(angle * (180 / np.pi), "angle") if deg else angle
 
 
 def _copy(a: Any, order: str = "K", subok: Any = False) -> SymbolicArray:

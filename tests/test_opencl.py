@@ -292,11 +292,28 @@ def test_reductions_of_operands_along_other_axes(device: Any, capfd: Any) -> Non
     assert "race" not in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("work", ["tile", "rows", "crossing"])
+def test_products(oclgrind: Any, capfd: Any) -> None:  # noqa: F811
+    """Tiles of both factors, whole and in part, however they lie; and no lanes race."""
+    rng = np.random.default_rng(7)
+    for t in ("i4", "f2", "c8"):
+        kernel = arrayexpr.kernel(lambda a, b: a @ b, device=oclgrind)
+        for n, k, m in ((32, 32, 32), (37, 50, 18)):
+            a, b = rng.integers(-4, 5, (n, k)).astype(t), rng.integers(-4, 5, (k, m)).astype(t)
+            assert same(kernel(a, b), a @ b)
+            assert same(kernel(a.T.copy().T, b[:, ::-1]), a @ b[:, ::-1])
+    assert "race" not in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("work", ["tile", "rows", "crossing", "product"])
 def test_a_missing_barrier_is_found(oclgrind: Any, monkeypatch: Any, capfd: Any, work: str) -> None:  # noqa: F811
     planted(monkeypatch, lambda text: text.replace("BARRIER;", ";"))
     a = np.ones((64, 64))
-    works = {"tile": lambda a: a + a.T, "rows": lambda a: a.sum(1), "crossing": lambda a: (a + a.T).sum(0)}
+    works: dict[str, Any] = {
+        "tile": lambda a: a + a.T,
+        "rows": lambda a: a.sum(1),
+        "crossing": lambda a: (a + a.T).sum(0),
+    }
+    works["product"] = lambda a: a @ a
     function = works[work]
     arrayexpr.kernel(function, device=oclgrind)(a)
     assert "data race" in capfd.readouterr().err
