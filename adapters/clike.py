@@ -80,6 +80,9 @@ class Dialect:
     vector_math: bool = False
     #: our real and complex types' names → the suffix of the library's functions of them
     suffixes: Mapping[str, str] = field(default_factory=lambda: dict(_SUFFIX))
+    #: element types that no cast converts → the text that makes a float32 or, with "64", a float64 one of them, and the
+    #: text that makes one a float32
+    conversions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     #: element types the language has no arithmetic for → the type to compute in
     widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
 
@@ -112,6 +115,8 @@ _OWN = {"function": "", "operand": r"[A-Za-z]\w{0,2}", "index": r"[A-Za-z]{1,2}\
 #: Constants that nothing uses are not written.
 _CONSTANT = re.compile(r" *const [\w ]+ (\w+) = .*;")
 _WORD = re.compile(r"[A-Za-z_]\w*")
+#: The functions of C's complex numbers that sources of operators call.
+_LIBRARY = re.compile(r"\b(c(?:exp|log|pow))_\$N\(")
 FLOAT32 = element("float32")
 
 
@@ -809,7 +814,7 @@ class Writer:
 
     def _real_literal(self, value: float, t: ElementType) -> str:
         if t.bits == 16:
-            return f"({self.type(t)}){self._real_literal(float(value), FLOAT32)}"
+            return self._narrowed((self._real_literal(float(value), FLOAT32), _UNARY), FLOAT32, t)[0]
         if np.isnan(value):
             return f"({self.type(t)})NAN"
         if np.isinf(value):
@@ -837,17 +842,32 @@ class Writer:
             for a in args:
                 value, level = text[a]
                 if a.type.element is own:
-                    value, level = f"({self.type(computed)}){_parenthesise((value, level), _UNARY)}", _UNARY
+                    value, level = self._widened((value, level), own, computed)
                 parts.append((value, level))
             spelled = self._operate(op, computed, parts, args, text)
-            if result is own:
-                return f"({self.type(own)}){_parenthesise(spelled, _UNARY)}", _UNARY
-            return spelled
+            return self._narrowed(spelled, computed, own) if result is own else spelled
         spelled = self._operate(op, own, [text[a] for a in args], args, text)
         # C computes narrow integers as int: the result wraps to its own width at once, as in NumPy.
         if result.kind in "iu" and result.bits < 32 and op.signature.endswith((">T", ">R")):
             return f"({self.type(result)}){_parenthesise(spelled, _UNARY)}", _UNARY
         return spelled
+
+    def _widened(self, text: tuple[str, int], of: ElementType, to: ElementType) -> tuple[str, int]:
+        """A number of a type that the language does not compute in, as one that it does."""
+        if of.name in self.dialect.conversions:
+            return self.dialect.conversions[of.name][1].format(text[0]), _ATOM
+        return f"({self.type(to)}){_parenthesise(text, _UNARY)}", _UNARY
+
+    def _narrowed(self, text: tuple[str, int], of: ElementType, to: ElementType) -> tuple[str, int]:
+        """A number as one of a type that the language does not compute in."""
+        if to.name not in self.dialect.conversions:
+            return f"({self.type(to)}){_parenthesise(text, _UNARY)}", _UNARY
+        if of.bits == 64 and of.kind == "f":
+            return self.dialect.conversions[to.name][0].format("64", text[0]), _ATOM
+        if of is not FLOAT32:
+            # Whole numbers that a float32 rounds are all beyond the range of half precision.
+            text = f"({self.type(FLOAT32)}){_parenthesise(text, _UNARY)}", _UNARY
+        return self.dialect.conversions[to.name][0].format("32", text[0]), _ATOM
 
     def _atom(self, node: Node, text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
         """A text that may stand several times: a local unless it is a name or a number already."""
@@ -910,7 +930,8 @@ class Writer:
         source = op.source_for(t)
         if source:
             if t.kind == "c":
-                self._need_complex(t)
+                for function in _LIBRARY.findall(source):
+                    self._complex_library(function, t)
             # One entry a function: rows may share some.
             for function in re.split(r"\n(?=static inline )", self._substitute(source, t).strip("\n")):
                 self.helpers[function.strip("\n")] = None
@@ -927,18 +948,19 @@ class Writer:
             text = text.replace(letter, name)
         return text
 
-    def _need_complex(self, t: ElementType) -> None:
-        """The macro that makes C's own complex number without touching signs of zeros or infinities."""
+    def _complex_library(self, function: str, t: ElementType) -> str:
+        """The name of a function of C's complex numbers for ours, which is put among the helpers."""
+        # C's own complex number is made without touching signs of zeros or infinities.
         self.helpers.setdefault(
             self._substitute("#define CMPLX_$N(re, im) ((union { $R p[2]; $R _Complex z; }){{re, im}}.z)", t)
         )
-
-    def _complex_library(self, function: str, t: ElementType) -> str:
-        self._need_complex(t)
         name = f"{function}_{t.name}"
+        params = ("x", "y") if function == "cpow" else ("x",)
+        head = ", ".join(f"$T {x}" for x in params)
+        given = ", ".join(f"CMPLX_$N({x}.re, {x}.im)" for x in params)
         body = (
-            f"static inline $T {name}($T x) {{\n"
-            f"    $R _Complex z = {function}$s(CMPLX_$N(x.re, x.im));\n    return ($T){{creal$s(z), cimag$s(z)}};\n}}"
+            f"static inline $T {name}({head}) {{\n"
+            f"    $R _Complex z = {function}$s({given});\n    return ($T){{creal$s(z), cimag$s(z)}};\n}}"
         )
         self.helpers[self._substitute(body, t)] = None
         return name
@@ -960,6 +982,11 @@ class Writer:
         c_type = self.type(to)
         if of is to:
             return text
+        if of.name in self.dialect.conversions:
+            # As a part of a complex number: what NumPy makes of those and of halves are the same casts.
+            return self._cast(FLOAT32, to, self._widened(text, of, FLOAT32), part_of_complex=True)
+        if to.name in self.dialect.conversions and of.kind != "c":
+            return self._narrowed(text, of, to)
         if of.kind == "c":
             if to.kind == "c":
                 part = self.type(real_of(to))
