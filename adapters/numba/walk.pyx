@@ -1,6 +1,6 @@
 """The address of the compiled walk over strided arrays, for code that Numba compiles; see `walk.h`."""
 
-from libc.stdint cimport int32_t, intptr_t, uintptr_t
+from libc.stdint cimport int32_t, int64_t, intptr_t, uintptr_t
 
 cdef extern from "walk.h":
     ctypedef int32_t (*ae_kernel)(void *, void **, intptr_t, intptr_t, char **, const intptr_t *, const intptr_t *)
@@ -8,6 +8,9 @@ cdef extern from "walk.h":
     int AE_APART
     int32_t ae_walk(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *,
                     const intptr_t *, intptr_t, intptr_t)
+    int32_t ae_walk_alone(ae_kernel, ae_kernel, intptr_t, const intptr_t *, const intptr_t *, intptr_t, char **,
+                          const intptr_t *, const intptr_t *, intptr_t, intptr_t, intptr_t)
+    const int64_t *ae_indices(intptr_t)
     ctypedef void (*ae_parallel)(void *, char **, intptr_t *, intptr_t *, void *, intptr_t, intptr_t, intptr_t)
     int32_t ae_walk_shared(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **,
                            const intptr_t *, const intptr_t *, intptr_t, intptr_t, ae_parallel, intptr_t)
@@ -41,6 +44,8 @@ def addresses() -> dict:
     """By the name that compiled code calls it by, where each function is in this process."""
     return {
         "arrayexpr_walk_2": <uintptr_t>&ae_walk,
+        "arrayexpr_walk_alone_1": <uintptr_t>&ae_walk_alone,
+        "arrayexpr_indices_1": <uintptr_t>&ae_indices,
         "arrayexpr_walk_shared_1": <uintptr_t>&ae_walk_shared,
         "arrayexpr_walk_ordered_1": <uintptr_t>&ae_walk_ordered,
         "arrayexpr_apart_1": <uintptr_t>&ae_apart,
