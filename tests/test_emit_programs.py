@@ -57,7 +57,9 @@ def compare(binary: Path, program: Program, arrays: dict[str, Any]) -> tuple[int
 def first_branch(program: Program) -> str:
     """The C that runs where the test of a program holds."""
     text = arrayexpr.emit(program)
-    return text[text.index("    if (apart) {") : text.index("\n    } else {")]
+    # Tests of lengths may come before it under the same one.
+    text = text[text.rindex("\n    if (apart) {") :]
+    return text[: text.index("\n    } else {")]
 
 
 # -- One nest for each region -----------------------------------------------------------------------
@@ -335,6 +337,25 @@ def test_memory_that_is_read_elsewhere_than_it_is_assigned_is_refused(tmp_path: 
         a = np.arange(5.0)
         assert call(binary, program, {"a": a, "b": np.ones(5), "r": a})[0] == code
         assert compare(binary, program, {"a": np.arange(5.0), "b": a, "r": a})[0] == OK
+
+
+def test_scratch_of_one_element(tmp_path: Path) -> None:
+    """It stands for a whole axis where it is one element for sure; else the axis has to be as long."""
+    program = parse("""
+def f(a: int64[:, :], b: int64[:], r: int64[:, :], n: int64):
+    t = local(int64[:, :])
+    for k in range(0, n, 1):
+        t[...] = (b * 2)[:, None]
+        r[...] = t[::-1, :] * a + k
+""")
+    binary = build(program, tmp_path)
+    for shape in ((4, 5), (4, 1), (1, 5)):
+        a = np.random.default_rng(0).integers(-9, 9, shape)
+        arrays: dict[str, Any] = {"a": a, "b": np.arange(shape[0]), "r": np.zeros(shape, np.int64), "n": np.array(3)}
+        assert compare(binary, program, arrays)[0] == OK
+    arrays = {"a": np.ones((4, 5), np.int64), "b": np.ones(1, np.int64), "r": np.zeros((4, 5), np.int64)}
+    assert call(binary, program, arrays | {"n": np.array(1)})[0] == SHAPE
+    assert call(binary, program, arrays | {"n": np.array(0)})[0] == OK
 
 
 def test_scratch_of_a_loop_is_the_most_that_an_iteration_takes(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from ..ops import operator
 from ..program import Program
 from .elements import as_assign, base_of, extents_along, extents_of, longest
 from .joint import Path
-from .nests import enclosed, names_lasting, scratch_lengths, untaken, with_body
+from .nests import enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -107,8 +107,8 @@ def _is_whole(node: Node, value: Node) -> bool:
 def _scratch(value: Node, taken: set[str]) -> Scratch:
     name = untaken("t", taken)
     taken.add(name)
-    t = value.type
-    return Scratch(Operand(name, t.element.array(t.rank, order="C") if t.rank else t.element), lengths_of(value))
+    t, lengths = value.type, lengths_of(value)
+    return Scratch(Operand(name, scratch_type(t.element, lengths)), lengths)
 
 
 def lengths_of(value: Node) -> tuple[Node, ...]:
