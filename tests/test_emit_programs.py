@@ -339,6 +339,20 @@ def test_memory_that_is_read_elsewhere_than_it_is_assigned_is_refused(tmp_path: 
         assert compare(binary, program, {"a": np.arange(5.0), "b": a, "r": a})[0] == OK
 
 
+def test_a_product_of_matrices_is_not_made_in_one_of_them(tmp_path: Path) -> None:
+    program = parse("def f(a: int64[:, :], b: int64[:, :], r: int64[:, :]):\n    r[...] = a @ b\n")
+    binary = build(program, tmp_path)
+    for shared, code in ((None, OK), ("a", OVERLAP), ("b", OVERLAP)):
+        arrays = {name: np.random.default_rng(k).integers(-9, 9, (5, 5)) for k, name in enumerate("abr")}
+        if shared is None:
+            assert compare(binary, program, arrays)[0] == OK
+        else:
+            arrays["r"] = arrays[shared]
+            before = clone(arrays)
+            assert call(binary, program, arrays)[0] == code
+            np.testing.assert_array_equal(arrays["r"], before["r"])
+
+
 def test_scratch_of_one_element(tmp_path: Path) -> None:
     """It stands for a whole axis where it is one element for sure; else the axis has to be as long."""
     program = parse("""

@@ -11,6 +11,7 @@ from ..program import Program
 from .elements import as_assign, base_of, extents_along, extents_of, longest
 from .joint import Path
 from .nests import enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
+from .requirements import unshared
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -88,6 +89,8 @@ def _apart(statement: Assign, taken: set[str], requires: dict[Node, None]) -> li
         last = Assign(statement.target, scratch.operand)
     elif is_product(last):
         requires.update(dict.fromkeys(_fitting(value, statement.target)))
+        for part in (value.left, value.right):
+            requires.update(dict.fromkeys(unshared(base_of(statement.target), base_of(part))))
     return [*statements, last]
 
 

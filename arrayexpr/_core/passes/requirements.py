@@ -46,12 +46,12 @@ def requirements(statement: Assign, swept: Swept | None = None) -> Iterator[Node
         if isinstance(node, Load):
             for axis, subscript in enumerate(node.subscripts):
                 yield from _between(subscript, Extent(node.operand, axis))
-            yield from _apart(base, node.operand)
+            yield from unshared(base, node.operand)
     yield from _within(statement.target)
     for node, wanted, moved in _accesses(statement.value, extents_of(statement.target), swept):
         yield from _within(node)
         if moved or not _in_place(node, statement.target):
-            yield from _apart(base, base_of(node))
+            yield from unshared(base, base_of(node))
         for axis, (length, needed) in enumerate(
             zip(extents_of(node), wanted[len(wanted) - node.type.rank :], strict=True)
         ):
@@ -78,7 +78,7 @@ def of_scratch(conditions: Iterable[Node], lengths: Mapping[Node, Node]) -> Iter
         yield substitute((condition,), lengths.get)[0]
 
 
-def _apart(base: Node | None, other: Node) -> Iterator[Node]:
+def unshared(base: Node | None, other: Node) -> Iterator[Node]:
     """That two operands of one rank share no memory: of others, emitters test that they are not partly the same."""
     if isinstance(base, Operand) and base is not other and base.type.rank == other.type.rank:
         yield Disjoint(base, other)
