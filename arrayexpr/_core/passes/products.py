@@ -89,6 +89,7 @@ def _apart(statement: Assign, taken: set[str], requires: dict[Node, None]) -> li
         last = Assign(statement.target, scratch.operand)
     elif is_product(last):
         requires.update(dict.fromkeys(_fitting(value, statement.target)))
+        assert isinstance(value, Contract)
         for part in (value.left, value.right):
             requires.update(dict.fromkeys(unshared(base_of(statement.target), base_of(part))))
     return [*statements, last]
