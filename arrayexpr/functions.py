@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -92,14 +93,18 @@ def _count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Symbol
 
 
 def _copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    if where is not True:
-        raise UnsupportedError("np.copyto with where= cannot be traced: expected np.where")
     if type(dst) is not SymbolicArray:
         raise TypeMismatch(f"copyto: the destination is {type(dst).__name__}: expected a symbolic array")
     kind, node = operand_of(src, "copyto")
     own = node.type.element.dtype if isinstance(node, Node) else np.result_type(SAMPLES[kind], dst.dtype)
     if not np.can_cast(own, dst.dtype, casting):  # type: ignore[arg-type]
         raise TypeMismatch(f"copyto from {own} to {dst.dtype}: not allowed by the casting rule {casting!r}")
+    if where is not True:
+        what = "copyto's where"
+        mask, old = as_symbolic(where, what), dst.node
+        if mask.type.element is not BOOL:
+            raise TypeMismatch(f"{what} is {mask.type}: expected bool")
+        src = strong(Apply(operator("where"), (mask.node, stored(old, src), old)))
     dst[...] = src
 
 
@@ -111,7 +116,7 @@ def _like(a: Any, value: Any, dtype: Any, shape: Any) -> SymbolicArray:
     node = x.node
     if node.type.rank == 0:
         return computed(stored(Operand("_", to), value), to)
-    if value in (0, 1) and type(value) is int:
+    if type(value) is int and value in (0, 1):
         return computed(as_element(filled(node, bool(value)), to), to)
     fill = stored(Operand("_", to.array(node.type.rank)), value)
     return strong(Apply(operator("where"), (filled(node, True), fill, fill)))
@@ -144,11 +149,26 @@ def _method(name: str) -> Callable[..., Any]:
     return call
 
 
+def _of_parts(name: str) -> Callable[..., Any]:
+    def call(*args: Any, **kwargs: Any) -> Any:
+        # Few functions need it, and no other's first result waits for its import.
+        from . import assembled
+
+        return getattr(assembled, name)(*args, **kwargs)
+
+    return call
+
+
 def _refused(name: str, hint: str) -> Callable[..., Any]:
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise UnsupportedError(f"np.{name} cannot be traced: {hint}")
 
     return refuse
+
+
+def _size(a: Any, axis: Any = None) -> Any:
+    x = as_symbolic(a, "size")
+    return math.prod(x.shape[k] for k in (range(x.ndim) if axis is None else normal_axes(x, axis)))
 
 
 def _ndim(a: Any) -> int:
@@ -189,6 +209,10 @@ _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
     np.imag: lambda val: as_symbolic(val, "imag").imag,
     np.round: _method("round"),
     np.around: _method("round"),
+    np.diff: _of_parts("diff"),
+    np.roll: _of_parts("roll"),
+    np.cumsum: _of_parts("cumsum"),
+    np.cumprod: _of_parts("cumprod"),
     np.copy: _copy,
     np.copyto: _copyto,
     np.zeros_like: _zeros_like,
@@ -198,8 +222,8 @@ _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
     np.ndim: _ndim,
     np.iscomplexobj: lambda x: x.type.element.kind == "c",
     np.isrealobj: lambda x: x.type.element.kind != "c",
-    np.shape: _refused("shape", "the shape of a symbolic array is unknown"),
-    np.size: _refused("size", "the shape of a symbolic array is unknown"),
+    np.shape: lambda a: as_symbolic(a, "shape").shape,
+    np.size: _size,
     np.reshape: _refused("reshape", "the shape of a symbolic array is unknown"),
     np.broadcast_to: _refused("broadcast_to", "operators broadcast by themselves"),
 }

@@ -1,455 +1,133 @@
 """Loops of a traced function: `for k in range(...)` over a length that is not known becomes a loop of the program.
 
-Tracing runs a function once, so that a loop over known numbers is unrolled. Where the bounds are symbolic, its body is
-run twice: once to see which names it binds anew and what it assigns to, and once for the program. A name that is bound
-anew, as in `s = s + a[k]`, is kept in a local of the program from one iteration to the next.
+Where the bounds are symbolic, the body is run twice: once to see which names it binds anew and what it assigns to, and
+once for the program. A name that is bound anew, as in `s = s + a[k]`, is kept in a local of the program from one
+iteration to the next. Names of arrays that take turns, as in `u, v = v, u`, are none: the loop of the program takes as
+many iterations at a time as there are turns.
 """
 
 from __future__ import annotations
 
-import ast
-import inspect
 import operator as python_operator
-import textwrap
-import types
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, Final, NoReturn
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
 
 import numpy as np
 
-from ._core.affine import integer
-from ._core.errors import ArrayExprError, TypeMismatch, UnsupportedError
-from ._core.nodes import Contract, Node, Operand, Reduce, View, postorder
-from ._core.passes.elements import extents_of
+from ._core.affine import greatest, integer, minus, plus, quotient, times
+from ._core.errors import TypeMismatch, UnsupportedError
+from ._core.nodes import Constant, Node
 from ._core.types import INT64
-from .promotion import WEAK, Weak
-from .symbolic import RECORDER, SymbolicArray, as_element, as_symbolic, computed, operand_of
-
-#: What a name is that has no value.
-_UNDEFINED: Final = object()
-#: The name under which a rewritten function finds `Loops`.
-_HELPER: Final = "_arrayexpr_loops_"
+from .carried import Part
+from .promotion import WEAK
+from .symbolic import SymbolicArray, as_element, computed, in_memory, localise
 
 
-# -- The function, rewritten ----------------------------------------------------------------------
-
-
-def with_loops(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function whose `for ... in range(...)` take symbolic bounds; itself where there are none, or no source."""
-    code = getattr(function, "__code__", None)
-    if not isinstance(function, types.FunctionType) or code is None or "range" not in code.co_names:
-        return function
-    try:
-        lines, start = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, TypeError, SyntaxError):
-        return function
-    define = tree.body[0] if tree.body else None
-    if not isinstance(define, ast.FunctionDef):
-        return function
-    rewriter = _Rewriter(define)
-    define = rewriter.visit(define)
-    if not rewriter.count:
-        return function
-    define.decorator_list = []
-    define.returns = None
-    given = define.args
-    for arg in (*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg):
-        if arg is not None:
-            arg.annotation = None
-    # Defaults are the function's own, and so are the variables of functions around it.
-    given.defaults = [ast.Constant(None) for _ in given.defaults]
-    given.kw_defaults = [None if d is None else ast.Constant(None) for d in given.kw_defaults]
-    names = (*code.co_freevars, _HELPER)
-    around = _statement(f"def _around({', '.join(names)}): return {define.name}")
-    assert isinstance(around, ast.FunctionDef)
-    around.body.insert(0, define)
-    module = ast.fix_missing_locations(ast.Module([around], []))
-    ast.increment_lineno(module, start - 1)
-    outer = next(c for c in compile(module, code.co_filename, "exec").co_consts if isinstance(c, types.CodeType))
-    inner = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == define.name)
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True)) | {_HELPER: types.CellType(Loops)}
-    made = types.FunctionType(
-        inner,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        tuple(cells[n] for n in inner.co_freevars),
-    )
-    made.__kwdefaults__ = function.__kwdefaults__
-    return made
-
-
-class _Rewriter(ast.NodeTransformer):
-    """Writes each `for name in range(...)` a second time, for bounds that are symbolic."""
-
-    def __init__(self, define: ast.FunctionDef):
-        self.define = define
-        self.count = 0
-
-    def visit_For(self, at: ast.For) -> Any:
-        called = at.iter
-        plain = (
-            isinstance(called, ast.Call)
-            and isinstance(called.func, ast.Name)
-            and called.func.id == "range"
-            and not called.keywords
-            and not any(isinstance(arg, ast.Starred) for arg in called.args)
-            and isinstance(at.target, ast.Name)
-            and not at.orelse
-            and not _leaves(at.body)
-        )
-        if not plain:
-            self.generic_visit(at)
-            return at
-        assert isinstance(called, ast.Call) and isinstance(at.target, ast.Name)
-        self.count += 1
-        loop = f"_arrayexpr_loop_{self.count}"
-        index = at.target.id
-        bound = _bound_names(at.body) - {index}
-        outside = _loaded(self.define, without=at)
-        kept = sorted(name for name in bound if name in outside or name in _read_first(at.body))
-        known = ast.For(at.target, _expression(f"{loop}.known"), self.statements(at.body), [])
-        inside = [
-            *([_statement(f"{', '.join(kept)}, = {loop}.begin(locals())")] if kept else []),
-            _statement(f"{index} = {loop}.index"),
-            *self.statements(at.body),
-            _statement(f"{loop}.end(locals())"),
-        ]
-        after = [_statement(f"{', '.join(kept)}, = {loop}.after()")] if kept else []
-        arguments = [_Shapes().visit(argument) for argument in _copied(called.args)]
-        made = _expression(f"{_HELPER}.loop({index!r}, {tuple(kept)!r}, {at.lineno})")
-        assert isinstance(made, ast.Call)
-        made.args.extend(arguments)
-        unknown = ast.For(ast.Name(f"{loop}_turn", ast.Store()), ast.Name(loop, ast.Load()), inside, [])
-        choice = ast.If(_expression(f"{loop}.known is not None"), [known], [unknown, *after])
-        return [ast.copy_location(node, at) for node in (ast.Assign([ast.Name(loop, ast.Store())], made), choice)]
-
-    def statements(self, body: Sequence[ast.stmt]) -> list[ast.stmt]:
-        """A copy of a body, rewritten."""
-        found: list[ast.stmt] = []
-        for statement in _copied(body):
-            made = self.visit(statement)
-            found.extend(made if isinstance(made, list) else [made])
-        return found
-
-    def visit_FunctionDef(self, at: ast.FunctionDef) -> Any:
-        # Functions inside are traced by themselves, if at all.
-        return self.generic_visit(at) if at is self.define else at
-
-    def visit_Lambda(self, at: ast.Lambda) -> Any:
-        return at
-
-
-class _Shapes(ast.NodeTransformer):
-    """`len(x)` and `x.shape` in the bounds of a loop: of symbolic arrays they are lengths that are not known yet."""
-
-    def visit_Call(self, at: ast.Call) -> Any:
-        self.generic_visit(at)
-        if isinstance(at.func, ast.Name) and at.func.id == "len" and len(at.args) == 1:
-            return ast.Call(_expression(f"{_HELPER}.length"), at.args, [])
-        return at
-
-    def visit_Attribute(self, at: ast.Attribute) -> Any:
-        self.generic_visit(at)
-        return ast.Call(_expression(f"{_HELPER}.shape"), [at.value], []) if at.attr == "shape" else at
-
-
-def _expression(text: str) -> ast.expr:
-    return ast.parse(text, mode="eval").body
-
-
-def _statement(text: str) -> ast.stmt:
-    return ast.parse(text).body[0]
-
-
-def _copied(nodes: Sequence[Any]) -> list[Any]:
-    import copy
-
-    return [copy.deepcopy(node) for node in nodes]
-
-
-def _leaves(body: Sequence[ast.stmt]) -> bool:
-    """Whether a body may leave its loop, or is more than a function's own statements."""
-    stack: list[tuple[ast.AST, bool]] = [(s, True) for s in body]
-    while stack:
-        node, own = stack.pop()
-        if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal, ast.Delete)):
-            return True
-        if own and isinstance(node, (ast.Break, ast.Continue)):
-            return True
-        if isinstance(node, (ast.FunctionDef, ast.Lambda, ast.ClassDef)):
-            continue
-        inner = own and not isinstance(node, (ast.For, ast.While))
-        stack.extend((child, inner) for child in ast.iter_child_nodes(node))
-    return False
-
-
-def _bound_names(body: Sequence[ast.stmt]) -> set[str]:
-    return {
-        node.id
-        for statement in body
-        for node in ast.walk(statement)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    }
-
-
-def _loaded(root: ast.AST, without: ast.AST) -> set[str]:
-    """The names that are read somewhere outside of a loop."""
-    found = set()
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        if node is without:
-            continue
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
-            found.add(node.id)
-        stack.extend(ast.iter_child_nodes(node))
-    return found
-
-
-def _read_first(body: Sequence[ast.stmt]) -> set[str]:
-    """The names that a body may read before it binds them."""
-    found: set[str] = set()
-    bound: set[str] = set()
-    for statement in body:
-        reads = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
-        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
-            reads.add(statement.target.id)
-        found |= reads - bound
-        if isinstance(statement, (ast.For, ast.While, ast.If, ast.Try, ast.With)):
-            # What stands inside is bound in some cases only, and may be read before that.
-            found |= _bound_names([statement]) - bound
-        elif isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
-            bound |= _bound_names([statement])
-    return found
-
-
-# -- What rewritten functions call ------------------------------------------------------------------
-
-
-class Loops:
-    """What a rewritten function makes its loops of."""
-
-    @staticmethod
-    def loop(index: str, names: tuple[str, ...], line: int, *bounds: Any) -> TracedLoop:
-        """The loop over `range(*bounds)`."""
-        return TracedLoop(index, names, line, bounds)
-
-    @staticmethod
-    def length(x: Any) -> Any:
-        """`len(x)`."""
-        if not isinstance(x, SymbolicArray):
-            return len(x)
-        if not x.ndim:
-            raise TypeError(f"len() of a scalar {x.type}: expected an array")
-        return Loops.shape(x)[0]
-
-    @staticmethod
-    def shape(x: Any) -> Any:
-        """`x.shape`: of a symbolic array, numbers that are not known yet."""
-        if not isinstance(x, SymbolicArray):
-            return x.shape
-        base = x.node
-        while isinstance(base, View):
-            base = base.arg
-        if not isinstance(base, Operand):
-            raise UnsupportedError(f"the shape of a computed {x.type} bounds a loop: expected that of an argument")
-        return tuple(computed(length, WEAK[int]) for length in extents_of(x.node))
-
-
-class TracedLoop:
+class TracedLoop(Part):
     """One `for` of a function that is being traced: its `known` range, or what its body is run for."""
 
     def __init__(self, name: str, names: tuple[str, ...], line: int, bounds: Sequence[Any]):
-        self.name = name
-        self.names = names
-        self.line = line
         #: The range, of bounds that are numbers.
         self.known: range | None = None
         if not any(isinstance(bound, SymbolicArray) for bound in bounds):
             self.known = range(*bounds)
             return
+        super().__init__(names, f"the loop over {name} (line {line})")
         if not 1 <= len(bounds) <= 3:
             raise TypeError(f"range expected 1 to 3 arguments: got {len(bounds)}")
         start, stop, step = (0, bounds[0], 1) if len(bounds) == 1 else (*bounds, 1)[:3]
+        self.name = name
         self.bounds = tuple(_integer(bound, name) for bound in (start, stop, step))
-        recorder = RECORDER.get()
-        if recorder is None or not hasattr(recorder, "enter_loop"):
-            raise UnsupportedError(
-                f"the loop over {name} has symbolic bounds: expected it in a function that is traced"
-            )
-        self.recorder: Any = recorder
-        self.before: dict[str, Any] = {}
-        self.carried: dict[str, _Carried] = {}
+        #: Where names of arrays change places: whose array each has in the next iteration.
+        self.takes: dict[str, str] = {}
+        self.turn = 0
         self.index: Any = None
 
     def __iter__(self) -> Iterator[None]:
         """Once for each time that the body is to be run."""
-        # Types of what is kept may take a turn to settle: what begins as a Python number.
-        for _ in range(4):
-            self.settled = True
-            self.index = self.recorder.enter_loop(self.name, None)
+        yield from self._settle()
+        turns = self._turns()
+        start, stop, step = self.bounds
+        # Whole rounds of turns, and of what is left a loop of one iteration at the most for each.
+        last, round_ = minus(stop, times(step, integer(turns - 1))), times(step, integer(turns))
+        first = self.recorder.enter_loop(self.name, self.written)
+        for turn in range(turns):
+            self.turn, self.index = turn, computed(plus(first.node, times(step, integer(turn))), WEAK[int])
             yield
-            assigned = self.recorder.leave_trial()
-            self._check_in_place(assigned)
-            if self.settled:
-                break
-        else:
-            raise TypeMismatch(
-                f"the loop over {self.name} in line {self.line}: the types of {self.names} do not settle"
-            )
-        for carried in self.carried.values():
-            carried.start(self.recorder)
-        locals_ = [carried.local for carried in self.carried.values() if carried.local is not None]
-        self.index = self.recorder.enter_loop(self.name, {*assigned, *locals_})
-        yield
-        self.recorder.leave_loop(*self.bounds)
+        self.recorder.leave_loop(start, last, round_)
+        for turn in range(turns - 1):
+            self.turn, self.index = turn, self.recorder.enter_loop(self.name, self.written)
+            yield
+            done = plus(times(quotient(self._iterations(), turns), integer(turns)), integer(turn))
+            self.recorder.leave_loop(plus(start, times(done, step)), stop, round_)
 
-    def _check_in_place(self, assigned: Collection[Operand]) -> None:
-        for carried in self.carried.values():
-            initial = carried.initial
-            base = initial.node if isinstance(initial, SymbolicArray) and initial._alias else None
-            while isinstance(base, View):
-                base = base.arg
-            if base in assigned:
-                raise carried.error(
-                    "is assigned in place and bound anew: expected one of the two "
-                    "(in place of `u, v = v, u`, write `u[...] = v`, which copies nothing)"
-                )
+    def _trial(self) -> Iterator[None]:
+        self.index = self.recorder.enter_loop(self.name, None)
+        for turn in range(self._turns()):
+            self.turn = turn
+            yield
 
-    def begin(self, values: dict[str, Any]) -> tuple[Any, ...]:
-        """The values of the names when an iteration begins."""
-        if not self.before:
-            self.before = {name: values.get(name, _UNDEFINED) for name in self.names}
-        for carried in self.carried.values():
-            carried.begin()
-        return tuple(self.carried[name].value if name in self.carried else self.before[name] for name in self.names)
+    def _iterations(self) -> Node:
+        """How many there are."""
+        start, stop, step = self.bounds
+        if not isinstance(step, Constant) or not step.value:
+            raise UnsupportedError(f"names change places in {self.what}: expected a number as its step, and not 0")
+        distance, by = (minus(stop, start), step.value) if step.value > 0 else (minus(start, stop), -step.value)
+        return greatest(quotient(plus(distance, integer(by - 1)), by), integer(0))
+
+    def _turns(self) -> int:
+        """After how many iterations all names have the arrays that they began with."""
+        return next(n for n in count(1) if all(self._array(name, n) is self.before[name] for name in self.takes))
+
+    def _array(self, name: str, turn: int) -> Any:
+        """The array that a name has in an iteration of a round."""
+        for _ in range(turn):
+            name = self.takes.get(name, name)
+        return self.before[name]
+
+    def _change_places(self, values: dict[str, Any]) -> dict[str, str]:
+        """Whose arrays names have when an iteration ends, where they change places, as after `u, v = v, u`."""
+        arrays = {n: x for n, x in self.before.items() if isinstance(x, SymbolicArray) and (x._alias or x.ndim)}
+        takes = {
+            name: other
+            for name in arrays
+            for other, x in arrays.items()
+            if other != name and values.get(name) is x is not arrays[name]
+        }
+        if takes.keys() != set(takes.values()) or not any(arrays[name]._alias for name in takes):
+            return {}
+        for name in takes:
+            localise(arrays[name])
+        return takes
+
+    def _given(self, name: str) -> Any:
+        return self._array(name, self.turn)
+
+    def _left(self, name: str) -> Any:
+        return self._array(name, self.turn + 1)
 
     def end(self, values: dict[str, Any]) -> None:
         """Take the values of the names when an iteration ends."""
-        for name in self.names:
-            before, now = self.before[name], values.get(name, _UNDEFINED)
-            if name in self.carried:
-                if not self.carried[name].end(now, self.recorder):
-                    self.settled = False
-            elif before is not _UNDEFINED and now is not before and not _same(before, now):
-                self.carried[name] = _Carried(name, before, now, self)
-                self.settled = False
+        if not self.takes:
+            self.takes = self._change_places(values)
+            self.settled = not self.takes
+        super().end(values)
 
-    def after(self) -> tuple[Any, ...]:
-        """The values of the names after the loop."""
-        found: list[Any] = []
-        for name in self.names:
-            if name in self.carried:
-                carried = self.carried[name]
-                assert carried.local is not None
-                found.append(computed(carried.local, carried.kind))
-            elif self.before[name] is _UNDEFINED:
-                found.append(Unassigned(name, self))
-            else:
-                found.append(self.before[name])
-        return tuple(found)
-
-
-class Unassigned:
-    """A name that only a loop binds, which may run no iteration: an error where it is used."""
-
-    def __init__(self, name: str, loop: TracedLoop):
-        self._name = name
-        self._loop = loop
-
-    def fail(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Raise what its use is."""
-        raise UnsupportedError(
-            f"{self._name} is bound in the loop over {self._loop.name} (line {self._loop.line}) and used after it: "
-            "expected a value before the loop, which may run no iteration"
-        )
-
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __neg__ = fail
-    __array_ufunc__ = __array_function__ = __getitem__ = __setitem__ = __call__ = __iter__ = __bool__ = fail
-
-
-class _Carried:
-    """A name whose value goes from one iteration to the next, in a local of the program."""
-
-    def __init__(self, name: str, before: Any, now: Any, loop: TracedLoop):
-        self.name = name
-        self.loop = loop
-        self.initial = before
-        try:
-            kind, node = operand_of(before, name)
-        except ArrayExprError:
-            raise self.error(f"is {type(before).__name__}: expected arrays and numbers to be bound anew") from None
-        if not isinstance(node, Node):
-            kind = WEAK[kind]
-        self.kind = kind
-        self.rank = node.type.rank if isinstance(node, Node) else 0
-        self.local: Operand | None = None
-        self._stand_in()
-
-    def error(self, message: str) -> TypeMismatch:
-        return TypeMismatch(f"{self.name}, in the loop over {self.loop.name} (line {self.loop.line}), {message}")
-
-    @property
-    def type(self) -> Any:
-        element = self.kind.element if isinstance(self.kind, Weak) else self.kind
-        return element.array(self.rank)
-
-    def _stand_in(self) -> None:
-        # For trials, in which only types count.
-        self.value = computed(self.loop.recorder._local(self.type), self.kind)
-
-    def start(self, recorder: Any) -> None:
-        """Keep the initial value in the local, before the loop."""
-        self.local = recorder._local(self.type)
-        initial = as_symbolic(self.initial, self.name)
-        recorder.record(self.local, as_element(initial.node, self.type.element))
-
-    def begin(self) -> None:
-        """Read the local anew, in an iteration."""
-        if self.local is not None:
-            self.value = computed(self.local, self.kind)
-
-    def end(self, now: Any, recorder: Any) -> bool:
-        """Keep a value for the next iteration. Whether its type is the one of this."""
-        kind, node = operand_of(now, self.name)
-        if not isinstance(node, Node):
-            kind = WEAK[kind]
-            node = as_symbolic(now, self.name).node
-        if node.type.rank != self.rank:
-            raise self.error(
-                f"has {self.rank} axes before it and {node.type.rank} in it: "
-                "expected one shape, such as that of np.zeros_like"
-            )
-        if kind is not self.kind:
-            if not isinstance(self.kind, Weak):
-                raise self.error(f"is {self.kind} before it and {kind} in it: expected one type")
-            self.kind = kind
-            self._stand_in()
-            return False
-        if self.local is not None:
-            if self.rank and _moves(node, self.local):
-                # Computed from its neighbours: the two take turns.
-                fresh = recorder._local(self.type)
-                recorder.record(fresh, node)
-                node = fresh
-            if node is not self.local:
-                recorder.record(self.local, node)
-        return True
-
-
-def _moves(node: Node, local: Operand) -> bool:
-    """Whether an element of a value depends on other elements of an operand than its own."""
-    nodes = postorder((node,))
-    return local in nodes and any(isinstance(n, (View, Reduce, Contract)) for n in nodes)
-
-
-def _same(before: Any, now: Any) -> bool:
-    """Whether a name was bound to what it was."""
-    if isinstance(before, SymbolicArray) and isinstance(now, SymbolicArray):
-        return before._node is now._node and before._kind is now._kind
-    return type(before) is type(now) and isinstance(before, (int, float, complex, np.generic)) and before == now
+    def _last(self, name: str) -> Any:
+        """What a name is after the loop. Of arrays that change places, which one the number of iterations tells."""
+        if name not in self.takes:
+            return super()._last(name)
+        left, found = computed(self._iterations(), WEAK[int]) % self._turns(), self.before[name]
+        for turn in range(1, self._turns()):
+            array = self._array(name, turn)
+            if array.type.plain is not found.type.plain:
+                raise TypeMismatch(
+                    f"{name}, in {self.what}, is {found.type} and {array.type} by turns: "
+                    "expected arrays of one type to change places"
+                )
+            found = np.where(left == turn, array, found)
+        return in_memory(found.node)
 
 
 def _integer(bound: Any, name: str) -> Node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator as python_operator
 import weakref
 from _thread import allocate_lock
@@ -80,6 +81,10 @@ _RINT: Final = rule_of(np.rint)
 _CLIP: Final = rule_of(np._core.umath.clip)  # type: ignore[attr-defined]
 
 
+class Undecided(TypeError):
+    """What Python asks of a number is not known while tracing."""
+
+
 class _AttributeUnsupported(UnsupportedError, AttributeError):
     """So that `hasattr` answers for what cannot be traced."""
 
@@ -90,13 +95,18 @@ class _AttributeUnsupported(UnsupportedError, AttributeError):
 class Recorder(Protocol):
     """What keeps the assignments, in order, and what values meant before them: a `Trace`."""
 
+    #: Of which value, and of which axis of it, a length is that was asked for.
+    lengths: dict[Node, tuple[Node, int]]
+
     def record(self, target: Any, value: Node) -> None: ...
 
-    def _settle(self, x: SymbolicArray) -> None: ...
+    def _settle(self, x: SymbolicArray) -> bool: ...
 
     def _local(self, t: ArrayType) -> Operand: ...
 
     def _localise(self, x: SymbolicArray) -> Operand: ...
+
+    def shaped(self, node: Node) -> Node: ...
 
 
 #: NumPy's functions that are no ufunc, by the function: `functions.py` fills it, `__array_function__` looks here.
@@ -124,11 +134,10 @@ def _settle(x: SymbolicArray) -> None:
     if not x._alias:
         recording = RECORDER.get()
         if recording is not None:
-            base = x._base
-            if base is None:
-                recording._settle(x)
-            elif not base._alias:
-                recording._settle(base)
+            base = x if x._base is None else x._base
+            if not base._alias:
+                if not recording._settle(base):
+                    return
                 base._time = _now
     x._time = _now
 
@@ -388,23 +397,26 @@ class SymbolicArray:
         return rank
 
     @property
-    def shape(self) -> Any:
-        raise _unknown_shape("shape", self)
+    def shape(self) -> tuple[SymbolicArray, ...]:
+        """The lengths of the axes: numbers that the program has when it runs."""
+        from .shapes import lengths_of
+
+        return lengths_of(self)
 
     @property
     def size(self) -> Any:
-        raise _unknown_shape("size", self)
+        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> Any:
-        raise _unknown_shape("nbytes", self)
+        return self.size * self.itemsize
 
     @property
     def itemsize(self) -> int:
         return self._node.type.element.itemsize  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
-        raise _unknown_shape("len()", self)
+        raise TypeError(f"len() of a symbolic array {self.type} is unknown while tracing: expected its shape[0]")
 
     def __repr__(self) -> str:
         return f"<SymbolicArray {self._node.type}: {self._node!r}>"
@@ -413,7 +425,7 @@ class SymbolicArray:
         raise TypeError(f"a symbolic array {self.type} cannot be iterated over: its length is unknown while tracing")
 
     def __bool__(self) -> bool:
-        raise TypeError(
+        raise Undecided(
             f"the truth of a symbolic array {self.type} is unknown while tracing: "
             "expected np.where (or &, |, ~) in place of `if`, `and`, `or`, `not`, and of chained comparisons"
         )
@@ -625,11 +637,14 @@ class SymbolicArray:
         return _view(self, View(self.node, subscripts=subscripts))
 
     def __setitem__(self, index: Any, value: Any) -> None:
+        if type(index) is SymbolicArray and index.ndim and index.type.element is BOOL:
+            _assign_where(self, index, value)
+            return
         subscripts, _ = _subscripts(self, index)
         if _is_scalar(self):
             raise TypeError(f"a scalar {self.type} does not support item assignment: expected an array of rank 0")
         if not self._alias:
-            _localise(self)
+            localise(self)
         target = self.node if not subscripts else View(self.node, subscripts=subscripts)
         # `a[1:] += b` has assigned already, and now hands back the view.
         if type(value) is SymbolicArray and value._alias and value._node is target:
@@ -858,6 +873,8 @@ class SymbolicArray:
             return call_ufunc(ufunc, inputs, kwargs)
         if method == "reduce":
             return _ufunc_reduce(ufunc, *inputs, **kwargs)
+        if method == "accumulate" and ufunc.nin == 2:
+            return _ufunc_accumulate(ufunc, *inputs, **kwargs)
         raise UnsupportedError(
             f"np.{ufunc.__name__}.{method} cannot be traced: expected the ufunc itself or its reduce"
         )
@@ -876,12 +893,8 @@ class SymbolicArray:
             raise UnsupportedError(f"np.{function.__name__} cannot be traced with these arguments: {error}") from None
 
 
-def _unknown_shape(what: str, x: SymbolicArray) -> TypeError:
-    return TypeError(f"{what} of a symbolic array {x.type} is unknown while tracing: only its rank and type are known")
-
-
-def _unknown_value(what: str, x: SymbolicArray) -> TypeError:
-    return TypeError(f"a symbolic array {x.type} has no value while tracing, to be converted to {what}")
+def _unknown_value(what: str, x: SymbolicArray) -> Undecided:
+    return Undecided(f"a symbolic array {x.type} has no value while tracing, to be converted to {what}")
 
 
 def _compared(result: Any, symbol: str, other: Any) -> Any:
@@ -1043,11 +1056,30 @@ def _record(target: Node, value: Node) -> None:
     while isinstance(base, View):
         base = base.arg
     if not isinstance(base, Operand):
-        raise UnsupportedError(f"assignment to a part of {target.type} cannot be traced: expected a view of an operand")
+        raise UnsupportedError(
+            f"assignment to {target.type}, which is one of several arrays after a loop in which names change places, "
+            "cannot be traced: expected an assignment to an argument, or to a copy"
+        )
     _current(f"an assignment to {base.name}").record(target, value)
 
 
-def _localise(x: SymbolicArray) -> None:
+def _assign_where(x: SymbolicArray, mask: SymbolicArray, value: Any) -> None:
+    """`x[mask] = value`, of one value for all elements; the lengths of the mask have to be known for those of x."""
+    what = f"{x.type} subscripted by a symbolic array {mask.type}"
+    if isinstance(value, (SymbolicArray, np.ndarray)) and value.ndim:
+        raise UnsupportedError(f"{what} is assigned an array of {value.ndim} axes: expected a number, or np.where")
+    from ._core.infer import same_lengths
+
+    shaped = _current(what).shaped
+    if not same_lengths(shaped(x.node), shaped(mask.node)):
+        raise UnsupportedError(
+            f"{what}, whose lengths may be others, cannot be traced: expected a mask that is computed of the array, "
+            "or np.copyto(array, value, where=mask)"
+        )
+    np.copyto(x, value, casting="unsafe", where=mask)  # type: ignore[arg-type]
+
+
+def localise(x: SymbolicArray) -> None:
     """Give a computed array memory of its own, because it is about to be written into."""
     base = x if x._base is None else x._base
     if base._alias:
@@ -1098,7 +1130,7 @@ def _write(x: SymbolicArray, value: SymbolicArray, what: str, elementwise: bool)
         x._time = _now
         return x
     if not x._alias:
-        _localise(x)
+        localise(x)
     _record(x.node, node)
     return x
 
@@ -1150,6 +1182,12 @@ def _ufunc_reduce(
         raise UnsupportedError(f"np.{ufunc.__name__}.reduce cannot be traced: no operator reduces by it")
     x = as_symbolic(array, f"np.{ufunc.__name__}.reduce")
     return _reduction(ufunc.__name__, x, axis, dtype, out, keepdims, initial, where)
+
+
+def _ufunc_accumulate(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> SymbolicArray:
+    from .assembled import accumulated
+
+    return accumulated(f"np.{ufunc.__name__}.accumulate", ufunc, ufunc.accumulate, array, axis, dtype, out)
 
 
 def _no_where(name: str, where: Any) -> None:

@@ -19,6 +19,7 @@ from ._core.nodes import (
     Extent,
     For,
     Function,
+    Guard,
     Index,
     Node,
     Operand,
@@ -31,10 +32,23 @@ from ._core.nodes import (
 from ._core.program import Program
 from ._core.types import APART, STRIDED, ArrayType, element
 from .promotion import Weak
-from .symbolic import RECORDER, Recorder, SymbolicArray, as_symbolic, computed, in_memory, rebase, strong, tick
+from .symbolic import (
+    RECORDER,
+    Recorder,
+    SymbolicArray,
+    Undecided,
+    as_symbolic,
+    computed,
+    in_memory,
+    rebase,
+    strong,
+    tick,
+)
 
 _LOCAL: Final = "_arrayexpr_local_"
 _local_numbers: Final = itertools.count()
+#: Functions that call these are traced as `rewriting` writes them.
+OF_SHAPES: Final = frozenset(("range", "len", "zeros", "ones", "empty", "full"))
 
 
 class Trace:
@@ -63,12 +77,17 @@ class Trace:
         self._writes: dict[Operand | None, list[int]] = {}
         self._reads: dict[Node, frozenset[Operand]] = {}
         self._locals: list[Operand] = []
+        # What a local was made to hold, and the same without locals: of so many of them.
+        self._values: dict[Node, Node] = {}
+        self._shapes: dict[Node, Node] = {}
+        self._shaped = 0
+        self.lengths: dict[Node, tuple[Node, int]] = {}
         #: Operands that are arrays of no axes; others without axes are numbers, which share no memory.
         self.cells: frozenset[Operand] = frozenset()
         self._kept: dict[Any, Operand] = {}
         self._token: Token[Recorder | None] | None = None
-        # The loops that are being traced, outermost first; the counts at which those that are done began and ended.
-        self._loops: list[_OpenLoop] = []
+        # The loops and choices that are being traced, outermost first; the counts at which bodies began and ended.
+        self._parts: list[_OpenPart] = []
         self._done: list[tuple[int, int]] = []
         self._indices: set[str] = set()
 
@@ -130,59 +149,89 @@ class Trace:
         self._locals.append(local)
         return local
 
+    def shaped(self, node: Node) -> Node:
+        """A node of the same shape, of the caller's arrays alone."""
+        for local in self._locals[self._shaped :]:
+            value = self._values.get(local, local)
+            self._shapes[local] = substitute((value,), self._shapes.get)[0]
+        self._shaped = len(self._locals)
+        return substitute((node,), self._shapes.get)[0]
+
     def enter_loop(self, name: str, assigned: Iterable[Operand] | None) -> SymbolicArray:
         """Begin a loop over `name` that assigns to these operands; None is for a trial, which finds out. Its index."""
-        loop = _OpenLoop(self, tick(), assigned is None)
-        loop.index = Index(_fresh(name, self._indices))
+        part = self._enter(assigned)
+        part.index = Index(_fresh(name, self._indices))
+        return computed(part.index, Weak(int))
+
+    def enter_choice(self, assigned: Iterable[Operand] | None) -> None:
+        """Begin a choice between branches that assign to these operands; None is for a trial."""
+        self._enter(assigned)
+
+    def _enter(self, assigned: Iterable[Operand] | None) -> _OpenPart:
+        part = _OpenPart(self, tick(), assigned is None)
         for operand in assigned or ():
-            # What was computed before is kept before: the first iteration may change what the second one reads.
-            self._write(operand, loop.began)
+            # What was computed before is kept before: one run may change what the next one, or what follows, reads.
+            self._write(operand, part.began)
         self._statements, self._stamps = [], []
-        self._loops.append(loop)
+        self._parts.append(part)
         # Values of before are told by their count.
         tick()
-        return computed(loop.index, Weak(int))
+        return part
 
     def leave_trial(self) -> frozenset[Operand]:
         """End a trial: all is as it was. Returns what it assigned to."""
-        loop = self._loops.pop()
-        assigned = frozenset(o for o, stamps in self._writes.items() if o is not None and stamps[-1] > loop.began)
-        self._statements, self._stamps, self._writes, self._kept, self._done, self._indices = loop.outside
+        part = self._parts.pop()
+        assigned = frozenset(o for o, stamps in self._writes.items() if o is not None and stamps[-1] > part.began)
+        self._statements, self._stamps, self._writes, self._kept, self._done, self._indices = part.outside
         tick()
         return assigned
 
     def leave_loop(self, start: Node, stop: Node, step: Node) -> None:
         """End a loop: it becomes a statement."""
-        loop = self._loops.pop()
-        body = tuple(self._statements)
-        self._statements, self._stamps, *_ = loop.outside
-        self._statements.append(For(loop.index, start, stop, step, body))
-        self._stamps.append(loop.began)
-        self._done.append((loop.began, tick()))
-        tick()
+        body = self.leave_branch()
+        index = self._parts[-1].index
+        assert index is not None
+        self._leave(For(index, start, stop, step, body))
+
+    def leave_branch(self) -> tuple[Node, ...]:
+        """End a branch of a choice: its statements. Values of it are no other's."""
+        part, body = self._parts[-1], tuple(self._statements)
+        self._statements, self._stamps = [], []
+        self._done.append((part.since, tick()))
+        part.since = tick()
+        return body
+
+    def leave_choice(self, condition: Node, then: Sequence[Node], otherwise: Sequence[Node]) -> None:
+        """End a choice: it becomes a statement."""
+        self._leave(Guard(condition, tuple(then), tuple(otherwise)))
+
+    def _leave(self, statement: Node) -> None:
+        part = self._parts.pop()
+        self._statements, self._stamps, *_ = part.outside
+        self._statements.append(statement)
+        self._stamps.append(part.began)
 
     def _localise(self, x: SymbolicArray) -> Operand:
         """A local that holds a computed value, which is about to be written into."""
         local = self._local(x._node.type)
-        for loop in self._loops:
-            if x._made <= loop.began:
+        self._values[local] = x._node
+        for part in self._parts:
+            if x._made <= part.began:
                 # It is one value in all iterations, and what is written stays.
-                statements, stamps = loop.around(self)
+                statements, stamps = part.around(self)
                 statements.append(Assign(local, x.node))
-                stamps.append(loop.began)
+                stamps.append(part.began)
                 return local
         self.record(local, x.node)
         return local
 
-    def _settle(self, x: SymbolicArray) -> None:
+    def _settle(self, x: SymbolicArray) -> bool:
         for began, ended in self._done:
             if began < x._made < ended:
                 raise UnsupportedError(
-                    f"a {x.type} that is computed in a loop is used after it: "
-                    "expected it to be assigned to an array, or its name to have a value before the loop"
+                    f"a {x.type} that is computed in a loop or a branch is used after it: "
+                    "expected it to be assigned to an array, or its name to have a value before"
                 )
-        if any(loop.trial for loop in self._loops):
-            return
         # A function without assignments does not need it.
         from bisect import bisect_right
 
@@ -194,22 +243,27 @@ class Trace:
                 if k < len(stamps) and (not overtaken or stamps[k] < overtaken):
                     overtaken = stamps[k]
         if not overtaken:
-            return
+            return True
+        if any(part.trial and overtaken > part.began for part in self._parts):
+            # All of it will be undone.
+            return False
         key = (x._node, overtaken)
         local = self._kept.get(key)
         if local is None:
             local = self._kept[key] = self._local(x._node.type)
+            self._values[local] = x._node
             statements, stamps = self._statements, self._stamps
-            for loop in self._loops:
-                if overtaken <= loop.began:
-                    statements, stamps = loop.around(self)
+            for part in self._parts:
+                if overtaken <= part.began:
+                    statements, stamps = part.around(self)
                     break
             place = bisect_right(stamps, overtaken)
-            # Before the statement that overtakes it, which is not there yet where that is a loop that is open.
-            place -= not any(loop.began == overtaken for loop in self._loops)
+            # Before the statement that overtakes it, which is not there yet where that is open.
+            place -= not any(part.began == overtaken for part in self._parts)
             statements.insert(place, Assign(local, x._node))
             stamps.insert(place, overtaken)
         rebase(x, local)
+        return True
 
     def _read(self, node: Node) -> frozenset[Operand]:
         """The operands whose elements a node reads."""
@@ -242,13 +296,16 @@ class Trace:
         return reads[node]
 
 
-class _OpenLoop:
-    """A loop that is being traced, and what the trace was outside of it."""
+class _OpenPart:
+    """A loop or a choice that is being traced, and what the trace was outside of it."""
 
-    index: Any
+    #: Of a loop.
+    index: Index | None = None
 
     def __init__(self, trace: Trace, began: int, trial: bool):
         self.began = began
+        #: When the body began that is being traced.
+        self.since = began
         self.trial = trial
         writes = trace._writes
         kept: Any = trace._kept
@@ -287,12 +344,27 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     called = str(name or getattr(function, "__name__", "kernel"))
     if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
         called = "kernel"
-    parameters = _parameters(function, called, specs)
-    if "range" in getattr(getattr(function, "__code__", None), "co_names", ()):
+    run = function
+    if not OF_SHAPES.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ())):
         # Few functions need it, and no other's first result waits for its import.
-        from .looping import with_loops
+        from .rewriting import rewritten
 
-        function = with_loops(function)
+        run = rewritten(function)
+    try:
+        try:
+            return _traced(run, called, _parameters(function, called, specs))
+        except Undecided:
+            from .rewriting import rewritten
+
+            run = rewritten(function, choices=True)
+            if run is function:
+                raise
+        return _traced(run, called, _parameters(function, called, specs))
+    except Undecided as error:
+        raise TypeError(str(error)).with_traceback(error.__traceback__) from None
+
+
+def _traced(function: Callable[..., Any], called: str, parameters: Sequence[tuple[str, SymbolicArray, str]]) -> Program:
     with Trace() as recording:
         cells = [x._node for _, x, _ in parameters if x._alias and not x._node.type.rank]
         recording.cells = frozenset(node for node in cells if isinstance(node, Operand))
@@ -309,9 +381,9 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
             try:
                 values.append(as_symbolic(result, "result").node)
             except TypeMismatch:
-                from .looping import Unassigned
+                from .carried import Unusable
 
-                if isinstance(result, Unassigned):
+                if isinstance(result, Unusable):
                     result.fail()
                 place = f" as result {k}" if isinstance(returned, (tuple, list)) else ""
                 got = type(result).__name__

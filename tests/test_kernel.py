@@ -527,7 +527,7 @@ def _unchanged(out: np.ndarray) -> None:
         ((np.ones((2, 3)), None), TypeMismatch, "right is NoneType"),
         ((np.ones((2, 3)), 1.0), ShapeMismatch, "right is a scalar"),
         ((np.ones((2, 3)), object()), TypeMismatch, "right is object"),
-        ((np.ones((2, 3)), [[1.0, 2.0], [3.0]]), (ValueError, ArrayExprError), ""),
+        ((np.ones((2, 3)), [[1.0, 2.0], [3.0]]), (ValueError, ArrayExprError), "inhomogeneous"),
         ((np.ones((2, 3)), np.ones((1,) * 31 + (2, 3))), (ShapeMismatch,), "right has 33 axes"),
     ],
 )

@@ -114,6 +114,47 @@ def from_an_element(x: Any, rate: Any) -> Any:
     return y
 
 
+def overtaken(a: Any, n: Any) -> Any:
+    first, rest = a[0] * 2, a[1:] * 2
+    a[...] = 5
+    total = 0.0
+    for k in range(n):
+        total = total + first
+        rest[k] = rest[k] + a[k]
+    return rest * total
+
+
+def places(u: Any, v: Any, start: Any, stop: Any) -> Any:
+    for k in range(start, stop):
+        v[1:-1] = u[:-2] + k * u[2:]
+        u, v = v, u
+    return u
+
+
+def three_places(u: Any, v: Any, n: Any) -> Any:
+    w = np.zeros_like(u)
+    total = 0.0
+    for k in range(0, n, 2):
+        w[1:] = u[:-1] - v[1:] * k
+        total = total + w[-1]
+        kept = u
+        u = v
+        v = w
+        w = kept
+    return u * 2 + (v + total) - w[::-1]
+
+
+def places_downwards(u: Any, n: Any) -> Any:
+    v = u.copy()
+    before = u[1:] * 2
+    for k in range(n - 1, -1, -3):
+        v[k] = u[k - 1] + before[0]
+        for j in range(k):
+            v[j] += u[j + 1]
+        v, u = u, v
+    return v
+
+
 def constant_trips(a: Any) -> Any:
     for k in range(3):
         a = a * 2 + [1, 5, 7][k]
@@ -140,10 +181,14 @@ CASES: list[tuple[Callable[..., Any], Callable[[], tuple[Any, ...]]]] = [
     (nested, lambda: (rng.random(9), 6)),
     (elimination, lambda: (rng.random((6, 6)) + 6 * np.eye(6),)),
     (gauss_seidel, lambda: (rng.random(12), 5)),
+    (overtaken, lambda: (rng.random(9), 8)),
     (written_into, lambda: (rng.random(9), 8)),
     (picked, lambda: (rng.random(5), np.array([3, 1, 3, 0, -1]))),
     (from_an_element, lambda: (rng.random(9), 3.5)),
     (constant_trips, lambda: (rng.random(5),)),
+    *((places, lambda n=n: (rng.random(9), rng.random(18)[::2], 3, 3 + n)) for n in (-2, 0, 1, 2, 9, 12)),
+    *((three_places, lambda n=n: (rng.random(9), rng.random(9), n)) for n in (0, 1, 3, 4, 5, 7, 22)),
+    *((places_downwards, lambda n=n: (rng.random(18), n)) for n in (0, 1, 4, 7, 17)),
 ]
 
 
@@ -304,11 +349,24 @@ def test_places_outside_of_an_array_are_named() -> None:
 
 
 def test_what_a_loop_cannot_keep_is_refused() -> None:
-    def places(u: Any, v: Any, n: Any) -> Any:
+    def both(u: Any, v: Any, n: Any) -> Any:
+        for _ in range(n):
+            v[1:-1] = u[:-2]
+            v = u * 2
+        return v
+
+    def written_after(u: Any, v: Any, n: Any) -> None:
         for _ in range(n):
             v[1:-1] = u[:-2]
             u, v = v, u
-        return u
+        u[0] = 1
+
+    def of_two_types(u: Any, n: Any) -> Any:
+        v = np.zeros_like(u, np.float32)
+        for _ in range(n):
+            v[1:-1] = u[:-2]
+            u, v = v, u
+        return v
 
     def grows(a: Any, n: Any) -> Any:
         s = 0.0
@@ -340,12 +398,14 @@ def test_what_a_loop_cannot_keep_is_refused() -> None:
 
     one = np.ones(4)
     for function, given, error, message in [
-        (places, (one, one.copy(), 2), TypeMismatch, "v, in the loop over _ .* is assigned in place and bound anew"),
+        (both, (one, one.copy(), 2), TypeMismatch, "v, in the loop over _ .* is assigned in place and bound anew"),
+        (written_after, (one, one.copy(), 2), UnsupportedError, "assignment to .* one of several arrays"),
+        (of_two_types, (one, 2), TypeMismatch, "in the loop over _ .* float64.* and float32.* by turns"),
         (grows, (one, 2), TypeMismatch, "s, in the loop over k .* has 0 axes before it and 1 in it"),
         (widens, (one.astype("f4"), 2), TypeMismatch, "a, in the loop over _ .* is float32 before it and float64 in"),
         (ends, (one, 2), UnsupportedError, "z is bound in the loop over k .* and used after it"),
         (listed, (one, 2), TypeMismatch, "x, in the loop over _ .* is list: expected arrays and numbers"),
-        (leaks, (one, 2), UnsupportedError, "computed in a loop is used after it"),
+        (leaks, (one, 2), UnsupportedError, "computed in a loop or a branch is used after it"),
     ]:
         with pytest.raises(error, match=message):
             arrayexpr.kernel(function)(*given)
@@ -387,3 +447,22 @@ def test_scratch_in_a_loop_that_the_interpreter_runs():
     interpret(program, expected)
     arrayexpr.compile(program)(a, b)
     np.testing.assert_array_equal(a, expected["a"])
+
+
+@pytest.mark.parametrize("condition", ["reduce(add, a, (0,)) > 3.0", "(a + b)[k, ...] > 1.0", "exp(a[k, ...]) > 1.0"])
+def test_conditions_and_bounds_are_of_any_values(condition: str) -> None:
+    head = "def f(a: float64[:], b: float64[:], k: int64, *, r: float64[:]):\n    r[...] = a\n"
+    given = rng.random(5), rng.random(5)
+    for body in (
+        f"    if {condition}:\n        r[...] = b\n    a[...] = r * 2.0\n",
+        f"    for j in range(0, 3, 1):\n        if {condition}:\n            r[...] = b\n        b[...] = r * 0.5\n",
+        f"    for j in range(0, cast({condition}, int64) + 1, 1):\n        b[...] = r * 2.0\n        r[...] = b\n",
+    ):
+        program = parse(head + body)
+        kernel = arrayexpr.compile(program)
+        for scale in (1.0, 0.1, 1.0):
+            theirs, ours = ([x * scale for x in given] for _ in range(2))
+            expected = interpret(program, {"a": theirs[0], "b": theirs[1], "k": 2})["r"]
+            assert_same(kernel(*ours, 2), expected)
+            for one, two in zip(ours, theirs, strict=True):
+                assert_same(one, two)

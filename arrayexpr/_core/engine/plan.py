@@ -17,6 +17,7 @@ from ..nodes import (
     Cast,
     Constant,
     Contract,
+    Disjoint,
     Extent,
     For,
     Function,
@@ -187,6 +188,15 @@ def plan(
     _Cutter(result, emit, target, mode, threads, shared).block(program.statements)
     _reuse_products(result)
     return result
+
+
+def _is_element(node: Node) -> bool:
+    """Whether a scalar is an element of an operand, its place given by expressions that are evaluated one by one."""
+    while isinstance(node, View):
+        if not all(isinstance(n, Constant | Operand | Extent | Apply | Cast) for n in postorder(node.args[1:])):
+            return False
+        node = node.arg
+    return isinstance(node, Operand)
 
 
 def _stands_alone(statement: Node) -> bool:
@@ -464,8 +474,9 @@ class _Cutter:
                 finally:
                     self.steps, self.known, self.shared = outside, before, careful
 
+        holds = test(self._scalar(node.condition))
         then = branch(node.then)
-        step = GuardStep(node, test(node.condition), then, lambda: branch(node.otherwise, True))
+        step = GuardStep(node, holds, then, lambda: branch(node.otherwise, True))
         if effects(node) != PURE:
             # What may be written has to be known before anything runs.
             step.other = branch(node.otherwise)
@@ -482,11 +493,17 @@ class _Cutter:
         """A scalar of the host's integers, as a function of the slots."""
         from .windowstep import number
 
-        if all(isinstance(n, Constant | Operand | Extent | Apply | Cast | View) for n in postorder((node,))):
-            return number(node)
+        return number(self._scalar(node))
+
+    def _scalar(self, node: Node) -> Node:
+        """A scalar expression of scalars, lengths and elements of operands, and the steps for all else in it."""
+        if isinstance(node, Constant | Operand | Extent | Disjoint) or _is_element(node):
+            return node
+        if isinstance(node, Apply | Cast):
+            return substitute((node,), {arg: self._scalar(arg) for arg in node.args}.get)[0]
         made = self._temporary(node.type)
         self.statement(Assign(made, node))
-        return number(made)
+        return made
 
     def alone(self, statements: Sequence[Assign]) -> Sequence[Step]:
         """Steps that run statements one by one; of one statement, its reductions."""

@@ -113,7 +113,7 @@ class _Builder:
 
     def program(self, loop: For) -> Program:
         for node in postorder(loop.body):
-            if isinstance(node, Assign) and isinstance(node.target, Operand):
+            if isinstance(node, Assign) and isinstance(node.target, Operand) and not node.target.type.rank:
                 self.scalars[node.target] = node.target
         taken = {n.key for n in postorder((loop,)) if isinstance(n, (Operand, Index))}
         first, last = (Operand(_fresh(name, taken), INT64.array(0)) for name in ("first", "last"))

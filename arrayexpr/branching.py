@@ -1,0 +1,113 @@
+"""Choices of a traced function: `if` on a value that is not known becomes a `Guard` of the program.
+
+Both branches are traced. A name that one of them binds is kept in a local, which each branch assigns, and which is what
+the name is after the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import reduce
+from typing import Any, Final
+
+import numpy as np
+
+from ._core.types import BOOL, FLOAT64
+from .carried import UNDEFINED, Part, value_of
+from .promotion import WEAK
+from .symbolic import SymbolicArray, as_element, computed
+
+
+class TracedChoice(Part):
+    """One `if` of a function that is being traced: an iterator over the branches that its statements are run for."""
+
+    def __init__(self, test: Any, names: tuple[str, ...], line: int):
+        #: Whether the test holds, where that is known.
+        self.known: bool | None = None
+        self.names = names
+        # Of arrays with axes Python's own error is raised.
+        if not isinstance(test, SymbolicArray) or test.ndim:
+            self.known = bool(test)
+            return
+        super().__init__(names, f"the choice in line {line}")
+        self.condition = as_element(test.node, BOOL)
+        self.branch = True
+        #: Names that have a value after a branch.
+        self.bound: dict[bool, set[str]] = {True: set(), False: set()}
+
+    def __iter__(self) -> Iterator[bool]:
+        """Each branch for which the body is to be run."""
+        if self.known is not None:
+            yield self.known
+            return
+        yield from self._settle()
+        self.recorder.enter_choice(self.written)
+        bodies = []
+        for self.branch in (True, False):
+            yield self.branch
+            bodies.append(self.recorder.leave_branch())
+        self.recorder.leave_choice(self.condition, *bodies)
+
+    def _trial(self) -> Iterator[bool]:
+        self.recorder.enter_choice(None)
+        for self.branch in (True, False):
+            yield self.branch
+
+    def begin(self, values: dict[str, Any]) -> tuple[Any, ...]:
+        """The values of the names when a branch begins."""
+        if self.known is not None:
+            return tuple(value_of(values, name) for name in self.names)
+        return super().begin(values)
+
+    def end(self, values: dict[str, Any]) -> None:
+        """Take the values of the names when a branch ends."""
+        if self.known is not None:
+            self.values = tuple(value_of(values, name) for name in self.names)
+            return
+        for name in self.names:
+            given = self.carried[name].value if name in self.carried else UNDEFINED
+            if value_of(values, name) is not given or self.before[name] is not UNDEFINED:
+                self.bound[self.branch].add(name)
+        super().end(values)
+
+    def _is_carried(self, before: Any) -> bool:
+        return True
+
+    def after(self) -> tuple[Any, ...]:
+        """The values of the names after the choice."""
+        return self.values if self.known is not None else super().after()
+
+    def _last(self, name: str) -> Any:
+        everywhere = self.bound[True] & self.bound[False]
+        return super()._last(name) if name in everywhere or name in self.lost else self._unassigned(name)
+
+
+def negated(x: Any) -> Any:
+    """`not x`."""
+    return np.logical_not(x) if isinstance(x, SymbolicArray) and not x.ndim else not x
+
+
+def _extreme(function: Callable[..., Any], first: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Python's `min` or `max` of numbers: the first of those that compare equal, and of those that do not compare."""
+
+    def chosen(*args: Any, **kwargs: Any) -> Any:
+        if kwargs or len(args) < 2 or not any(isinstance(x, SymbolicArray) for x in args):
+            return function(*args, **kwargs)
+        return reduce(lambda x, y: np.where(first(y, x), y, x), args)
+
+    return chosen
+
+
+def _float(x: Any = 0.0) -> Any:
+    """`float`."""
+    if not isinstance(x, SymbolicArray) or x.ndim or x.type.element.kind == "c":
+        return float(x)
+    return computed(as_element(x.node, FLOAT64), WEAK[float])
+
+
+#: What stands for Python's functions on numbers, in a function that is traced.
+OF_NUMBERS: Final[dict[Any, Callable[..., Any]]] = {
+    min: _extreme(min, lambda y, x: y < x),
+    max: _extreme(max, lambda y, x: y > x),
+    float: _float,
+}
