@@ -333,9 +333,12 @@ _Tests = dict[str, "_Tests"]
 
 def _nested(tests: _Tests, depth: int) -> Iterator[str]:
     for line, block in tests.items():
+        inner = list(_nested(block, depth + 1))
+        if line.endswith("{") and not inner:
+            continue
         yield "    " * depth + line
-        if block:
-            yield from _nested(block, depth + 1)
+        if inner:
+            yield from inner
             yield "    " * depth + "}"
 
 
@@ -515,7 +518,6 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
         return [head, "    (void)arrays;", "    return 0;", "}"]
     # One that has given no names to bounds, which are the kernel's own.
     sizes = Writer(program, C, reserved=(program.name, f"{program.name}_scratch", "size"))
-    sizes.depth = 1
     total = _scratch_of(program, program.statements, sizes, writer.automatic)
     writer.helpers.update(sizes.helpers)
     text = "\n".join([*sizes.lines, total])

@@ -57,7 +57,9 @@ def compare(binary: Path, program: Program, arrays: dict[str, Any]) -> tuple[int
 def first_branch(program: Program) -> str:
     """The C that runs where the test of a program holds."""
     text = arrayexpr.emit(program)
-    return text[text.index("    if (apart) {") : text.index("\n    } else {")]
+    # Tests of lengths may come before it under the same one.
+    text = text[text.rindex("\n    if (apart) {") :]
+    return text[: text.index("\n    } else {")]
 
 
 # -- One nest for each region -----------------------------------------------------------------------
@@ -337,6 +339,39 @@ def test_memory_that_is_read_elsewhere_than_it_is_assigned_is_refused(tmp_path: 
         assert compare(binary, program, {"a": np.arange(5.0), "b": a, "r": a})[0] == OK
 
 
+def test_a_product_of_matrices_is_not_made_in_one_of_them(tmp_path: Path) -> None:
+    program = parse("def f(a: int64[:, :], b: int64[:, :], r: int64[:, :]):\n    r[...] = a @ b\n")
+    binary = build(program, tmp_path)
+    for shared, code in ((None, OK), ("a", OVERLAP), ("b", OVERLAP)):
+        arrays = {name: np.random.default_rng(k).integers(-9, 9, (5, 5)) for k, name in enumerate("abr")}
+        if shared is None:
+            assert compare(binary, program, arrays)[0] == OK
+        else:
+            arrays["r"] = arrays[shared]
+            before = clone(arrays)
+            assert call(binary, program, arrays)[0] == code
+            np.testing.assert_array_equal(arrays["r"], before["r"])
+
+
+def test_scratch_of_one_element(tmp_path: Path) -> None:
+    """It stands for a whole axis where it is one element for sure; else the axis has to be as long."""
+    program = parse("""
+def f(a: int64[:, :], b: int64[:], r: int64[:, :], n: int64):
+    t = local(int64[:, :])
+    for k in range(0, n, 1):
+        t[...] = (b * 2)[:, None]
+        r[...] = t[::-1, :] * a + k
+""")
+    binary = build(program, tmp_path)
+    for shape in ((4, 5), (4, 1), (1, 5)):
+        a = np.random.default_rng(0).integers(-9, 9, shape)
+        arrays: dict[str, Any] = {"a": a, "b": np.arange(shape[0]), "r": np.zeros(shape, np.int64), "n": np.array(3)}
+        assert compare(binary, program, arrays)[0] == OK
+    arrays = {"a": np.ones((4, 5), np.int64), "b": np.ones(1, np.int64), "r": np.zeros((4, 5), np.int64)}
+    assert call(binary, program, arrays | {"n": np.array(1)})[0] == SHAPE
+    assert call(binary, program, arrays | {"n": np.array(0)})[0] == OK
+
+
 def test_scratch_of_a_loop_is_the_most_that_an_iteration_takes(tmp_path: Path) -> None:
     program = parse("""
 def f(a: float64[:], n: int64, m: int64):
@@ -410,8 +445,8 @@ REFUSED = {
     "m, which the program assigns: expected what stays, for C",
     "for k in range(0, 3, m):\n        r[...] = r + a": "the step of loop k is m: expected a number, for C",
     "for k in range(0, 3, 1):\n        r[...] = r + b[p[k], :]": "Assign has no c form: r[...] = r + b[p[k], :]",
-    "for k in range(0, 3, 1):\n        p[k] = reduce(argmax, b, (0, 1))": "Assign has no c form: p[k, ...] = "
-    "reduce(argmax, b, (0, 1))",
+    "for k in range(0, 3, 1):\n        p[k] = reduce(argmax, b[k:, :], (0, 1))": "Assign has no c form: p[k, ...] = "
+    "reduce(argmax, b[k:, :], (0, 1))",
     'for k in range(0, 3, 1):\n        r[...] = a\n        side_effect(opaque("log", a, type=float64), reads=("a",), '
     "writes=())": 'SideEffect has no c form: side_effect(opaque("log", a, type=float64), reads=("a",), writes=())',
 }

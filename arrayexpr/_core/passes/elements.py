@@ -117,6 +117,8 @@ def extents_of(view: Node) -> tuple[Node, ...]:
         for item in link.subscripts:
             if item is None:
                 kept.append(integer(1))
+            elif item == Slice():
+                kept.append(next(lengths))
             elif isinstance(item, Slice):
                 start, stop, step = _bounds(item, next(lengths))
                 if isinstance(item.start, Node) and isinstance(item.stop, Node):

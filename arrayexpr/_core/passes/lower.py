@@ -33,7 +33,7 @@ from .elements import (
 )
 from .joint import Path, equal_lengths, joined, places
 from .nests import enclosed, names_lasting, scratch_lengths, untaken, with_body
-from .requirements import requirements
+from .requirements import of_scratch, requirements
 
 
 def lower(program: Program, *, together: bool = False) -> Program:
@@ -69,9 +69,7 @@ def lower(program: Program, *, together: bool = False) -> Program:
         return base_of(assign.target) not in program.locals and _elementwise(assign)
 
     def require(assign: Assign, path: Path) -> None:
-        requires.update(
-            dict.fromkeys(map(path.required, substitute(list(requirements(assign, given=place)), lengths.get)))
-        )
+        requires.update(dict.fromkeys(map(path.required, of_scratch(requirements(assign), lengths))))
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []

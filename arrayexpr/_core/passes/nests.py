@@ -30,7 +30,7 @@ from ..nodes import (
 from ..ops import operator
 from ..program import Program
 from ..record import made, record, replace
-from ..types import APART, FALLING, INT64, UNIT
+from ..types import APART, BROADCAST, FALLING, INT64, STRIDED, UNIT, ArrayType, ElementType
 
 _EQUAL = operator("equal")
 _AND = operator("logical_and")
@@ -340,6 +340,17 @@ def values_under(roots: Iterable[Node]) -> list[Node]:
 def is_constant(scratch: Scratch) -> bool:
     """Whether scratch is of constant extents: inside a loop it is then each iteration's own."""
     return all(isinstance(extent, Constant) for extent in scratch.extents)
+
+
+def scratch_type(element: ElementType, extents: Sequence[Node]) -> ArrayType:
+    """The type of scratch in the order of its axes. One that is of length 1 for sure broadcasts."""
+    single = [isinstance(extent, Constant) and extent.value == 1 for extent in extents]
+    if not any(single):
+        return element.array(len(single), order="C")
+    layout = [BROADCAST if one else STRIDED for one in single]
+    if STRIDED in layout:
+        layout[len(layout) - 1 - layout[::-1].index(STRIDED)] = UNIT
+    return element.array(len(layout), layout=tuple(layout))
 
 
 def scratch_lengths(statements: Iterable[Node], known: Mapping[Node, Node] | None = None) -> dict[Node, Node]:

@@ -10,7 +10,8 @@ from ..ops import operator
 from ..program import Program
 from .elements import as_assign, base_of, extents_along, extents_of, longest
 from .joint import Path
-from .nests import enclosed, names_lasting, scratch_lengths, untaken, with_body
+from .nests import enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
+from .requirements import unshared
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -88,6 +89,9 @@ def _apart(statement: Assign, taken: set[str], requires: dict[Node, None]) -> li
         last = Assign(statement.target, scratch.operand)
     elif is_product(last):
         requires.update(dict.fromkeys(_fitting(value, statement.target)))
+        assert isinstance(value, Contract)
+        for part in (value.left, value.right):
+            requires.update(dict.fromkeys(unshared(base_of(statement.target), base_of(part))))
     return [*statements, last]
 
 
@@ -107,8 +111,8 @@ def _is_whole(node: Node, value: Node) -> bool:
 def _scratch(value: Node, taken: set[str]) -> Scratch:
     name = untaken("t", taken)
     taken.add(name)
-    t = value.type
-    return Scratch(Operand(name, t.element.array(t.rank, order="C") if t.rank else t.element), lengths_of(value))
+    t, lengths = value.type, lengths_of(value)
+    return Scratch(Operand(name, scratch_type(t.element, lengths)), lengths)
 
 
 def lengths_of(value: Node) -> tuple[Node, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ..affine import integer, plus
 from ..nodes import (
@@ -21,6 +21,7 @@ from ..nodes import (
     Slice,
     View,
     postorder,
+    substitute,
 )
 from ..ops import operator
 from .elements import base_of, extents_of, reads_otherwise, single
@@ -33,12 +34,11 @@ _READ = (Operand, View)
 Swept = Callable[[Reduce, tuple[Node, ...]], tuple[Node, ...]]
 
 
-def requirements(statement: Assign, swept: Swept | None = None, given: Collection[str] | None = None) -> Iterator[Node]:
+def requirements(statement: Assign, swept: Swept | None = None) -> Iterator[Node]:
     """That the operands of an assignment have the shape of its target, and that fixed subscripts lie within.
 
     What is read at other places than are assigned shares no memory with it. `swept` tells the lengths under the
-    statement's reductions, where there are some. `given` has the names of the caller's arrays. Others are scratch, of
-    which one element does not stand for a whole axis: it is walked by the size of an element.
+    statement's reductions, where there are some.
     """
     # What goes through scratch, or to one element, is read before anything is assigned.
     base = base_of(statement.target) if statement.target.type.rank and not reads_otherwise(statement) else None
@@ -46,25 +46,39 @@ def requirements(statement: Assign, swept: Swept | None = None, given: Collectio
         if isinstance(node, Load):
             for axis, subscript in enumerate(node.subscripts):
                 yield from _between(subscript, Extent(node.operand, axis))
-            yield from _apart(base, node.operand)
+            yield from unshared(base, node.operand)
     yield from _within(statement.target)
     for node, wanted, moved in _accesses(statement.value, extents_of(statement.target), swept):
         yield from _within(node)
         if moved or not _in_place(node, statement.target):
-            yield from _apart(base, base_of(node))
+            yield from unshared(base, base_of(node))
         for axis, (length, needed) in enumerate(
             zip(extents_of(node), wanted[len(wanted) - node.type.rank :], strict=True)
         ):
             if length is needed or length is integer(1):
                 continue
             same = Apply(_EQUAL, (length, needed))
-            scratch = given is not None and base_of(node).name not in given
-            if (isinstance(length, Extent) and not scratch) or _at_most_one(node, axis):
+            if isinstance(length, Extent) or _at_most_one(node, axis):
                 same = Apply(_OR, (Apply(_EQUAL, (length, integer(1))), same))
             yield same
 
 
-def _apart(base: Node | None, other: Node) -> Iterator[Node]:
+def of_scratch(conditions: Iterable[Node], lengths: Mapping[Node, Node]) -> Iterator[Node]:
+    """Conditions with the lengths of scratch put in.
+
+    One element of scratch stands for a whole axis where it is one for sure. Else the axis is walked by the size of an
+    element, and so has to be as long.
+    """
+    for condition in conditions:
+        match condition:
+            case Apply(op, (Apply(_, (Extent() as length, _)), same)) if op is _OR and length in lengths:
+                if lengths[length] is integer(1):
+                    continue
+                condition = same
+        yield substitute((condition,), lengths.get)[0]
+
+
+def unshared(base: Node | None, other: Node) -> Iterator[Node]:
     """That two operands of one rank share no memory: of others, emitters test that they are not partly the same."""
     if isinstance(base, Operand) and base is not other and base.type.rank == other.type.rank:
         yield Disjoint(base, other)

@@ -28,7 +28,7 @@ from ..nodes import (
 from ..program import Program
 from ..regions import beneath, regions
 from .elements import base_of, extents_along, longest
-from .nests import names_lasting, untaken
+from .nests import names_lasting, scratch_lengths, scratch_type, untaken
 
 
 def scratch(program: Program) -> Program:
@@ -68,6 +68,8 @@ class _Keeping:
         self.local = local
         #: The names of what is no local, and of the scratch there is: no two blocks have scratch of one name.
         self.taken = taken
+        #: The lengths of scratch.
+        self.lengths: dict[Node, Node] = {}
         self.new: dict[Node, Node] = {}
 
     def block(
@@ -116,7 +118,8 @@ class _Keeping:
                     (shapes[target],) = substitute(
                         (value,), lambda node: node if isinstance(node, Extent) else shapes.get(node)
                     )
-                    shaped = target.type.element.array(target.type.rank, order="C") if target.type.rank else target.type
+                    extents = tuple(substitute(_extents(fresh, shapes[target]), self.lengths.get))
+                    shaped = scratch_type(target.type.element, extents)
                     free = (
                         operand
                         for operand, (name, first) in held.items()
@@ -126,7 +129,8 @@ class _Keeping:
                     if operand is None:
                         operand = Operand(untaken(target.name, self.taken), shaped)
                         self.taken.add(operand.name)
-                        statements.append(Scratch(operand, _extents(fresh, shapes[target])))
+                        statements.append(Scratch(operand, extents))
+                        self.lengths = scratch_lengths((statements[-1],), self.lengths)
                     called[target] = operand
                     held[operand] = target.name, shapes[target]
                 made.append(Assign(substitute((target,), called.get)[0], fresh))

@@ -51,9 +51,9 @@ from .elements import (
     subscripts_of,
 )
 from .joint import Path, equal_lengths, joined, places
-from .nests import byte_strides, enclosed, names_lasting, scratch_lengths, untaken, with_body
+from .nests import byte_strides, enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
 from .neutral import neutral
-from .requirements import requirements
+from .requirements import of_scratch, requirements
 
 #: Elements of a strip of accumulators: what a sweep down the columns keeps in the first cache. Measured on
 #: sum((a - b)**2, axis=0), 4000 x 4000 doubles, eight rows at a time, in ms: strips of 512, 1024, 2048 and 4096
@@ -129,7 +129,7 @@ def sweep(
 
     def require(conditions: Iterable[Node], made: Sequence[Node], path: Path) -> None:
         lengths.update(scratch_lengths(made, lengths))
-        requires.update(dict.fromkeys(map(path.required, substitute(conditions, lengths.get))))
+        requires.update(dict.fromkeys(map(path.required, of_scratch(conditions, lengths))))
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []
@@ -244,7 +244,7 @@ def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[
 def _scratch_of(t: ElementType, extents: tuple[Node, ...], taken: set[str]) -> Scratch:
     name = untaken("t", taken)
     taken.add(name)
-    return Scratch(Operand(name, t.array(len(extents), order="C") if extents else t), extents)
+    return Scratch(Operand(name, scratch_type(t, extents)), extents)
 
 
 def _lengths(node: Reduce) -> tuple[Node, ...]:
@@ -383,8 +383,7 @@ class _Sweeps:
         def swept(node: Reduce, wanted: tuple[Node, ...]) -> tuple[Node, ...]:
             return tuple(self.extents)
 
-        given = places(self.program)
-        found = dict.fromkeys(each for statement in self.group for each in requirements(statement, swept, given))
+        found = dict.fromkeys(each for statement in self.group for each in requirements(statement, swept))
         for node in postorder([statement.value for statement in self.group]):
             if isinstance(node, Reduce):
                 for axis in self.reduced:
