@@ -498,7 +498,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
             case LoopStep():
                 said = f"{step.node!r} {len(step.before)} steps before it and {len(step.steps)} in it:"
             case SerialStep():
-                said = f"{step.loop.node!r} one element after the other, else as below"
+                said = f"{step.node!r} one element after the other, else as below"
                 found = {step.code: None}
             case WindowStep():
                 said = f"{step.slot} = {step.views[-1]!r}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -168,8 +170,25 @@ def test_what_is_serial_code() -> None:
     step = step_of("a[k, ...] = a[k - 1, ...] * b[k, ...]", engine="block")
     assert isinstance(step, SerialStep)
     assert isinstance(step_of("a[1:] = a[:-1] * b[k, ...]", engine="block"), LoopStep)
-    # One by one functions have other bits than in vectors.
-    assert isinstance(step_of("a[k, ...] = exp(a[k - 1, ...])", engine="block"), LoopStep)
+    assert isinstance(step_of("a[k, ...] = exp(a[k - 1, ...])", engine="block"), SerialStep)
+    # Integers to negative powers raise.
+    assert isinstance(step_of("a[k, ...] = cast(n ** k, float64) + a[k - 1, ...]", engine="block"), LoopStep)
+
+
+@pytest.mark.parametrize("engine", ["block", "c"])
+@pytest.mark.parametrize("name", ["exp", "sin", "log1p", "tanh"])
+def test_functions_have_the_bits_that_they_have_of_arrays(name: str, engine: str) -> None:
+    loop = f"    for i in range(1, 40, 1):\n        r[i] = {name}(a[i]) - r[i - 1]\n"
+    text = f"def f(a: float64[:], r: float64[:]):\n{loop}"
+    a, r = np.linspace(0.1, 9, 40), np.zeros(40)
+    kernel = arrayexpr.compile(parse(text), engine=engine)
+    kernel(a, r)
+    assert isinstance(kernel.compiled.plan.steps[0], SerialStep)
+    values = arrayexpr.compile(parse(f"def f(a: float64[:], *, r: float64[:]):\n    r[...] = {name}(a)\n"))(a)
+    expected = np.zeros(40)
+    for i in range(1, 40):
+        expected[i] = values[i] - expected[i - 1]
+    assert_same(expected, r)
 
 
 @pytest.mark.parametrize("engine", ["block", "c"])
@@ -246,3 +265,197 @@ def test_calls_like_the_last_one_do_not_ask_again(monkeypatch: pytest.MonkeyPatc
     # One array by two names.
     assert call(memory, memory, 30, rng.random((5, 7))) >= 1
     assert call(fresh(), fresh(), 40, rng.random((5, 7))) == 0
+
+
+def test_calls_like_the_last_one_have_the_indices_of_loops_around() -> None:
+    def function(a: Any, b: Any, n: Any) -> None:
+        for t in range(n):
+            a[1:] = a[1:] * 2.0
+            for k in range(1, b.shape[0]):
+                b[k] = b[k - 1] * 0.5 + t
+
+    kernel = arrayexpr.kernel(function)
+    for n in (3, 3, 3, 9, 9):
+        one, two = [np.ones(5), np.arange(6.0)], [np.ones(5), np.arange(6.0)]
+        function(*one, n)
+        kernel(*two, n)
+        for expected, found in zip(one, two, strict=True):
+            assert_same(expected, found)
+
+
+# -- Stores to single elements, as hosts hand them over -------------------------------------------
+
+
+class ElementMaker:
+    """Grows the text of a nest of stores to elements: with tests, scratch, and subscripts that are elements."""
+
+    def __init__(self, draw: Any):
+        self.draw = draw
+        self.indices: list[str] = []
+        self.scratch: list[str] = []
+        self.count = 0
+
+    def choose(self, options: Any) -> Any:
+        return self.draw(st.sampled_from(list(options)))
+
+    def subscript(self) -> str:
+        i = self.choose(self.indices)
+        return str(self.choose([i, i, f"{i} + 1", f"{i} - 1", f"n - {i}", f"{i} * {i}", f"k[{i}]", "n - 1", "2"]))
+
+    def place(self) -> str:
+        name = self.choose("aabm")
+        return f"m[{self.subscript()}, {self.subscript()}]" if name == "m" else f"{name}[{self.subscript()}]"
+
+    def value(self, depth: int = 2) -> str:
+        if depth and self.draw(st.booleans()):
+            one, other = self.value(depth - 1), self.value(depth - 1)
+            form = self.choose(
+                ["{} + {}", "{} - {}", "maximum({}, {})", "minimum({}, {}) * 0.5", "where({} < {}, 1.0, 2.0)"]
+            )
+            return str(form.format(f"({one})" if form[0] == "{" else one, f"({other})" if form[0] == "{" else other))
+        kinds = [self.place(), self.place(), "s[()]", "2.5", f"cast({self.choose(self.indices)}, float64)"]
+        return str(self.choose([*kinds, *(f"{t}[()]" for t in self.scratch)]))
+
+    def test(self) -> str:
+        i = self.choose(self.indices)
+        kinds = [f"{i} > 0", f"{i} < n - 1", f"{i} >= 1 and {i} < 4", f"not {i} == 0", f"{self.place()} > 0.5"]
+        return str(self.choose(kinds))
+
+    def block(self, depth: int, indent: int) -> list[str]:
+        lines: list[str] = []
+        scratch = list(self.scratch)
+        for _ in range(self.draw(st.integers(1, 3))):
+            kind = self.choose(["store"] * 3 + ["scalar", "scratch"] + ["loop", "test"] * depth)
+            pad = "    " * indent
+            if kind == "store":
+                lines.append(f"{pad}{self.place()} = {self.value()}")
+            elif kind == "scalar":
+                lines.append(f"{pad}s[()] = {self.value()}")
+            elif kind == "scratch":
+                self.count += 1
+                name = f"t{self.count}"
+                lines += [f"{pad}{name} = scratch(float64)", f"{pad}{name}[()] = {self.value()}"]
+                self.scratch.append(name)
+            elif kind == "test":
+                lines += [f"{pad}if {self.test()}:", *self.block(depth - 1, indent + 1)]
+                if self.draw(st.booleans()):
+                    lines += [f"{pad}else:", *self.block(depth - 1, indent + 1)]
+            else:
+                lines += self.loop(depth - 1, indent)
+        self.scratch = scratch
+        return lines
+
+    def loop(self, depth: int, indent: int) -> list[str]:
+        self.count += 1
+        index = f"i{self.count}"
+        bounds = ["0, n, 1", "1, n, 1", "n - 1, -1, -1", "1, 5, 2", "0, a.shape[0], 1"]
+        if self.indices:
+            bounds += [f"0, {self.indices[-1]}, 1", f"k[{self.indices[-1]}], n, 1"]
+        head = f"{'    ' * indent}for {index} in range({self.choose(bounds)}):"
+        self.indices.append(index)
+        lines = [head, *self.block(depth, indent + 1)]
+        self.indices.pop()
+        return lines
+
+    def text(self) -> str:
+        head = "def f(a: float64[:], b: float64[:], m: float64[:, :], k: int64[:], s: float64, n: int64):"
+        return "\n".join([head, *self.loop(2, 1)]) + "\n"
+
+
+ran: Counter[str] = Counter()
+
+
+def check_elements(text: str, seed: int, engine: str) -> None:
+    """Whether a nest leaves the arrays that the interpreter does, where that takes it."""
+    program = parse(text)
+    verify(program)
+    rng = np.random.default_rng(seed)
+    a = rng.random(9)
+    given = {
+        "a": a,
+        "b": a[::-1] if seed % 7 == 6 else rng.random(18)[::2],
+        "m": rng.random((9, 9)).T if seed % 2 else rng.random((9, 9)),
+        "k": rng.integers(0, 7, 9),
+        "s": np.asarray(0.75),
+        "n": np.asarray(5 + seed % 3),
+    }
+    one, two = copies(given), copies(given)
+    ran["all"] += 1
+    try:
+        interpret(program, one)
+    except arrayexpr.ArrayExprError as error:
+        # What is in scratch that nothing reads need not be looked for.
+        with suppress(type(error)) if "scratch" in text else pytest.raises(type(error)):
+            arrayexpr.compile(program, engine=engine)(*two.values())
+        return
+    kernel = arrayexpr.compile(program, engine=engine)
+    ran["code"] += any(isinstance(step, SerialStep) for step in kernel.compiled.plan.every_step())
+    kernel(*two.values())
+    for name in one:
+        assert_same(one[name], two[name])
+    three = copies(given)
+    kernel(*three.values())
+    for name in one:
+        assert_same(one[name], three[name])
+
+
+@st.composite
+def element_nests(draw: Any) -> str:
+    """The text of a nest of stores to single elements."""
+    return ElementMaker(draw).text()
+
+
+@settings(max_examples=150)
+@given(element_nests(), st.integers(0, 13))
+def test_the_block_engine_runs_stores_to_elements(text: str, seed: int) -> None:
+    check_elements(text, seed, "block")
+
+
+@settings(max_examples=25)
+@given(element_nests(), st.integers(0, 13))
+def test_compiled_code_runs_stores_to_elements(text: str, seed: int) -> None:
+    check_elements(text, seed, "c")
+
+
+def test_most_stores_to_elements_are_run_by_code() -> None:
+    assert ran["all"] >= 150
+    assert ran["code"] > ran["all"] / 2
+
+
+@pytest.mark.slow
+@settings(max_examples=3000)
+@given(element_nests(), st.integers(0, 13), st.sampled_from(["block", "block", "block", "c"]))
+def test_engines_run_many_stores_to_elements(text: str, seed: int, engine: str) -> None:
+    check_elements(text, seed, engine)
+
+
+def interpreted(program: Program, monkeypatch: pytest.MonkeyPatch, *arrays: Any) -> bool:
+    """Whether the interpreter ran a part of a program."""
+    from arrayexpr._core.engine import runtime
+
+    found = []
+    before = runtime._interpreted
+    monkeypatch.setattr(runtime, "_interpreted", lambda *args: found.append(args) or before(*args))
+    arrayexpr.compile(program)(*arrays)
+    return bool(found)
+
+
+def test_elements_that_are_subscripts_and_bounds_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = parse("""
+def product(first: int64[:], column: int64[:], value: float64[:], x: float64[:], r: float64[:]):
+    for i in range(0, r.shape[0], 1):
+        s = scratch(float64)
+        s[()] = 0.0
+        for k in range(first[i], first[i + 1], 1):
+            s[()] = s[()] + value[k] * x[column[k]]
+        r[i] = s[()]
+""")
+    first, column, value = np.array([0, 2, 2, 3]), np.array([1, 3, 0]), np.array([2.0, 3.0, 4.0])
+    x, r = np.array([1.0, 10.0, 100.0, 1000.0]), np.zeros(3)
+    assert not interpreted(program, monkeypatch, first, column, value, x, r)
+    assert r.tolist() == [3020.0, 0.0, 4.0]
+    kernel = arrayexpr.compile(program)
+    kernel(first, column, value, x, r)
+    # Of the same layouts, and with a column that there is not.
+    with pytest.raises(arrayexpr.ShapeMismatch):
+        kernel(first, np.array([1, 4, 0]), value, x, r)

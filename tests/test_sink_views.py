@@ -101,6 +101,24 @@ def test_a_limited_laplacian_is_one_region() -> None:
     assert steps(diffused, ("float64", 2)) == 1
 
 
+def test_sums_of_columns_are_added_up_once() -> None:
+    def function(a: Any, b: Any) -> Any:
+        def box(x: Any) -> Any:
+            columns = x[:-2] + x[1:-1] + x[2:]
+            return columns[:, :-2] + columns[:, 1:-1] + columns[:, 2:]
+
+        return box(a * a) * box(b * b) - box(a * b)
+
+    program = trace(function, ("float64", 2), ("float64", 2))
+    kernel = arrayexpr.compile(program)
+    found = [n for step in kernel.compiled.plan.steps for n in postorder(step.assigns) if isinstance(n, Apply)]
+    # Three sums of columns of two additions, three of rows: none is computed at several places.
+    assert sum(n.op.name == "add" for n in found) == 3 * 2 + 3 * 2
+    rng = np.random.default_rng(0)
+    a, b = rng.random((30, 41)), rng.random((30, 41))
+    assert np.array_equal(kernel(a, b), function(a, b))
+
+
 def test_what_is_kept_is_computed_once() -> None:
     def function(a: Any) -> Any:
         e = np.exp(a)

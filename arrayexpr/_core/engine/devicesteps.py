@@ -43,8 +43,8 @@ def run_step(call: Any, step: Any, name: str = "") -> None:
             call.slots[step.slot] = step.array(_Numbers(call))
         case LoopStep():
             _loop(call, step)
-        case SerialStep():
-            _loop(call, step.loop)
+        case SerialStep(otherwise=LoopStep() as loop):
+            _loop(call, loop)
         case GuardStep():
             _no_cells(call, (step.node.condition,))
             branch = step.taken(_Numbers(call))

@@ -89,10 +89,15 @@ class LoopStep:
 
     def range(self, slots: Slots) -> range:
         """The values of the index."""
-        start, stop, step = (int(bound(slots)) for bound in self.bounds)
-        if step == 0:
-            raise ShapeMismatch(f"{show(self.node)}: the step is 0, expected another")
-        return range(start, stop, step)
+        return index_range(self.node, self.bounds, slots)
+
+
+def index_range(node: For, bounds: Sequence[Number], slots: Slots) -> range:
+    """The values of a loop's index."""
+    start, stop, step = (int(bound(slots)) for bound in bounds)
+    if step == 0:
+        raise ShapeMismatch(f"{show(node)}: the step is 0, expected another")
+    return range(start, stop, step)
 
 
 def _is_part(node: Node) -> bool:

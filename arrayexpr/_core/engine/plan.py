@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...target import Target
+from ..affine import integer
 from ..infer import reads, total_operations
 from ..nodes import (
     EFFECTS,
@@ -184,6 +185,7 @@ def plan(
         result.careful = functools.cache(lambda: again(program, shared=True))
     if not all(_stands_alone(s) for s in program.statements):
         result.steps.append(InterpretStep(program))
+        _Cutter(result, emit, target, mode, threads, shared).elements(program.statements)
         return result
     _Cutter(result, emit, target, mode, threads, shared).block(program.statements)
     _reuse_products(result)
@@ -429,6 +431,7 @@ class _Cutter:
 
         if isinstance(node, Loop) or not all(_stands_alone(s) for s in node.body):
             self._interpret(node)
+            self._in_code(node)
             return
         index = Operand(node.index.name, INT64.array(0))
         bounds = [self._number(bound) for bound in (node.start, node.stop, node.step)]
@@ -453,6 +456,22 @@ class _Cutter:
         self.known = known
         step = LoopStep.of(node, bounds, before, inside, own, kept, LoopCodes(self._loop_code))
         self.steps.append(serial_step(node, step, self._serial_code) or step)
+
+    def elements(self, statements: Sequence[Node]) -> None:
+        """Have statements that the last step interprets run by code, where they are of single elements."""
+        name = "once"
+        while name in self.taken:
+            name += "_"
+        self._in_code(For(Index(name), integer(0), integer(1), integer(1), tuple(statements)))
+
+    def _in_code(self, loop: For) -> None:
+        """Have a loop that the last step interprets run by code, where it is one over elements."""
+        from .serial import element_step
+
+        step = self.steps[-1]
+        if isinstance(step, InterpretStep) and not isinstance(loop, Loop):
+            own = {local.name for local in step.program.locals if not local.type.rank}
+            self.steps[-1] = element_step(loop, step, self._serial_code, own) or step
 
     def _guard(self, node: Guard) -> None:
         """The step for a condition around statements of arrays."""

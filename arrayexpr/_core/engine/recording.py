@@ -59,10 +59,14 @@ class Recording:
         else:
             self.stop()
 
-    def serial(self, serial: Serial, arrays: Sequence[Any], stored: Sequence[bool]) -> None:
-        """A loop over elements was run on arrays, of which some were stored to."""
+    def serial(self, serial: Serial, names: Sequence[str], arrays: Sequence[Any], stored: Sequence[bool]) -> None:
+        """A loop over elements was run on the arrays of some names, of which some were stored to."""
         if self.whole and len(self.ran) < _MOST:
-            self.ran.append((serial, arrays, stored, arrays))
+            # An index goes on.
+            own = [name in self._tests.indices for name in names]
+            streams = [array.copy() if index else array for array, index in zip(arrays, own, strict=True)]
+            bases = [None if index else array for array, index in zip(arrays, own, strict=True)]
+            self.ran.append((serial, streams, stored, bases))
         else:
             self.stop()
 
@@ -121,6 +125,8 @@ class Tests:
             if hasattr(each, "views"):
                 self.windows[each.slot] = each.base
                 conditions += [n for view in each.views for n in view.args[1:]]
+            elif hasattr(each, "asked"):
+                conditions += each.asked
             elif hasattr(each, "bounds"):
                 self.indices.add(each.index)
                 conditions += [each.node.start, each.node.stop, each.node.step]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -28,6 +29,7 @@ from ..nodes import (
     Slice,
     Store,
     View,
+    Walk,
     postorder,
     substitute,
 )
@@ -36,35 +38,46 @@ from ..program import Program
 from ..types import INT64
 from ..windows import is_full
 from .dispatch import Code
-from .loopstep import LoopStep, Run, run_loop
+from .loopstep import LoopStep, Run, index_range, run_loop
+from .windowstep import Number, number
 
 if TYPE_CHECKING:
     from .memory import Slots as Bound
+    from .plan import InterpretStep
 
 Slots = dict[str, Any]
 
 _LESS = operator("less")
 
+#: Bytes of scratch that an iteration has for itself, at the most: it lies on the stack.
+SCRATCH_BYTES = 1 << 16
+
 
 @dataclass(frozen=True, slots=True)
 class SerialStep:
-    """Runs a loop over elements by one call of `code`, or, where that does not do, step by step as `loop`.
+    """Runs a loop over elements by one call of `code`, or, where that does not do, by `otherwise`: its steps, or the
+    interpreter.
 
     The code takes the arrays of `operands`, then the bounds of the outermost loop. It does not do where operands of
-    different names share memory, or a subscript may be outside of its axis, as one that counts from the end.
+    different names share memory, or a subscript may be outside of its axis, as one that counts from the end. `asked`
+    are the scalars that tell; `looked` are arrays of which elements are subscripts or bounds.
     """
 
-    loop: LoopStep
+    node: For
+    bounds: tuple[Number, ...]
+    otherwise: LoopStep | InterpretStep
     code: Code
     operands: tuple[str, ...]
     stored: frozenset[str]
     accesses: tuple[_Access, ...]
+    asked: tuple[Operand, ...]
+    looked: frozenset[str]
     records: ClassVar[bool] = True
 
     @property
-    def inside(self) -> tuple[LoopStep]:
-        """The steps that it may run instead."""
-        return (self.loop,)
+    def inside(self) -> tuple[LoopStep | InterpretStep]:
+        """What it may run instead."""
+        return (self.otherwise,)
 
     def run(self, slots: Bound, run: Run, streams: Any) -> None:
         """Run it."""
@@ -72,12 +85,24 @@ class SerialStep:
 
 
 @dataclass(frozen=True, slots=True)
+class _Test:
+    """A condition under which a branch is taken, or not."""
+
+    condition: Node
+    held: bool
+
+
+@dataclass(frozen=True, slots=True)
 class _Access:
-    """The subscripts of an operand, within loops that are given outermost first."""
+    """The subscripts of an operand, within loops and branches that are given outermost first.
+
+    `lengths` are those of scratch; an operand's are its array's.
+    """
 
     operand: str
     subscripts: tuple[Node, ...]
-    loops: tuple[For, ...]
+    around: tuple[For | _Test, ...]
+    lengths: tuple[int, ...] | None = None
 
 
 class _NotSerial(Exception):
@@ -86,9 +111,40 @@ class _NotSerial(Exception):
 
 def serial_step(loop: For, step: LoopStep, make: Callable[[Program], Code | None]) -> SerialStep | None:
     """The step for a loop, for what `make` makes of its program; None where the loop is none over elements."""
-    if effects(loop) != PURE or not isinstance(loop.step, Constant):
+    return _step(loop, step.bounds, step, step.own, make)
+
+
+def element_step(
+    loop: For, otherwise: InterpretStep, make: Callable[[Program], Code | None], own: Collection[str] = ()
+) -> SerialStep | None:
+    """The step for a loop of stores to single elements, in which scalars of `own` are local; None where it has none."""
+    try:
+        plain = [_plain(bound) for bound in (loop.start, loop.stop, loop.step)]
+    except _NotSerial:
         return None
-    builder = _Builder(step.own)
+    return _step(loop, list(map(number, plain)), otherwise, own, make, plain)
+
+
+def _plain(bound: Node) -> Node:
+    """A bound over scalar operands instead of loads of them."""
+    plain: dict[Node, Node] = {n: n.operand for n in postorder((bound,)) if isinstance(n, Load) and not n.subscripts}
+    (bound,) = substitute((bound,), plain.get)
+    if not all(isinstance(n, Constant | Operand | Extent | Apply | Cast) for n in postorder((bound,))):
+        raise _NotSerial
+    return bound
+
+
+def _step(
+    loop: For,
+    bounds: Sequence[Number],
+    otherwise: LoopStep | InterpretStep,
+    own: Collection[str],
+    make: Callable[[Program], Code | None],
+    asked: Sequence[Node] = (),
+) -> SerialStep | None:
+    if effects(loop) != PURE or not isinstance(loop.step, Constant) or loop.step.value == 0:
+        return None
+    builder = _Builder(own)
     try:
         program = builder.program(loop)
         code = make(program)
@@ -96,31 +152,63 @@ def serial_step(loop: For, step: LoopStep, make: Callable[[Program], Code | None
         return None
     if code is None:
         return None
-    return SerialStep(step, code, tuple(builder.names), frozenset(builder.stored), tuple(builder.accesses))
+    told = [n for access in builder.accesses for n in _told(access)]
+    given = {name: operand for name, operand in builder.names.items() if name not in builder.stored}
+    loads = {n.operand for n in postorder(told) if isinstance(n, Load)}
+    scalars = [n for n in postorder(asked) if isinstance(n, Operand)]
+    return SerialStep(
+        loop,
+        tuple(bounds),
+        otherwise,
+        code,
+        tuple(builder.names),
+        frozenset(builder.stored),
+        tuple(builder.accesses),
+        tuple(dict.fromkeys([*scalars, *(o for o in given.values() if o in loads and not o.type.rank)])),
+        frozenset(o.name for o in given.values() if o in loads and o.type.rank),
+    )
+
+
+def _told(access: _Access) -> Iterator[Node]:
+    """What tells whether an access is within its operand."""
+    yield from access.subscripts
+    for each in access.around[1:]:
+        if isinstance(each, _Test):
+            yield each.condition
+        else:
+            yield from (each.start, each.stop)
 
 
 class _Builder:
     """The program of loads and stores for a loop."""
 
-    def __init__(self, own: frozenset[str]):
+    def __init__(self, own: Collection[str]):
         self.own = own
         self.names: dict[str, Operand] = {}
         self.stored: set[str] = set()
         self.accesses: list[_Access] = []
-        self.loops: list[For] = []
+        self.around: list[For | _Test] = []
         # Scalars that are assigned: the loop keeps them in scratch, which is a register.
         self.scalars: dict[Operand, Operand] = {}
+        #: The lengths of scratch that is declared.
+        self.scratch: dict[Operand, tuple[int, ...]] = {}
 
     def program(self, loop: For) -> Program:
-        for node in postorder(loop.body):
+        for node in Walk().fresh(loop.body, False):
             if isinstance(node, Assign) and isinstance(node.target, Operand) and not node.target.type.rank:
                 self.scalars[node.target] = node.target
+            elif isinstance(node, Store) and not node.subscripts:
+                self.scalars[node.operand] = node.operand
+            elif isinstance(node, Scratch):
+                self.declare(node)
+        for operand in self.scratch:
+            self.scalars.pop(operand, None)
         taken = {n.key for n in postorder((loop,)) if isinstance(n, (Operand, Index))}
         first, last = (Operand(_fresh(name, taken), INT64.array(0)) for name in ("first", "last"))
         for scalar in self.scalars:
             self.scalars[scalar] = Operand(_fresh(f"{scalar.name}_", taken), scalar.type.plain)
         self.taken = taken
-        self.loops.append(loop)
+        self.around.append(loop)
         body = self.block(loop.body)
         statements: list[Node] = []
         after: list[Node] = []
@@ -134,23 +222,64 @@ class _Builder:
         statements += self.forwarded(Loop(loop.index, Load(first, ()), Load(last, ()), loop.step, "serial", body))
         return Program("kernel", [*self.names.values(), first, last], [*statements, *after])
 
+    def declare(self, node: Scratch) -> None:
+        extents = tuple(n.value for n in node.extents if isinstance(n, Constant))
+        operand = node.operand
+        bytes_ = math.prod(extents) * operand.type.element.itemsize
+        known = len(extents) == len(node.extents) and bytes_ <= SCRATCH_BYTES
+        if not known or self.scratch.setdefault(operand, extents) != extents:
+            raise _NotSerial
+
     def block(self, body: Sequence[Node]) -> tuple[Node, ...]:
         return tuple(made for node in body for made in self.statement(node))
 
     def statement(self, node: Node) -> Sequence[Node]:
-        if isinstance(node, For) and not isinstance(node, Loop) and isinstance(node.step, Constant):
-            start, stop = self.value(node.start), self.value(node.stop)
-            self.loops.append(node)
-            body = self.block(node.body)
-            self.loops.pop()
-            return self.forwarded(Loop(node.index, start, stop, node.step, "serial", body))
-        if isinstance(node, Assign) and not node.target.type.rank:
-            value = self.value(node.value)
-            operand, subscripts = self.place(node.target)
-            if operand.type.rank:
-                self.stored.add(operand.name)
-            return (Store(operand, subscripts, value),)
+        match node:
+            case For() if not isinstance(node, Loop) and isinstance(node.step, Constant) and node.step.value:
+                start, stop = self.value(node.start), self.value(node.stop)
+                self.around.append(For(node.index, start, stop, node.step, node.body))
+                body = self.block(node.body)
+                self.around.pop()
+                return self.forwarded(Loop(node.index, start, stop, node.step, "serial", body))
+            case Assign() if not node.target.type.rank:
+                value = self.value(node.value)
+                operand, subscripts = self.place(node.target)
+                if operand.type.rank:
+                    self.stored.add(operand.name)
+                return (Store(operand, subscripts, value),)
+            case Store():
+                value = self.value(node.value)
+                operand, subscripts = self.element(node)
+                if operand.type.rank and operand not in self.scratch:
+                    self.stored.add(operand.name)
+                return (Store(operand, subscripts, value),)
+            case Guard():
+                condition = self.value(node.condition)
+                branches = []
+                for held, branch in ((True, node.then), (False, node.otherwise)):
+                    self.around.append(_Test(condition, held))
+                    branches.append(self.block(branch))
+                    self.around.pop()
+                return (Guard(condition, *branches),)
+            case Scratch():
+                return (node,)
         raise _NotSerial
+
+    def element(self, node: Load | Store) -> tuple[Operand, tuple[Node, ...]]:
+        """The operand, and the subscripts, of one element that is loaded or stored."""
+        operand = node.operand
+        if operand in self.scalars:
+            return self.scalars[operand], ()
+        subscripts = tuple(self.value(x) for x in node.subscripts)
+        self.access(operand, subscripts)
+        return operand, subscripts
+
+    def access(self, operand: Operand, subscripts: tuple[Node, ...]) -> None:
+        lengths = self.scratch.get(operand)
+        if lengths is None:
+            self.names[operand.name] = operand
+        if subscripts:
+            self.accesses.append(_Access(operand.name, subscripts, tuple(self.around), lengths))
 
     def forwarded(self, loop: Loop) -> Sequence[Node]:
         """An innermost loop in which what an iteration stores for the next one to load stays in a register.
@@ -162,9 +291,11 @@ class _Builder:
         """
         before: list[Node] = []
         body = list(loop.body)
+        if not all(isinstance(node, Store | Scratch) for node in body):
+            return (loop,)
         for place, store in enumerate(loop.body):
-            if not isinstance(store, Store):
-                return (loop,)
+            if not isinstance(store, Store) or store.operand in self.scratch:
+                continue
             operand = store.operand
             if not operand.type.rank or sum(s.operand is operand for s in loop.body if isinstance(s, Store)) > 1:
                 continue
@@ -195,12 +326,9 @@ class _Builder:
         return (loop,)
 
     def value(self, root: Node) -> Node:
-        for node in postorder((root,)):
-            if isinstance(node, Apply) and node.args[-1].type.element.kind in node.op.vector_math:
-                # The library's functions give other bits one by one.
-                raise _NotSerial
-
         def leaf(node: Node) -> Node | None:
+            if isinstance(node, Load):
+                return Load(*self.element(node))
             if isinstance(node, (View, Operand)):
                 if node.type.rank:
                     raise _NotSerial
@@ -243,13 +371,11 @@ class _Builder:
             raise _NotSerial
         if view in self.scalars:
             return self.scalars[view], ()
-        self.names[view.name] = view
         subscripts = tuple(
             plus(Extent(view, axis), index) if isinstance(index, Constant) and index.value < 0 else index
             for axis, index in enumerate(indices)
         )
-        if view.type.rank:
-            self.accesses.append(_Access(view.name, subscripts, tuple(self.loops)))
+        self.access(view, subscripts)
         return view, subscripts
 
 
@@ -281,19 +407,27 @@ def run_serial(step: SerialStep, slots: Bound, run: Run, streams: Any) -> None:
     """Run a loop over elements on the slots."""
     from .iterate import Serial
 
-    values = step.loop.range(slots)
+    values = index_range(step.node, step.bounds, slots)
     if not values:
         # What only the loop makes may not be there.
         return
+    loop = step.otherwise
     if not _does(step, slots, values):
+        if not isinstance(loop, LoopStep):
+            run(loop, slots)
+            return
         if not _does(step, slots, values[1:]):
-            run_loop(step.loop, slots, run, streams, values)
+            run_loop(loop, slots, run, streams, values)
             return
         # Such as a[k - 1] where k begins at 0.
-        run_loop(step.loop, slots, run, streams, values[:1])
+        run_loop(loop, slots, run, streams, values[:1])
         values = values[1:]
     serial = Serial(step.code, [slots[name] for name in step.operands], values)
-    slots.recording.serial(serial, serial.start(), [name in step.stored for name in step.operands])
+    stored = [name in step.stored for name in step.operands]
+    slots.recording.serial(serial, step.operands, serial.start(), stored)
+    if step.looked:
+        # Another call may have other elements in them.
+        slots.recording.stop()
 
 
 def _does(step: SerialStep, slots: Slots, values: range) -> bool:
@@ -304,55 +438,115 @@ def _does(step: SerialStep, slots: Slots, values: range) -> bool:
     for name in step.stored:
         if any(np.may_share_memory(arrays[name], other) for key, other in arrays.items() if key != name):
             return False
-    return all(_inside(access, arrays, values) for access in step.accesses)
+    known = _Known(arrays, step.stored)
+    return all(known.inside(access, values) for access in step.accesses)
 
 
-def _inside(access: _Access, arrays: dict[str, Any], values: range) -> bool:
-    """Whether subscripts are within their axes, by the intervals that the indices are in."""
-    outer, *inner = access.loops
-    at: dict[Node, tuple[int, int]] = {outer.index: (min(values[0], values[-1]), max(values[0], values[-1]))}
-    for loop in inner:
-        start, stop = _interval(loop.start, at, arrays), _interval(loop.stop, at, arrays)
-        if start is None or stop is None:
-            return False
-        low, high = (start[0], stop[1] - 1) if loop.step.value > 0 else (stop[0] + 1, start[1])  # type: ignore[attr-defined]
-        if low > high:
-            return True
-        at[loop.index] = low, high
-    for subscript, length in zip(access.subscripts, arrays[access.operand].shape, strict=True):
-        found = _interval(subscript, at, arrays)
-        if found is None or found[0] < 0 or found[1] >= length:
-            return False
-    return True
+_Interval = tuple[int, int]
+#: What each comparison says of its first operand, where that is an index: from the second one plus so much, up to it
+#: plus so much.
+_BELOW, _ABOVE, _MIRRORED, _DENIED = (
+    {"less": -1, "less_equal": 0, "equal": 0},
+    {"greater": 1, "greater_equal": 0, "equal": 0},
+    {"less": "greater", "less_equal": "greater_equal", "greater": "less", "greater_equal": "less_equal"},
+    {"less": "greater_equal", "less_equal": "greater", "greater": "less_equal", "greater_equal": "less"},
+)
 
 
-def _interval(node: Node, at: dict[Node, tuple[int, int]], arrays: dict[str, Any]) -> tuple[int, int] | None:
-    """The least and the greatest that an int64 scalar may be; None where that is not known."""
-    match node:
-        case Constant(value):
-            return value, value
-        case Index():
-            return at[node]
-        case Extent():
-            length = arrays[node.operand.name].shape[node.axis]
-            return length, length
-        case Operand(name) | Load(Operand(name), ()):
-            if name not in arrays:
-                return None
-            value = int(arrays[name])
-            return value, value
-        case Apply(op, (x, y)):
-            a, b = _interval(x, at, arrays), _interval(y, at, arrays)
-            if a is None or b is None:
-                return None
-            if op.name == "add":
-                return a[0] + b[0], a[1] + b[1]
-            if op.name == "subtract":
-                return a[0] - b[1], a[1] - b[0]
-            if op.name == "multiply":
-                products = [p * q for p in a for q in b]
-                return min(products), max(products)
-            if op.name in ("minimum", "maximum"):
-                chosen = min if op.name == "minimum" else max
-                return chosen(a[0], b[0]), chosen(a[1], b[1])
-    return None
+class _Known:
+    """The intervals that integers are in, by arrays, and by what loops and tests say of indices."""
+
+    def __init__(self, arrays: dict[str, Any], stored: Collection[str]):
+        self.arrays = arrays
+        self.stored = stored
+        self.elements: dict[str, _Interval | None] = {}
+        self.at: dict[Node, _Interval] = {}
+
+    def inside(self, access: _Access, values: range) -> bool:
+        """Whether subscripts are within their axes, or nothing is ever looked at."""
+        outer, *inner = access.around
+        assert isinstance(outer, For)
+        self.at = {outer.index: (min(values[0], values[-1]), max(values[0], values[-1]))}
+        for each in inner:
+            if isinstance(each, _Test):
+                self.narrow(each.condition, each.held)
+            else:
+                start, stop = self.interval(each.start), self.interval(each.stop)
+                if start is None or stop is None:
+                    return False
+                rising = each.step.value > 0  # type: ignore[attr-defined]
+                self.at[each.index] = (start[0], stop[1] - 1) if rising else (stop[0] + 1, start[1])
+            if any(low > high for low, high in self.at.values()):
+                return True
+        lengths = self.arrays[access.operand].shape if access.lengths is None else access.lengths
+        for subscript, length in zip(access.subscripts, lengths, strict=True):
+            found = self.interval(subscript)
+            if found is None or found[0] < 0 or found[1] >= length:
+                return False
+        return True
+
+    def narrow(self, condition: Node, held: bool) -> None:
+        """Take in what a test of an index says of it."""
+        if not isinstance(condition, Apply):
+            return
+        name = condition.op.name
+        if name == "logical_not":
+            self.narrow(condition.args[0], not held)
+        elif name == ("logical_and" if held else "logical_or"):
+            for each in condition.args:
+                self.narrow(each, held)
+        elif name in _BELOW or name in _ABOVE:
+            name = name if held else _DENIED.get(name, "")
+            self.bound(name, *condition.args)
+            self.bound(_MIRRORED.get(name, name), *reversed(condition.args))
+
+    def bound(self, name: str, one: Node, other: Node) -> None:
+        if one not in self.at:
+            return
+        limit = self.interval(other)
+        if limit is not None:
+            low, high = self.at[one]
+            if name in _BELOW:
+                high = min(high, limit[1] + _BELOW[name])
+            if name in _ABOVE:
+                low = max(low, limit[0] + _ABOVE[name])
+            self.at[one] = low, high
+
+    def interval(self, node: Node) -> _Interval | None:
+        """The least and the greatest that an int64 scalar may be; None where that is not known."""
+        match node:
+            case Constant(value) if isinstance(value, int):
+                return value, value
+            case Index():
+                return self.at[node]
+            case Extent():
+                length = self.arrays[node.operand.name].shape[node.axis]
+                return length, length
+            case Operand(name) | Load(Operand(name)):
+                if name not in self.elements:
+                    self.elements[name] = self.among(name)
+                return self.elements[name]
+            case Cast(arg) if node.type.element is INT64 and arg.type.element.kind in "iu":
+                return self.interval(arg)
+            case Apply(op, (x, y)):
+                a, b = self.interval(x), self.interval(y)
+                if a is None or b is None:
+                    return None
+                if op.name == "add":
+                    return a[0] + b[0], a[1] + b[1]
+                if op.name == "subtract":
+                    return a[0] - b[1], a[1] - b[0]
+                if op.name == "multiply":
+                    products = [p * q for p in a for q in b]
+                    return min(products), max(products)
+                if op.name in ("minimum", "maximum"):
+                    chosen = min if op.name == "minimum" else max
+                    return chosen(a[0], b[0]), chosen(a[1], b[1])
+        return None
+
+    def among(self, name: str) -> _Interval | None:
+        """The least and the greatest element of what is not stored to."""
+        array = self.arrays.get(name)
+        if array is None or name in self.stored or not array.size or array.dtype.kind not in "iu":
+            return None
+        return int(array.min()), int(array.max())
