@@ -469,7 +469,8 @@ def test_calls_that_are_element_wise() -> None:
         ("the shape of the 'out' array does not match", (a[:1], b[:1], two)),
         ("objects cannot be broadcast to a single shape", (a[:5], b[:4], two)),
     ):
-        for function in (plain, mine):
+        # Numba itself asks for that from 0.68 on.
+        for function in (plain, mine) if numba.version_info.short >= (0, 68) else (mine,):
             with pytest.raises(ValueError, match=error):
                 function(*args)
 
@@ -477,16 +478,24 @@ def test_calls_that_are_element_wise() -> None:
 def test_what_is_not_taken_says_why() -> None:
     @njit
     def f(a: Any, k: Any) -> Any:
-        return np.sum(a * 2, axis=k), np.any(a), a.argmax(), (a * 1j).max(), np.sum(a + 1, axis=0, dtype=np.int32)
+        return np.sum(a * 2, axis=k), np.any(a), a.argmax(), (a * 1j).max()
+
+    @njit
+    def narrow(a: Any) -> Any:
+        return np.sum(a + 1, axis=0, dtype=np.int32)
 
     f(np.ones((2, 3)), 1)
     said = explain(f)
+    if numba.version_info.short > (0, 66):
+        # Before that Numba has no such sum of what is no int32.
+        narrow(np.ones((2, 3)))
+        said += explain(narrow)
+        assert "left to Numba: sum in int32" in said
     for why in (
         "a reduction over an axis that is known at run time only",
         "a reduction of an array that is there",
         "max of complex numbers",
         "the method argmax of an array",
-        "sum in int32",
     ):
         assert f"left to Numba: {why}" in said, said
 

@@ -56,6 +56,7 @@ def walks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Walks]:
         addresses = {**addresses, name: ctypes.cast(kept[-1], ctypes.c_void_p).value}
     monkeypatch.setattr(walk, "addresses", lambda: addresses)
     monkeypatch.setattr(nests._Nest, "small", 1)
+    monkeypatch.setattr(nests._Nest, "small_sum", 1)
     yield counted
     monkeypatch.undo()
     ours.pipeline.provide()
@@ -629,7 +630,8 @@ def test_numba_finds_the_pass_where_the_environment_says_so(tmp_path: Path) -> N
     (made / "entry_points.txt").write_text(f"[numba_extensions]\ninit = {entry['init']}\n")
 
     def run(value: str | None) -> tuple[str, str]:
-        env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+        env = {**os.environ, "PYTHONPATH": path}
         env.pop("ARRAYEXPR_NUMBA", None)
         if value is not None:
             env["ARRAYEXPR_NUMBA"] = value

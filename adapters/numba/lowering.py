@@ -70,8 +70,13 @@ class _Lowering:
         return _Array(kind, self.builder.bitcast(made.data, BYTES), shape, strides, value)
 
     def empty(self, kind: Any, shape: Sequence[Any]) -> _Array:
-        made = arrayobj._empty_nd_impl(self.context, self.builder, kind, tuple(shape))
-        return self.array(kind, made._getvalue())
+        builder = self.builder
+        made = arrayobj._empty_nd_impl(self.context, builder, kind, tuple(shape))
+        found = self.array(kind, made._getvalue())
+        size = builder.mul(made.nitems, WORD(self.itemsize(found)))
+        with cgutils.if_unlikely(builder, builder.icmp_signed(">=", size, WORD(walk.LARGE))):
+            self.call("arrayexpr_large_1", STATUS, [found.data, size])
+        return found
 
     def kind_of(self, name: str) -> Any:
         """The Numba type of an array that the group makes."""
