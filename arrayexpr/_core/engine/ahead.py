@@ -91,11 +91,13 @@ class _Writer:
 
     def of(self, plan: Plan) -> Ahead:
         goals = {step.moves: step.targets[0].slot for step in plan.steps if isinstance(step, RegionStep) and step.moves}
+        products: set[str] = set()
         for step in plan.steps:
             if isinstance(step, ArrayStep) and isinstance(step.node, Contract) and _are_matrices(step.node):
                 self._product(step, goals.get(step.slot, step.slot))
+                products.add(step.slot)
                 continue
-            if isinstance(step, RegionStep) and step.moves:
+            if isinstance(step, RegionStep) and step.moves in products:
                 # What it would move was made where it belongs.
                 continue
             if not isinstance(step, RegionStep):
