@@ -19,10 +19,12 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from arrayexpr._core.affine import linear
 from arrayexpr._core.errors import UnsupportedError
 from arrayexpr._core.nodes import (
     Apply,
     Assign,
+    Barrier,
     Constant,
     Disjoint,
     Extent,
@@ -45,7 +47,7 @@ from arrayexpr._core.passes.nests import enclosed
 from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import BROADCAST, STRIDED
 
-from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer, of_lengths
+from .clike import KEYWORDS, OPENCL_WORDS, Dialect, Writer, is_whole, of_lengths
 
 C = Dialect(
     name="c",
@@ -117,6 +119,14 @@ static inline int arrayexpr_overlap(const arrayexpr_array *a, int rank_a, ptrdif
 }
 """
 
+_TO_LAST = """\
+/* The step from the first value of a loop to its last one. */
+static inline ptrdiff_t arrayexpr_to_last(ptrdiff_t start, ptrdiff_t stop, ptrdiff_t step) {
+    ptrdiff_t steps = (stop - start + (step > 0 ? -1 : 1)) / step;
+    return steps > 1 ? steps * step : step;
+}
+"""
+
 _SHARE = """\
 /* Whether two arrays may share memory, be they the same view. */
 static inline int arrayexpr_share(const arrayexpr_array *a, int rank_a, ptrdiff_t size_a,
@@ -183,6 +193,12 @@ def parts(program: Program, *, checked: bool = True) -> tuple[list[str], list[st
     if name in _TAKEN or name.startswith(("_", "arrayexpr_")):
         raise UnsupportedError(f"program name {name!r} is taken in C: expected another, which names the function")
     writer = Writer(program, C, reserved=(name, f"{name}_scratch"))
+    writer.apart = not checked
+    for statement in enclosed(program.statements) if checked else ():
+        if type(statement) is For and not isinstance(statement.step, Constant):
+            raise UnsupportedError(
+                f"the step of loop {statement.index.name} is {statement.step!r}: expected a number, for C"
+            )
     named = _conditions(program, writer)
     for condition, (variable, _) in named.items():
         writer.know(condition, variable)
@@ -196,6 +212,8 @@ def parts(program: Program, *, checked: bool = True) -> tuple[list[str], list[st
         helpers.append(_OVERLAP)
     if "arrayexpr_share(" in used:
         helpers.append(_SHARE)
+    if "arrayexpr_to_last(" in used:
+        helpers.append(_TO_LAST)
     helpers.extend(writer.helpers)
     text = [_describe(program, "arrayexpr_v_" in used), *scratch]
     text.append(f"int {name}(const arrayexpr_array *arrays, void *scratch, int threads) {{")
@@ -283,11 +301,14 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
             if length > 1:
                 test += f" || arrays[{k}].strides[{axis}] != {stride}"
             lines.append(f"    if ({test}) return ARRAYEXPR_SHAPE;")
-    conditions = dict.fromkeys(_denied(condition, writer, stored) for condition in program.requires)
     # Loops as they are written have no conditions of theirs, nor has a program that says none.
     plain = [s for s in program.statements if not (program.requires and type(s) is Loop)]
-    conditions.update(dict.fromkeys(_too_short(program, plain, writer, place, stored, "")))
-    lines.extend(f"    if ({condition}) return ARRAYEXPR_SHAPE;" for condition in conditions)
+    tests: _Tests = {}
+    for condition in program.requires:
+        _test(condition, writer, stored, tests)
+    for shorter in _too_short(program, plain, writer, place, stored, ""):
+        tests[f"if ({shorter}) return ARRAYEXPR_SHAPE;"] = {}
+    lines.extend(_nested(tests, 1))
     apart = program.assumption.apart if program.assumption is not None else ()
     tested = set(_in_one_piece(program.statements, frozenset(), place))
     for out in program.declared:
@@ -304,6 +325,80 @@ def _checks(program: Program, writer: Writer, stored: set[Operand]) -> list[str]
                 f"&arrays[{b}], {other.type.rank}, {other.type.element.itemsize})) return ARRAYEXPR_OVERLAP;"
             )
     return lines
+
+
+#: Lines of C, each with those of the block that it opens.
+_Tests = dict[str, "_Tests"]
+
+
+def _nested(tests: _Tests, depth: int) -> Iterator[str]:
+    for line, block in tests.items():
+        inner = list(_nested(block, depth + 1))
+        if line.endswith("{") and not inner:
+            continue
+        yield "    " * depth + line
+        if inner:
+            yield from inner
+            yield "    " * depth + "}"
+
+
+def _test(condition: Node, writer: Writer, stored: set[Operand], tests: _Tests) -> None:
+    """Add the test of one of `Program.requires`: a condition, or a statement around some."""
+    match condition:
+        case Guard(test, (Barrier(),), ()):
+            _test(test, writer, stored, tests)
+        case Guard(test, then, otherwise):
+            # What is told too late is taken to hold.
+            if writer.changing.isdisjoint(postorder((test,))):
+                sign = "" if then else "!"
+                tests = tests.setdefault(f"if ({sign}{writer.integer(test, 11 if sign else 0)}) {{", {})
+            for inner in then or otherwise:
+                _test(inner, writer, stored, tests)
+        case For():
+            _of_what_stays((condition.start, condition.stop), writer)
+            tests = tests.setdefault(_header(condition, writer, ends=all(map(_is_linear, condition.body))), {})
+            for inner in condition.body:
+                _test(inner, writer, stored, tests)
+        case _:
+            memory = [n for n in postorder((_needed(condition),)) if isinstance(n, Disjoint)]
+            if all(o in writer.program.declared for n in memory for o in (n.one, n.other)):
+                code = "OVERLAP" if memory else "SHAPE"
+                tests[f"if ({_denied(condition, writer, stored)}) return ARRAYEXPR_{code};"] = {}
+
+
+def _needed(condition: Node) -> Node:
+    """What has to hold where the tests around a condition do."""
+    while isinstance(condition, Apply) and condition.op.name == "where":
+        _, then, otherwise = condition.args
+        condition = otherwise if isinstance(then, Constant) else then
+    return condition
+
+
+def _of_what_stays(nodes: Iterable[Node], writer: Writer) -> None:
+    """Refuse what a call cannot know before it does anything."""
+    for node in postorder(list(nodes)):
+        if node in writer.changing:
+            raise UnsupportedError(
+                f"where views or loops end depends on {node!r}, which the program assigns: expected what stays, for C"
+            )
+
+
+def _is_linear(condition: Node) -> bool:
+    """Whether a condition holds in every iteration of a loop where it holds in the first and the last."""
+    match condition:
+        case Guard(Apply(op, (x, y)), (Barrier(),), ()) if op.name in ("equal", "less"):
+            return linear(x) is not None and linear(y) is not None
+    return False
+
+
+def _header(loop: For, writer: Writer, *, ends: bool = False) -> str:
+    """The head of a loop that stays, over all values of its index, or over the first and the last."""
+    i = writer.names.of("index", loop.index.name)
+    start, stop, step = (writer.integer(bound, 9) for bound in (loop.start, loop.stop, loop.step))
+    falls = isinstance(loop.step, Constant) and loop.step.value < 0
+    if ends:
+        step = f"arrayexpr_to_last({start}, {stop}, {step})"
+    return f"for (ptrdiff_t {i} = {start}; {i} {'>' if falls else '<'} {stop}; {i} += {step}) {{"
 
 
 def _in_one_piece(
@@ -325,6 +420,8 @@ def _in_one_piece(
             for out in {n.operand for n in nodes if isinstance(n, Store)} & place.keys():
                 if touched == {out} or not all(_are_apart(out, other, apart) for other in touched - {out}):
                     yield out
+        elif type(statement) is For:
+            yield from _in_one_piece(statement.body, apart, place)
         elif isinstance(statement, Assign):
             yield assigned_operand(statement.target)
 
@@ -335,10 +432,15 @@ def _are_apart(one: Operand, other: Operand, facts: Collection[Node]) -> bool:
 
 def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
     """The C that holds where one of `Program.requires` does not."""
+    if isinstance(condition, Disjoint):
+        return writer.disjoint(condition).removeprefix("!")
     assert isinstance(condition, Apply)
     if condition.op.name == "where":
         test, then, otherwise = condition.args
         needed, sign = (otherwise, "!") if isinstance(then, Constant) else (then, "")
+        if not writer.changing.isdisjoint(postorder((test,))):
+            # What is told too late is taken to hold.
+            return _denied(needed, writer, stored)
         text = writer.integer(test, 11)
         return f"{sign}{text} && {_bracketed(_denied(needed, writer, stored))}"
     if condition.op.name == "logical_or":
@@ -347,6 +449,7 @@ def _denied(condition: Node, writer: Writer, stored: set[Operand]) -> str:
         if isinstance(length, Extent) and not _stretches(length.operand, length.axis, stored):
             return _denied(same, writer, stored)
         return " && ".join(_denied(part, writer, stored) for part in condition.args)
+    _of_what_stays((condition,), writer)
     x, y = (writer.integer(part, 9) for part in condition.args)
     return f"{x} {'!=' if condition.op.name == 'equal' else '>='} {y}"
 
@@ -386,9 +489,10 @@ def _too_short(
             continue
         if not isinstance(statement, For):
             continue
-        yield from _too_short(program, statement.body, writer, place, stored, path)
+        body = [s for s in statement.body if not (program.requires and type(s) is Loop)]
+        yield from _too_short(program, body, writer, place, stored, path)
         guarded = {n for s in statement.body if isinstance(s, Guard) for n in postorder((s,))}
-        for node in postorder(statement.body):
+        for node in postorder(body):
             if not isinstance(node, Load | Store) or node.operand not in place or node in guarded:
                 continue
             if node.operand.name in program.layouts:
@@ -413,41 +517,75 @@ def _scratch_function(program: Program, writer: Writer) -> list[str]:
     if not wanted:
         return [head, "    (void)arrays;", "    return 0;", "}"]
     # One that has given no names to bounds, which are the kernel's own.
-    sizes = Writer(program, C, reserved=(program.name, f"{program.name}_scratch"))
+    sizes = Writer(program, C, reserved=(program.name, f"{program.name}_scratch", "size"))
     total = _scratch_of(program, program.statements, sizes, writer.automatic)
+    writer.helpers.update(sizes.helpers)
+    text = "\n".join([*sizes.lines, total])
     place = {operand: k for k, operand in enumerate(program.declared)}
     declared = [
         f"    const ptrdiff_t {name} = arrays[{k}].shape[{axis}];"
         for operand, k in place.items()
         for axis in range(operand.type.rank)
-        if _uses(total, name := f"{sizes.names.of('operand', operand.name)}_n{axis}")
+        if _uses(text, name := f"{sizes.names.of('operand', operand.name)}_n{axis}")
     ]
     declared += [
         f"    const char *{name} = (const char *)arrays[{k}].data;"
         for operand, k in place.items()
-        if not operand.type.rank and _uses(total, name := sizes.names.of("operand", operand.name))
+        if not operand.type.rank and _uses(text, name := sizes.names.of("operand", operand.name))
     ]
-    unused = [] if "arrays" in total or declared else ["    (void)arrays;"]
-    return [head, *unused, *declared, f"    return {total};", "}"]
+    unused = [] if "arrays" in text or declared else ["    (void)arrays;"]
+    return [head, *unused, *declared, *sizes.lines, f"    return {total};", "}"]
 
 
 def _scratch_of(program: Program, statements: Sequence[Node], writer: Writer, automatic: Collection[Operand]) -> str:
-    """The bytes of scratch that statements take, those of one branch of a guard where its test is of lengths."""
+    """The bytes of scratch that statements take, those of one branch of a guard where its test is of lengths.
+
+    Of a loop they are the most that an iteration takes: where its index tells, lines that go through all of them are
+    written before.
+    """
     sizes = []
     for statement in statements:
         if isinstance(statement, Scratch) and statement.operand not in automatic:
+            _of_what_stays(statement.extents, writer)
             extents = [writer.integer(e, 10) for e in statement.extents]
             size = " * ".join([*extents, str(statement.operand.type.element.itemsize)])
             sizes.append(f"({size} + 63) / 64 * 64")
         elif isinstance(statement, For):
-            sizes.append(_scratch_of(program, statement.body, writer, automatic))
+            sizes.append(_most_of(program, statement, writer, automatic))
         elif isinstance(statement, Guard):
             branches = statement.then, statement.otherwise
             then, otherwise = (_scratch_of(program, branch, writer, automatic) for branch in branches)
             strides = any(isinstance(n, Stride) for n in postorder((statement.condition,)))
-            if _at_call(statement.condition, program) and not strides:
+            if _is_told(statement.condition, writer) and not strides:
                 if (then, otherwise) != ("0", "0"):
                     sizes.append(f"({writer.integer(statement.condition, 2)} ? {then} : {otherwise})")
             else:
                 sizes += [then, otherwise]
     return " + ".join(size for size in sizes if size != "0") or "0"
+
+
+def _is_told(condition: Node, writer: Writer) -> bool:
+    """Whether a test can be made before anything is done, in loops over the indices that it reads."""
+    return is_whole(condition) and writer.changing.isdisjoint(postorder((condition,)))
+
+
+def _most_of(program: Program, loop: For, writer: Writer, automatic: Collection[Operand]) -> str:
+    """The bytes of scratch that an iteration of a loop takes at the most."""
+    before, writer.lines[:] = list(writer.lines), []
+    writer.depth += 1
+    size = _scratch_of(program, loop.body, writer, automatic)
+    writer.depth -= 1
+    inside, writer.lines[:] = list(writer.lines), before
+    index = writer.names.of("index", loop.index.name)
+    if not _uses("\n".join([*inside, size]), index):
+        writer.lines += [line.removeprefix("    ") for line in inside]
+        return size
+    _of_what_stays((loop.start, loop.stop), writer)
+    most, own = writer.local("size"), writer.local("size")
+    writer.line(f"ptrdiff_t {most} = 0;")
+    writer.line(_header(loop, writer))
+    writer.lines += inside
+    writer.line(f"    const ptrdiff_t {own} = {size};")
+    writer.line(f"    if ({own} > {most}) {most} = {own};")
+    writer.line("}")
+    return most

@@ -41,7 +41,7 @@ from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.joint import scalars_of
 from arrayexpr._core.passes.nests import enclosed, is_constant, memory_order
 from arrayexpr._core.passes.products import is_product
-from arrayexpr._core.program import Program
+from arrayexpr._core.program import Program, assigned_operand
 from arrayexpr._core.types import APART, BOOL, INT64, ElementType, complex_of, element, real_of
 from arrayexpr._core.vector_math import EXACT, function_of
 
@@ -80,6 +80,9 @@ class Dialect:
     vector_math: bool = False
     #: our real and complex types' names → the suffix of the library's functions of them
     suffixes: Mapping[str, str] = field(default_factory=lambda: dict(_SUFFIX))
+    #: element types that no cast converts → the text that makes a float32 or, with "64", a float64 one of them, and the
+    #: text that makes one a float32
+    conversions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     #: element types the language has no arithmetic for → the type to compute in
     widened: dict[str, str] = field(default_factory=lambda: {"float16": "float32"})
 
@@ -112,6 +115,8 @@ _OWN = {"function": "", "operand": r"[A-Za-z]\w{0,2}", "index": r"[A-Za-z]{1,2}\
 #: Constants that nothing uses are not written.
 _CONSTANT = re.compile(r" *const [\w ]+ (\w+) = .*;")
 _WORD = re.compile(r"[A-Za-z_]\w*")
+#: The functions of C's complex numbers that sources of operators call.
+_LIBRARY = re.compile(r"\b(c(?:exp|log|pow))_\$N\(")
 FLOAT32 = element("float32")
 
 
@@ -187,13 +192,19 @@ class Writer:
         self.depth = 1
         self.may_raise: str | None = None
         self._scratch: set[Operand] = set()
-        #: Scratch that each iteration of a loop has for itself, and single elements.
+        #: Scratch that each iteration of a loop of the schedule has for itself, and single elements.
         self.automatic = {
             s.operand
-            for outer in (*program.statements, *enclosed(program.statements))
-            for s in (enclosed(outer.body) if isinstance(outer, For) else (outer,))
-            if isinstance(s, Scratch) and is_constant(s) and (isinstance(outer, For) or not s.extents)
+            for outer in enclosed(program.statements)
+            for s in (enclosed(outer.body) if type(outer) is Loop else (outer,))
+            if isinstance(s, Scratch) and is_constant(s) and (type(outer) is Loop or not s.extents)
         }
+        #: Scalars whose value is not the same all along.
+        self.changing = changing(program)
+        #: Whether operands of other names surely share no memory, in loops as they were written too.
+        self.apart = True
+        #: Whether the lines that are written are of a schedule: where its operands overlap it does not run.
+        self._tested = False
         #: Loops over strips of a row that was swept before: the loop over rows, and what they load of the row.
         self._swept: dict[For, tuple[For, list[Load]]] = {}
         self.vector_math = dialect.vector_math and (program.target is None or program.target.vector_math)
@@ -264,10 +275,13 @@ class Writer:
         stores: list[Store] = []
         for statement in statements:
             # Stores are written together, so that what their values share is computed once; not where one
-            # reads what another one stores.
+            # reads what another one stores, or may where operands are not known to be apart.
             if isinstance(statement, Store):
                 stored = {store.operand for store in stores}
-                if any(isinstance(n, Load) and n.operand in stored for n in postorder((statement.value,))):
+                loads = {n.operand for n in postorder((statement.value,)) if isinstance(n, Load)}
+                if not stored.isdisjoint(loads) or not (
+                    self.apart or self._tested or stored <= self._scratch or loads <= self._scratch
+                ):
                     self._stores(stores)
                     stores = []
                 stores.append(statement)
@@ -299,8 +313,8 @@ class Writer:
     def _loop(self, loop: For) -> None:
         if strips.call(self, loop) or quotients.call(self, loop):
             return
-        outermost = self._outermost
-        self._outermost = False
+        outermost, tested = self._outermost, self._tested
+        self._outermost, self._tested = False, type(loop) is Loop
         role = loop.role if isinstance(loop, Loop) else "serial"
         compare = ">" if isinstance(loop.step, Constant) and loop.step.value < 0 else "<"
         innermost = not any(isinstance(s, For | Guard) for s in loop.body)
@@ -327,7 +341,7 @@ class Writer:
                 self.line("}")
             self._scopes.pop()
             self.folds.end(folds)
-        self._outermost = outermost
+        self._outermost, self._tested = outermost, tested
         if outermost and role != "parallel":
             streams.end(self, loop)
 
@@ -347,7 +361,16 @@ class Writer:
         self._swept.update({strip: (loop, loads) for strip, loads in prefetches.strips_of(loop).items()})
         if isinstance(loop.step, Constant):
             self.prefetch(loop, loop.step.value, stop)
-        self._block(loop.body)
+        if any(isinstance(s, Scratch) and s.operand not in self.automatic for s in enclosed(loop.body)):
+            # Every iteration has the same memory.
+            own = self.local("m")
+            with self.inner():
+                self.line(f"void *const {own} = scratch;")
+            self._block(loop.body)
+            with self.inner():
+                self.line(f"scratch = {own};")
+        else:
+            self._block(loop.body)
         if role == "parallel":
             self.depth += 1
             streams.end(self, loop)
@@ -443,8 +466,11 @@ class Writer:
         if re.fullmatch(r"-?\w+", text):
             return text
         if expression not in known:
-            known[expression] = self.local("n")
-            self.line(f"const {self.dialect.index} {known[expression]} = {text};")
+            name = self.local("n")
+            self.line(f"const {self.dialect.index} {name} = {text};")
+            if not self.changing.isdisjoint(postorder((expression,))):
+                return name
+            known[expression] = name
         return known[expression]
 
     @staticmethod
@@ -456,6 +482,7 @@ class Writer:
         scope = self._scopes[-1]
         nodes = postorder(loop.body)
         stored = {n.operand for n in nodes if isinstance(n, Store)}
+        stored |= {assigned_operand(n.target) for n in nodes if isinstance(n, Assign)}
         own = {s.operand for s in loop.body if isinstance(s, Scratch)}
         for node in nodes:
             if not isinstance(node, Load | Store) or _place_of(node) in scope.rows or node in scope.loaded:
@@ -467,7 +494,8 @@ class Writer:
             still = [(k, s) for k, s in enumerate(node.subscripts) if k not in moving]
             fixed = all(self.stride(operand, k) == "0" for k in moving)
             c_type = self.type(operand.type.element)
-            if isinstance(node, Load) and fixed and operand not in stored:
+            alone = self._tested or self.apart or operand in self._scratch
+            if isinstance(node, Load) and fixed and operand not in stored and alone:
                 name = self.local("s")
                 self.line(f"const {c_type} {name} = {self._load(node)[0]};")
                 scope.loaded[node] = name
@@ -485,7 +513,7 @@ class Writer:
         self._scoped_block(guard.then)
         self._facts.pop()
         match guard.otherwise:
-            case (Guard() as other,) if of_lengths(other.condition):
+            case (Guard() as other,) if is_whole(other.condition):
                 # Such a test needs no lines before it.
                 self._guard(other, "} else ")
                 return
@@ -497,7 +525,7 @@ class Writer:
         self.line("}")
 
     def _condition(self, condition: Node) -> str:
-        return self.integer(condition) if of_lengths(condition) else self.expression(condition)
+        return self.integer(condition) if is_whole(condition) else self.expression(condition)
 
     def _declare_scratch(self, statement: Scratch) -> None:
         """Take the next part of the caller's scratch, contiguous in C order; inside of loops, an array of their own."""
@@ -790,7 +818,7 @@ class Writer:
 
     def _real_literal(self, value: float, t: ElementType) -> str:
         if t.bits == 16:
-            return f"({self.type(t)}){self._real_literal(float(value), FLOAT32)}"
+            return self._narrowed((self._real_literal(float(value), FLOAT32), _UNARY), FLOAT32, t)[0]
         if np.isnan(value):
             return f"({self.type(t)})NAN"
         if np.isinf(value):
@@ -818,17 +846,32 @@ class Writer:
             for a in args:
                 value, level = text[a]
                 if a.type.element is own:
-                    value, level = f"({self.type(computed)}){_parenthesise((value, level), _UNARY)}", _UNARY
+                    value, level = self._widened((value, level), own, computed)
                 parts.append((value, level))
             spelled = self._operate(op, computed, parts, args, text)
-            if result is own:
-                return f"({self.type(own)}){_parenthesise(spelled, _UNARY)}", _UNARY
-            return spelled
+            return self._narrowed(spelled, computed, own) if result is own else spelled
         spelled = self._operate(op, own, [text[a] for a in args], args, text)
         # C computes narrow integers as int: the result wraps to its own width at once, as in NumPy.
         if result.kind in "iu" and result.bits < 32 and op.signature.endswith((">T", ">R")):
             return f"({self.type(result)}){_parenthesise(spelled, _UNARY)}", _UNARY
         return spelled
+
+    def _widened(self, text: tuple[str, int], of: ElementType, to: ElementType) -> tuple[str, int]:
+        """A number of a type that the language does not compute in, as one that it does."""
+        if of.name in self.dialect.conversions:
+            return self.dialect.conversions[of.name][1].format(text[0]), _ATOM
+        return f"({self.type(to)}){_parenthesise(text, _UNARY)}", _UNARY
+
+    def _narrowed(self, text: tuple[str, int], of: ElementType, to: ElementType) -> tuple[str, int]:
+        """A number as one of a type that the language does not compute in."""
+        if to.name not in self.dialect.conversions:
+            return f"({self.type(to)}){_parenthesise(text, _UNARY)}", _UNARY
+        if of.bits == 64 and of.kind == "f":
+            return self.dialect.conversions[to.name][0].format("64", text[0]), _ATOM
+        if of is not FLOAT32:
+            # Whole numbers that a float32 rounds are all beyond the range of half precision.
+            text = f"({self.type(FLOAT32)}){_parenthesise(text, _UNARY)}", _UNARY
+        return self.dialect.conversions[to.name][0].format("32", text[0]), _ATOM
 
     def _atom(self, node: Node, text: dict[Node, tuple[str, int]]) -> tuple[str, int]:
         """A text that may stand several times: a local unless it is a name or a number already."""
@@ -891,7 +934,8 @@ class Writer:
         source = op.source_for(t)
         if source:
             if t.kind == "c":
-                self._need_complex(t)
+                for function in _LIBRARY.findall(source):
+                    self._complex_library(function, t)
             # One entry a function: rows may share some.
             for function in re.split(r"\n(?=static inline )", self._substitute(source, t).strip("\n")):
                 self.helpers[function.strip("\n")] = None
@@ -908,18 +952,19 @@ class Writer:
             text = text.replace(letter, name)
         return text
 
-    def _need_complex(self, t: ElementType) -> None:
-        """The macro that makes C's own complex number without touching signs of zeros or infinities."""
+    def _complex_library(self, function: str, t: ElementType) -> str:
+        """The name of a function of C's complex numbers for ours, which is put among the helpers."""
+        # C's own complex number is made without touching signs of zeros or infinities.
         self.helpers.setdefault(
             self._substitute("#define CMPLX_$N(re, im) ((union { $R p[2]; $R _Complex z; }){{re, im}}.z)", t)
         )
-
-    def _complex_library(self, function: str, t: ElementType) -> str:
-        self._need_complex(t)
         name = f"{function}_{t.name}"
+        params = ("x", "y") if function == "cpow" else ("x",)
+        head = ", ".join(f"$T {x}" for x in params)
+        given = ", ".join(f"CMPLX_$N({x}.re, {x}.im)" for x in params)
         body = (
-            f"static inline $T {name}($T x) {{\n"
-            f"    $R _Complex z = {function}$s(CMPLX_$N(x.re, x.im));\n    return ($T){{creal$s(z), cimag$s(z)}};\n}}"
+            f"static inline $T {name}({head}) {{\n"
+            f"    $R _Complex z = {function}$s({given});\n    return ($T){{creal$s(z), cimag$s(z)}};\n}}"
         )
         self.helpers[self._substitute(body, t)] = None
         return name
@@ -941,6 +986,11 @@ class Writer:
         c_type = self.type(to)
         if of is to:
             return text
+        if of.name in self.dialect.conversions:
+            # As a part of a complex number: what NumPy makes of those and of halves are the same casts.
+            return self._cast(FLOAT32, to, self._widened(text, of, FLOAT32), part_of_complex=True)
+        if to.name in self.dialect.conversions and of.kind != "c":
+            return self._narrowed(text, of, to)
         if of.kind == "c":
             if to.kind == "c":
                 part = self.type(real_of(to))
@@ -986,11 +1036,27 @@ def _conjuncts(condition: Node) -> set[Node]:
     return {condition}
 
 
+def changing(program: Program) -> set[Node]:
+    """The scalars that a program stores, or has for itself."""
+    found: set[Node] = set(program.locals)
+    for statement in enclosed(program.statements):
+        if isinstance(statement, Store | Scratch):
+            found.add(statement.operand)
+        elif isinstance(statement, Assign):
+            found.add(assigned_operand(statement.target))
+    return {operand for operand in found if not operand.type.rank}
+
+
 def of_lengths(condition: Node) -> bool:
     """Whether a test is of lengths, strides, memory and scalars that count alone."""
+    return is_whole(condition) and not any(isinstance(node, Index) for node in postorder((condition,)))
+
+
+def is_whole(condition: Node) -> bool:
+    """The same, or of indices besides: it is one text of integers."""
     nodes = postorder((condition,))
     return all(scalar.type.element is INT64 for scalar in scalars_of(condition)) and all(
-        isinstance(node, Extent | Stride | Constant | Apply | Disjoint | Operand) for node in nodes
+        isinstance(node, Extent | Stride | Constant | Apply | Disjoint | Index | Operand) for node in nodes
     )
 
 

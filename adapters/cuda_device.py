@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,12 @@ from arrayexpr._core.types import ElementType
 from arrayexpr.target import Gpu, known_gpu
 
 from . import cuda, nvrtc
+from .dlpack import capsule
 from .grids import Source
 from .opencl_device import keep
 
+#: DLPack's number of CUDA's memory.
+_CUDA = 2
 _INSTALL = "CUDA needs cuda-core, or CuPy: pip install 'arrayexpr[cuda]'"
 
 
@@ -84,10 +87,13 @@ class CudaCore:
 
     def put(self, address: int, data: Any, stream: int) -> None:
         self._done(self.driver.cuMemcpyHtoDAsync(address, data.ctypes.data, data.nbytes, stream))
-        self._done(self.driver.cuStreamSynchronize(stream))
+        self.wait(stream)
 
     def get(self, address: int, data: Any, stream: int) -> None:
         self._done(self.driver.cuMemcpyDtoHAsync(data.ctypes.data, address, data.nbytes, stream))
+        self.wait(stream)
+
+    def wait(self, stream: int) -> None:
         self._done(self.driver.cuStreamSynchronize(stream))
 
     def _stream(self, handle: int) -> Any:
@@ -164,6 +170,10 @@ class Cupy:
     def _copied(self, to: int, of: int, size: int, kind: int, stream: int) -> None:
         with self.device:
             self.cupy.cuda.runtime.memcpyAsync(to, of, size, kind, stream)
+        self.wait(stream)
+
+    def wait(self, stream: int) -> None:
+        with self.device:
             self.cupy.cuda.runtime.streamSynchronize(stream)
 
     @staticmethod
@@ -249,11 +259,23 @@ def _stream_of(array: Any) -> int:
 
 
 class DeviceArray:
-    """A result for a caller whose library has no arrays that we know to make: it says where it lies."""
+    """A result for a caller whose library has no arrays that we know to make: it says where it lies.
 
-    def __init__(self, address: int, shape: tuple[int, ...], strides: tuple[int, ...], dtype: Any, owner: Any):
+    By the interface of CUDA's libraries, and by DLPack once `wait` has returned, which is when what fills it is done.
+    """
+
+    def __init__(
+        self,
+        address: int,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
+        dtype: Any,
+        owner: Any,
+        ordinal: int = 0,
+        wait: Callable[[], None] | None = None,
+    ):
         self.shape, self.strides, self.dtype = shape, strides, np.dtype(dtype)
-        self._address, self._owner = address, owner
+        self._address, self._owner, self._ordinal, self._wait = address, owner, ordinal, wait
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -265,6 +287,15 @@ class DeviceArray:
             "version": 3,
             "stream": 1,
         }
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return _CUDA, self._ordinal
+
+    def __dlpack__(self, **asked: Any) -> Any:
+        """The array for another library, with no copy; whatever stream that works on, it is filled by then."""
+        if self._wait is not None:
+            self._wait()
+        return capsule(self._address, self.shape, self.strides, self.dtype, self.__dlpack_device__(), self)
 
     def __repr__(self) -> str:
         return f"<DeviceArray {self.dtype}{list(self.shape)}>"
@@ -348,7 +379,16 @@ class CudaDevice:
             return made, int(made.data_ptr())
         size = np.dtype(dtype).itemsize
         address, owner = self.allocate(math.prod(shape) * size)
-        return DeviceArray(address, shape, strides_in(shape, size, order), dtype, owner), address
+        strides = strides_in(shape, size, order)
+        wait = functools.partial(self.driver.wait, self._stream)
+        return DeviceArray(address, shape, strides, dtype, owner, self.driver.ordinal, wait), address
+
+    def handed(self, made: Any, like: Any) -> Any:
+        """A result that was filled, or will be in its stream's order, as the caller gets it: JAX's arrays take it by
+        DLPack, once it is filled."""
+        if type(made) is DeviceArray and type(like).__module__.partition(".")[0] == "jaxlib":
+            return importlib.import_module("jax").dlpack.from_dlpack(made)
+        return made
 
     def follow(self, stream: int) -> None:
         """Have launches go to a stream from here on."""

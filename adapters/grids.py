@@ -36,9 +36,9 @@ from arrayexpr._core.ops import Operator
 from arrayexpr._core.passes.nests import enclosed, is_constant
 from arrayexpr._core.program import Program
 from arrayexpr._core.record import record
-from arrayexpr._core.types import BOOL, ElementType
+from arrayexpr._core.types import BOOL, ElementType, real_of
 
-from . import shuffles
+from . import complexes, shuffles
 from .clike import Dialect, Writer
 
 #: Short names that a library or language of either dialect has taken.
@@ -351,13 +351,10 @@ class GridWriter(Writer):
         # Overloads tell no int from a real.
         return super()._substitute(re.sub(r"copysign\$s\((\d),", r"copysign$s(($R)\1,", text), t)
 
-    def need(self, op: Operator, t: ElementType) -> None:
-        if "_Complex" in op.source_for(t):
-            raise UnsupportedError(f"operator {op.name} on {t} has no {self.dialect.name} form")
-        super().need(op, t)
-
     def _complex_library(self, function: str, t: ElementType) -> str:
-        raise UnsupportedError(f"the function {function} of C's library has no {self.dialect.name} form")
+        for text in complexes.functions(function, real_of(t)):
+            self.helpers[self._substitute(text, t)] = None
+        return f"{function}_{t.name}"
 
     # -- memory --
 

@@ -33,11 +33,29 @@ _PREAMBLE = """\
 /* Where there are fused multiply-adds, NumPy multiplies complex numbers by them. */
 #define __FMA__ 1"""
 
+#: Half precision is a way to store: operations are of float, rounded. Loads and stores of it need no extension.
+_HALF = """\
+typedef struct { ushort bits; } arrayexpr_float16;
+HELPER float arrayexpr_single(const arrayexpr_float16 x) { return vload_half(0, (const __private half *)&x.bits); }
+HELPER arrayexpr_float16 arrayexpr_half32(const float x) {
+    arrayexpr_float16 y;
+    vstore_half_rte(x, 0, (__private half *)&y.bits);
+    return y;
+}
+#ifdef cl_khr_fp64
+HELPER arrayexpr_float16 arrayexpr_half64(const double x) {
+    arrayexpr_float16 y;
+    vstore_half_rte(x, 0, (__private half *)&y.bits);
+    return y;
+}
+#endif"""
+
 OPENCL = GridDialect(
     name="opencl",
     types={
         "bool": "uint8_t",
         **{f"{sign}int{bits}": f"{sign}int{bits}_t" for sign in ("", "u") for bits in (8, 16, 32, 64)},
+        "float16": "arrayexpr_float16",
         "float32": "float",
         "float64": "double",
         "complex64": "arrayexpr_complex64",
@@ -52,6 +70,8 @@ OPENCL = GridDialect(
     # Its functions are overloaded.
     suffixes=dict.fromkeys(("float32", "float64", "complex64", "complex128"), ""),
     preamble=_PREAMBLE,
+    structures={"float16": _HALF},
+    conversions={"float16": ("arrayexpr_half{}({})", "arrayexpr_single({})")},
     pointer="GLOBAL {const}char *{name}_at, const long {name}_from",
     opening="    GLOBAL {const}char *{name} = {name}_at + {name}_from;",
     rewrites=(

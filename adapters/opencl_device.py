@@ -102,7 +102,6 @@ class OpenCLDevice:
             block=d.max_work_group_size,
             memory=d.global_mem_size,
             double=self.double,
-            half=False,
         )
         self._held: weakref.WeakValueDictionary[int, _Held] = weakref.WeakValueDictionary()
         self._by_handle: weakref.WeakValueDictionary[int, _Held] = weakref.WeakValueDictionary()
@@ -114,7 +113,7 @@ class OpenCLDevice:
 
     def lacks(self, element: ElementType) -> str:
         """What of an element type the device has not; empty where it has all."""
-        if element.name in ("float16", "longdouble", "clongdouble"):
+        if element.name in ("longdouble", "clongdouble"):
             return f"arithmetic of {element}"
         if element.name in ("float64", "complex128") and not self.double:
             return "double precision (cl_khr_fp64)"
@@ -220,6 +219,10 @@ class OpenCLDevice:
         # The number is the buffer's for as long as the array is.
         made.arrayexpr_held = held
         return made, held.number << _BITS
+
+    def handed(self, made: Any, like: Any) -> Any:
+        """A result that is filled, or will be in its queue's order, as the caller gets it."""
+        return made
 
     def follow(self, stream: Any) -> None:
         """Have launches go to a queue from here on."""

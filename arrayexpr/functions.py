@@ -175,6 +175,13 @@ def _ndim(a: Any) -> int:
     return as_symbolic(a, "ndim").ndim
 
 
+def _angle(z: Any, deg: Any = False) -> SymbolicArray:
+    x = as_symbolic(z, "angle")
+    parts: tuple[Any, Any] = (x.imag, x.real) if x.type.element.kind == "c" else (0, x)
+    angle = as_symbolic(np.arctan2(*parts), "angle")
+    return as_symbolic(angle * (180 / np.pi), "angle") if deg else angle
+
+
 def _copy(a: Any, order: str = "K", subok: Any = False) -> SymbolicArray:
     return as_symbolic(a, "copy").copy()
 
@@ -207,6 +214,7 @@ _FUNCTIONS: Final[dict[Any, Callable[..., Any]]] = {
     **CONTRACTIONS,
     np.real: lambda val: as_symbolic(val, "real").real,
     np.imag: lambda val: as_symbolic(val, "imag").imag,
+    np.angle: _angle,
     np.round: _method("round"),
     np.around: _method("round"),
     np.diff: _of_parts("diff"),

@@ -522,7 +522,7 @@ def _explain_steps(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
 
 def _explain_launches(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]:
     """Run once, and describe the launches on the device, and whether bringing host arrays there is worth it."""
-    from ._core.offload import device_seconds
+    from ._core.offload import device_seconds, host_seconds
 
     runtime = compiled.on(compiled.device)
     results = runtime.run(arrays)
@@ -531,10 +531,15 @@ def _explain_launches(compiled: _Compiled, arrays: tuple[Any, ...]) -> list[str]
     named |= {o.name: a for o, a in zip(compiled.program.results, made, strict=True) if hasattr(a, "strides")}
     layouts = {name: Layout.of(array) for name, array in named.items()}
     lines = []
-    seconds = device_seconds(compiled.program.replace(layouts=layouts, target=runtime.device.gpu))
+    known = compiled.program.replace(layouts=layouts)
+    seconds = device_seconds(known.replace(target=runtime.device.gpu))
     if seconds is not None:
         there, moved = (f"{each * 1e6:.1f} us" for each in seconds)
         lines.append(f"On {runtime.device.name}: {there} for launches and memory, {moved} to bring arrays there.")
+        host = host_seconds(optimize(known, target=compiled.target))
+        if host is not None:
+            gains = "worth" if sum(seconds) < host else "not worth" if seconds[0] < host else "slower there, not worth"
+            lines.append(f"One core of the host: {host * 1e6:.1f} us by the model: {gains} bringing them.")
     for code in runtime.codes():
         lines.append(f"  {code.choice.schedule}, {dict(code.choice.options)}:")
         lines.append(_indented(code.program))

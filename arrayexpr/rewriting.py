@@ -58,6 +58,9 @@ def rewritten(function: Callable[..., Any], choices: bool = False) -> Callable[.
 
     With `choices` it does so where a test in an `if` is symbolic.
     """
+    if isinstance(function, types.MethodType):
+        method = rewritten(function.__func__, choices)
+        return function if method is function.__func__ else types.MethodType(method, function.__self__)
     code = getattr(function, "__code__", None)
     if not isinstance(function, types.FunctionType) or code is None:
         return function
@@ -92,7 +95,10 @@ def rewritten(function: Callable[..., Any], choices: bool = False) -> Callable[.
     ast.increment_lineno(module, start - 1)
     outer = next(c for c in compile(module, code.co_filename, "exec").co_consts if isinstance(c, types.CodeType))
     inner = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == define.name)
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True)) | {_HELPER: types.CellType(Helpers)}
+    # A function that calls itself calls what it did.
+    own = types.CellType(function.__globals__.get(define.name, function))
+    cells = {define.name: own, _HELPER: types.CellType(Helpers)}
+    cells.update(zip(code.co_freevars, function.__closure__ or (), strict=True))
     made = types.FunctionType(
         inner,
         function.__globals__,
@@ -288,12 +294,19 @@ def _without_returns(body: Sequence[ast.stmt]) -> list[ast.stmt]:
     return list(body)
 
 
+#: Statements and expressions that are more than a loop or a choice of a program may do.
+_LEAVING: Final = (
+    *(ast.Raise, ast.Return, ast.Yield, ast.YieldFrom, ast.Await),
+    *(ast.Global, ast.Nonlocal, ast.Delete),
+)
+
+
 def _leaves(body: Sequence[ast.stmt]) -> bool:
     """Whether a body may leave its loop, or is more than a function's own statements."""
     stack: list[tuple[ast.AST, bool]] = [(s, True) for s in body]
     while stack:
         node, own = stack.pop()
-        if isinstance(node, (ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.Global, ast.Nonlocal, ast.Delete)):
+        if isinstance(node, _LEAVING):
             return True
         if own and isinstance(node, (ast.Break, ast.Continue)):
             return True

@@ -26,7 +26,7 @@ if os.path.isdir("/etc/OpenCL/vendors"):
     os.environ.setdefault("OCL_ICD_VENDORS", "/etc/OpenCL/vendors")
 
 #: Element types that no device of ours has.
-LACKING = ("float16", "longdouble", "clongdouble")
+LACKING = ("longdouble", "clongdouble")
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""Random functions of loops over elements for Numba, and what to call them with."""
+"""Random functions of loops over elements for Numba."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ class Nest:
             return str(self.pick(("k", "x", "2", "1.5")))
         if choice < 0.25:
             return str(self.pick(("c[j]", "c[i]", "a[0, j]", "b[i, 0]", "a[j, i]", "c[-1]")))
+        if choice < 0.32:
+            return str(self.pick(("i", "j", "i * j", "(j - i)", "float(i)")))
         return f"{self.pick('aabrs')}{self.place(self.rng.random() < 0.3)}"
 
     def value(self, depth: int) -> str:
@@ -64,23 +66,11 @@ class Nest:
             lines.append(f"{pad}for {name} in range({self.pick(RANGES).replace('n', bounds[name])}):")
         for number in range(int(self.rng.integers(1, 4))):
             lines += self.statement(number, " " * 12)
+        if self.rng.random() < 0.25:
+            lines.insert(2, f"    total = {self.pick(('0.0', '1.5', 'x'))}")
+            place = -1 if self.rng.random() < 0.5 else len(lines)
+            lines.insert(place, f"            total {self.pick(('+=', '+=', '*='))} {self.value(1)}")
+            return "\n".join(lines) + "\n    return total\n"
         if self.rng.random() < 0.2:
             return "\n".join(lines) + "\n    return i, j\n"
         return "\n".join(lines) + "\n"
-
-
-def laid_out(rng: np.random.Generator, shape: tuple[int, int], dtype: str, layout: str) -> Any:
-    """An array of two axes of small numbers, laid out in one of many ways: C, F, turned, stepped, a part."""
-    if layout == "turned":
-        room = np.zeros(shape, dtype)[::-1, ::-1]
-    elif layout == "stepped":
-        room = np.zeros((shape[0] * 2, shape[1] * 3), dtype)[::2, 1::3]
-    elif layout == "part":
-        room = np.zeros((shape[0] + 2, shape[1] + 1), dtype, order="F")[1:-1, :-1]
-    else:
-        room = np.zeros(shape, dtype, order=layout)
-    room[...] = rng.integers(-20, 20, shape) if np.dtype(dtype).kind in "iu" else rng.integers(-20, 20, shape) / 4
-    return room
-
-
-LAYOUTS = ("C", "F", "turned", "stepped", "part")

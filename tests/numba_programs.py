@@ -1,4 +1,4 @@
-"""Random functions of array statements for Numba, and arrays to call them with."""
+"""Random functions of array statements for Numba."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ import numpy as np
 UNARY = ("np.sqrt", "np.exp", "-", "np.abs", "np.sin")
 BINARY = ("+", "-", "*", "/", "np.add", "np.multiply", "np.maximum", "//", "%", "<", "np.subtract", "+", "*", "**")
 WHOLE = ("+", "-", "*", "np.add", "np.multiply", "np.maximum", "&", "|", "^", "//", "<", "np.subtract", "+", "*", ">>")
+#: What is continuous: a rounding more or less makes no other result of it.
+SMOOTH_UNARY, SMOOTH = ("-", "np.abs", "np.sin"), ("+", "-", "*", "np.add", "np.multiply", "np.maximum", "np.subtract")
+CALLS = ("where", "where", "clip", "method", "astype", "user")
 DTYPES = ("f8", "f8", "f4", "i8", "i4", "u1", "i2", "c16", "c8", "?")
-LAYOUTS = ("C", "F", "A", "A")
 
 
 class Source:
     """Makes the text of a function of `arrays` (name to dtype) of `rank` axes and scalars `k` and `x`."""
 
     def __init__(
-        self, rng: np.random.Generator, arrays: dict[str, str], in_place: bool, rank: int = 1, calls: bool = False
-    ):
+        self, rng: np.random.Generator, arrays: dict[str, str], in_place: bool, rank: int = 1, calls: bool = False,
+        smooth: bool = False,
+    ):  # fmt: skip
         self.rng, self.arrays, self.in_place, self.rank = rng, arrays, in_place, rank
         self.locals: list[str] = []
+        #: Whether all that it computes is continuous, and of floating-point numbers.
+        self.smooth = smooth
         #: Whether it calls functions that are no ufuncs, and reduces; what the results of reductions are called.
         self.calls = calls and not any(kind[0] in "c?b" for kind in arrays.values())
         self.ends: list[str] = []
@@ -42,11 +47,11 @@ class Source:
         choice = self.rng.random()
         plain = all(kind[0] == "f" for kind in self.arrays.values())
         if choice < 0.15:
-            unary = self.pick(UNARY if plain else ("-",))
+            unary = self.pick(SMOOTH_UNARY if self.smooth else UNARY if plain else ("-",))
             return f"{unary}({self.expression(depth - 1)})"
         if choice < 0.3 and self.calls:
             return self.call(depth)
-        op = self.pick(BINARY if plain else WHOLE)
+        op = self.pick(SMOOTH if self.smooth else BINARY if plain else WHOLE)
         one, two = self.expression(depth - 1), self.array() if depth == 1 else self.expression(depth - 1)
         if op == ">>":
             # By a negative number it is what the machine's instruction makes of it.
@@ -56,7 +61,7 @@ class Source:
     def call(self, depth: int) -> str:
         """A function that is no ufunc; bounds of a shape of their own are plain Numba's memory errors."""
         one, two = self.expression(depth - 1), self.array() if depth == 1 else self.expression(depth - 1)
-        choice = self.pick(("where", "where", "clip", "method", "astype", "user"))
+        choice = self.pick(("clip", "method") if self.smooth else CALLS)
         if choice == "where":
             return f"np.where({self.array()} {self.pick('<>')} {two}, {one}, {two})"
         if choice == "clip":
@@ -70,6 +75,8 @@ class Source:
     def reduction(self, count: int) -> str:
         """A reduction, or two of one array."""
         name, two = self.pick(("sum", "sum", "mean", "prod", "min", "max", "any", "all")), self.expression(2)
+        if self.smooth and name in ("prod", "any", "all"):
+            name = "sum"
         value = f"({two} + {self.array()})"
         if name == "sum" and self.rng.random() < 0.6:
             axis = int(self.rng.integers(-self.rank, self.rank))
@@ -108,35 +115,3 @@ class Source:
         results = [name for name in self.locals if self.rng.random() < 0.4] + self.ends
         lines.append(f"    return ({''.join(f'{name}, ' for name in results)})" if results else "    return None")
         return f"def f({', '.join(self.arrays)}, k, x):\n" + "\n".join(lines) + "\n"
-
-
-def values(rng: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
-    kind = np.dtype(dtype).kind
-    if kind in "iu":
-        return rng.integers(0, 100, shape).astype(dtype)
-    if kind == "b":
-        return rng.random(shape) < 0.5
-    made = rng.random(shape) * 4 - 1
-    made = np.where(rng.random(shape) < 0.05, rng.choice([np.nan, np.inf, -0.0, 0.0], shape), made)
-    return (made + 1j * rng.random(shape)).astype(dtype) if kind == "c" else made.astype(dtype)
-
-
-def laid_out(rng: np.random.Generator, array: Any, layout: str) -> Any:
-    """An array of the same values, laid out as Numba types `layout`: for A in one of several ways."""
-    if layout != "A":
-        return np.array(array, order=layout)
-    room = np.zeros([n * 2 + 1 for n in array.shape], array.dtype)
-    way = int(rng.integers(4))
-    if way == 0:
-        view = room[tuple(slice(0, 2 * n, 2) for n in array.shape)]
-    elif way == 1:
-        view = room[tuple(slice(1, n + 1) for n in array.shape)][tuple(slice(None, None, -1) for _ in array.shape)]
-    elif way == 2:
-        room = np.zeros([n + 1 for n in array.shape[::-1]], array.dtype).T
-        view = room[tuple(slice(1, n + 1) for n in array.shape)]
-    else:
-        order = rng.permutation(array.ndim)
-        room = np.zeros([array.shape[k] + 1 for k in order], array.dtype).transpose(np.argsort(order))
-        view = room[tuple(slice(0, n) for n in array.shape)]
-    view[...] = array
-    return view

@@ -54,6 +54,28 @@ def test_loops_agree_with_the_definition(name: str) -> None:
     assert work.error(made.outputs, made) <= made.work.tolerance
 
 
+#: Bytes that a multiprocessor of an H200 has to have asked for: 4.8 TB/s at 0.7 us, over 132, and half as much again.
+IN_FLIGHT = 40 << 10
+
+
+@pytest.mark.parametrize("name", load("benchmarks.gpu.works").WORKS)
+def test_a_gpu_is_kept_busy(name: str) -> None:
+    """By schedules and NVRTC's registers each work's first kernel, which reads all, keeps memory of an H200 busy."""
+    pytest.importorskip("cuda.bindings.nvrtc", reason="the test extra brings NVRTC", exc_type=ImportError)
+    from arrayexpr.target import gpu
+
+    occupancy = load("benchmarks.gpu.occupancy")
+    made = load("benchmarks.gpu.works").WORKS[name]
+    first, *_ = occupancy.figures(made.function, made.shapes(1 << 26))
+    assert first.in_flight(gpu("h200")) >= IN_FLIGHT
+    # Several blocks of a multiprocessor take turns at memory and at computing.
+    assert first.resident >= 2
+    # Blocks are many, or one round of them of one length that every multiprocessor has nearly as many of.
+    rounds = first.waves(gpu("h200"))
+    share = first.blocks / 132
+    assert rounds >= 8 or rounds < 1 and share / -(-first.blocks // 132) > 0.95
+
+
 def test_an_error_is_found() -> None:
     made = work.problem(works.WORKS["softmax"], work.SIZES["1000"])
     (right,) = made.expected

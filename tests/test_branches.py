@@ -151,6 +151,21 @@ def test_no_more_is_evaluated_than_in_python() -> None:
         assert kernel(np.arange(n) + 1.0) == guarded(np.arange(n) + 1.0)
 
 
+class Scaled:
+    scale = 2.0
+
+    def above(self, a: Any) -> Any:
+        for k in range(len(a)):
+            if a[k] > 0.5:
+                a[k] = self.scale
+        return a * self.scale
+
+
+def test_methods_are_functions() -> None:
+    a = np.random.default_rng(0).random(5)
+    assert_same(arrayexpr.kernel(Scaled().above)(a.copy()), Scaled().above(a.copy()))
+
+
 def test_what_a_choice_cannot_keep_is_refused() -> None:
     def one_sided(a: Any) -> Any:
         if a[0] > 0:
@@ -179,6 +194,16 @@ def test_what_a_choice_cannot_keep_is_refused() -> None:
             if a[k] > 0:
                 break
 
+    def raises(a: Any) -> Any:
+        if a.shape[0] < 3:
+            raise ValueError("short")
+        return a
+
+    def calls_itself(a: Any) -> Any:
+        if a[0] > 100:
+            return a
+        return calls_itself(a * 2)
+
     def of_arrays(a: Any) -> Any:
         if a > 0:
             a[0] = 1
@@ -195,6 +220,8 @@ def test_what_a_choice_cannot_keep_is_refused() -> None:
         (of_two_types, TypeMismatch, "x, in the choice in line .*, is float64 before it and bool in it"),
         (loops, TypeError, "the truth of a symbolic array bool is unknown"),
         (breaks, TypeError, "is unknown|no value"),
+        (raises, TypeError, "the truth of a symbolic array bool is unknown"),
+        (calls_itself, TypeError, "the truth of a symbolic array bool is unknown"),
         (of_arrays, TypeError, r"the truth of a symbolic array bool\[:\] is unknown"),
         (bound_and_written, TypeMismatch, "a, in the choice in line .*, is assigned in place and bound anew"),
     ]:

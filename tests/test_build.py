@@ -372,6 +372,7 @@ def test_functions_of_numpy() -> None:
         lambda a, b: np.matmul(a, a.T[None]),
         lambda a, b: (b > 2) @ (b > 1),
         lambda a, b: np.real(a) + np.imag(a) + a.real + a.imag,
+        lambda a, b: np.angle(a) + np.angle(b, deg=True),
         lambda a, b: np.round(a) + np.round(b),
         lambda a, b: a.conj() + np.conj(a),
         lambda a, b: np.zeros_like(a) + np.ones_like(a, dtype=np.int8),
@@ -389,6 +390,7 @@ def test_functions_of_numpy() -> None:
     ):
         check(f, x, y)
     check(lambda a: a.real * 2 + a.imag, z)
+    check(lambda a: np.angle(a) + np.angle(a, True), z)
     check(lambda a: np.conj(a) * a.conj() + a.T.T.real, z)
     check(lambda a: np.clip(a, 0, 1 + 1j), sample("complex64", (2, 2), 3)[:, :1])
     check(lambda a: np.clip(a, False, True), sample("bool"))

@@ -33,6 +33,8 @@ def test_the_report_says_what_was_done_and_why_not(built: Any) -> None:
     lines = (SOURCES / "loops.pyx").read_text().splitlines()
     functions = {}
     for entry in built[1]:
+        if entry.kind == "module":
+            continue
         name = next(line for line in lines[entry.line - 1 :: -1] if line.lstrip().startswith("def "))
         functions.setdefault(name.split()[1].partition("(")[0], []).append(entry)
     done = {name for name, entries in functions.items() if any(entry.done for entry in entries)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -40,6 +41,7 @@ CASES: dict[str, list[Any]] = {
     "chosen": ["n", "n", "n"],
     "sum_beside": ["nm", "nm"],
     "clipped": ["n", "n"],
+    "powers": ["nm", "nm"],
 }
 SIZES = [(40, 33, 5), (3, 70, 2), (200, 9, 40), (0, 5, 3), (1, 300, 1), (257, 130, 7)]
 
@@ -59,6 +61,8 @@ def names_of(entries: Any) -> dict[str, str]:
     lines = (SOURCES / "nests.pyx").read_text().splitlines()
     found = {}
     for entry in entries:
+        if entry.kind == "module":
+            continue
         name = next(line for line in lines[entry.line - 1 :: -1] if line.startswith("def "))
         if not entry.done:
             found[name.split()[1].partition("(")[0]] = entry.text
@@ -223,6 +227,7 @@ def test_the_report_as_a_page(tmp_path: Path) -> None:
     assert "<script" not in page
     assert "http" not in page
     assert "1 of 2 statements and loops run as kernels" in page
+    assert re.search(r"<p>\d kernels, \d+ kB of C, which gcc -O3 takes some \d\.\d s for</p>", page)
     assert "raised: a loop over 2 arrays, where" in page
     assert "left: out[i] = out[i - 1] * 2.0 needs what an earlier iteration stored to out" in page
 
@@ -242,3 +247,21 @@ def test_a_limit_of_what_kernels_may_take(tmp_path: Path) -> None:
         cythonize([str(path)], quiet=True)
     assert [entry.done for entry in entries] == [False]
     assert "kB of C: expected 1 kB, arrayexpr_limit" in entries[0].text
+
+
+def test_statements_past_the_limit_have_few_versions(tmp_path: Path) -> None:
+    from arrayexpr.adapters.cython import cythonize, report
+
+    lines = "".join(f"    out[...] = a * {k}.5 + b\n" for k in range(12))
+    sizes = {}
+    for limit in (0, 1_000_000):
+        path = tmp_path / f"limit_{limit}.pyx"
+        path.write_text(
+            f"# cython: language_level=3, arrayexpr_limit={limit}\n"
+            f"def f(double[:, :] a, double[:, :] b, double[:, :] out):\n{lines}"
+        )
+        with report.collected() as entries:
+            cythonize([str(path)], quiet=True)
+        assert all(entry.done for entry in entries)
+        (sizes[limit],) = (int(entry.text.split()[2]) for entry in entries if entry.kind == "module")
+    assert sizes[0] < 0.6 * sizes[1_000_000]

@@ -38,6 +38,12 @@ def two(a: float64[:, :], b: float64[:, :], *, r: float64[:], q: float64[:, :]):
 """)
 
 
+PRODUCT = parse("""
+def product(a: float64[:, :, :], b: float64[:, :], *, r: float64[:, :, :]):
+    r[...] = (a @ b) * 2.0 + 1.0
+""")
+
+
 def scheduled(program: Any) -> Ahead:
     def planned(each: Any) -> Any:
         return plan(each, lambda p: "", target.Target(), mode())
@@ -55,8 +61,33 @@ def test_rows() -> None:
     assert np.array_equal(r, (a * a).sum(1) + 1)
 
 
+def test_products() -> None:
+    """By tiles, of matrices and of a stack of them beside one; what follows is a launch of its own."""
+    found = scheduled(PRODUCT)
+    verify(found.program)
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(-9, 9, (2, 5, 3)).astype("f8"), rng.integers(-9, 9, (3, 4)).astype("f8")
+    full = (2, 5, 4, 3)
+    made, r = np.zeros((2, 5, 4)), np.zeros((2, 5, 4))
+    arrays = {"a": a, "t": made, "r": r}
+    views = {
+        "a": np.broadcast_to(a[:, :, None], full),
+        "b": np.broadcast_to(b.T, full),
+        "t": made[..., None],
+    }
+    given = {
+        o.name: views[o.name.rstrip("0123456789_v")[0]] if "_v" in o.name else arrays[o.name[0]]
+        for o in found.program.operands
+    }
+    interpret(found.program, given)
+    assert np.array_equal(r, a @ b * 2 + 1)
+    assert [line.partition(" = ")[2] for line in found.launches][0] == "a @ b"
+
+
 @pytest.mark.parametrize("language", ["cuda", "opencl"])
-@pytest.mark.parametrize("program, kernels", [(ROWS, 1), (SOFTMAX, 1), (ALL, 2), (TWO, 2)], ids=lambda p: str(p)[4:12])
+@pytest.mark.parametrize(
+    "program, kernels", [(ROWS, 1), (SOFTMAX, 1), (ALL, 2), (TWO, 2), (PRODUCT, 2)], ids=lambda p: str(p)[4:12]
+)
 def test_texts(program: Any, kernels: int, language: str) -> None:
     """A kernel for each step, and above them what is launched in which order on how many blocks."""
     text = arrayexpr.emit(program, language)
@@ -73,7 +104,7 @@ def test_sums_of_everything_take_two_launches() -> None:
     assert "const double s" in text
 
 
-@pytest.mark.parametrize("program", [ROWS, SOFTMAX, ALL, TWO], ids=lambda p: str(p)[4:12])
+@pytest.mark.parametrize("program", [ROWS, SOFTMAX, ALL, TWO, PRODUCT], ids=lambda p: str(p)[4:12])
 def test_nvrtc(program: Any) -> None:
     pytest.importorskip("cuda.bindings.nvrtc", reason="the test extra brings NVRTC", exc_type=ImportError)
     from arrayexpr.adapters import nvrtc

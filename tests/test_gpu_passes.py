@@ -17,6 +17,7 @@ from arrayexpr._core.nodes import Barrier, Loop, Scratch, postorder
 from arrayexpr._core.offload import device_seconds, transfer_seconds
 from arrayexpr._core.parser import parse
 from arrayexpr._core.passes.banks import arranged, conflicts, padded
+from arrayexpr._core.passes.contract import contract
 from arrayexpr._core.passes.grid import grid
 from arrayexpr._core.passes.lower import lower
 from arrayexpr._core.passes.nests import enclosed
@@ -125,6 +126,45 @@ def f(a: float32[::1, :], b: float32[:, ::1], *, r: float32[:, :]):
         teams(turned, lanes=(4, 8), vector=(1, 2), unroll=1, rows=True, staged=1)
 
 
+@pytest.mark.parametrize("shape", [(8, 8, 8), (9, 5, 7), (3, 17, 1)])
+@pytest.mark.parametrize("fused", [False, True])
+def test_contract(shape: tuple[int, int, int], fused: bool) -> None:
+    """Whole tiles and parts of them, of factors that lie along either axis; a scalar beside them."""
+    n, m, p = shape
+    rng = np.random.default_rng(0)
+    for left, right, order in ((":, ::0, ::1", "::0, :, ::1", "C"), ("::1, ::0, :", "::0, ::1, :", "F")):
+        a, b = (np.asarray(rng.integers(-9, 9, (k, p)), "f8", order=order) for k in (n, m))
+        program = parse(f"""
+def f(a: float64[{left}], b: float64[{right}], s: float64, *, r: float64[:, :, :]):
+    r[...][:, :, 0:1] = reduce(add, a * b * s, (2,), keepdims=True)
+""")
+        found = contract(program, axes=(0, 1), lanes=(2, 4), turns=(2, 2), depth=4, wide=(2, 2, 1), fused=fused)
+        given = {"a": np.broadcast_to(a[:, None], shape), "b": np.broadcast_to(b, shape), "s": np.float64(2)}
+        got = run(found, given, {"r": np.zeros((n, m, 1))})["r"]
+        assert same(got[..., 0], 2 * a @ b.T)
+        assert sum(isinstance(s, Barrier) for s in enclosed(found.statements)) == 2
+
+
+def test_products_are_by_tiles() -> None:
+    """Of what lies how: matrices alone, large ones by larger tiles, long sums of few blocks by chunks."""
+    value = arrayexpr.parse("def f(x: float32, y: float32, *, r: float32):\n    r[...] = reduce(add, x * y, ())\n")
+    gpu = target.gpu("h200")
+
+    def chosen(n: int, m: int, k: int, product: bool = True) -> Any:
+        a, b = np.empty((n, 1, k), "f4"), np.empty((k, m), "f4").T[None]
+        streams = [np.broadcast_to(a, (n, m, k)), np.broadcast_to(b, (n, m, k)), np.empty((n, m, 1), "f4")]
+        problem = problem_of(streams, (n, m, k), (2,), 1)
+        return choose(problem, [value.statements[0].value], gpu, product)
+
+    large = chosen(4096, 4096, 4096)
+    assert large.schedule == "contract" and dict(large.options)["turns"] == (8, 8)
+    assert dict(large.options)["wide"] == (4, 4) and large.units[:2] == (2, 1)
+    assert dict(chosen(512, 512, 512).options)["turns"] == (2, 2)
+    assert chosen(4096, 8, 4096).schedule == chosen(32, 32, 1 << 20).schedule == "teams"
+    # Sums that are asked for as such are no further off than those by pairs.
+    assert chosen(4096, 4096, 4096, False).schedule == "teams"
+
+
 def test_banks() -> None:
     """Rows are lengthened as little as keeps banks apart, and every arrangement of a tile covers it once."""
     assert padded((32, 32), 4, [[(0, 32, 1)]]) == ((32, 33), 1)
@@ -193,5 +233,5 @@ def test_ahead_of_time() -> None:
     assert bodies[0] == bodies[1] and len(bodies[0]) == 2
     assert all("KERNEL(256)" in text for text in texts)
     with pytest.raises(arrayexpr.UnsupportedError, match="ahead of time: expected element-wise work and reductions"):
-        arrayexpr.emit(parse("def f(a: float64[:, :], *, r: float64[:, :]):\n    r[...] = a @ a\n"), "cuda")
+        arrayexpr.emit(parse("def f(a: float64[:, :], b: float64[:], *, r: float64[:]):\n    r[...] = a @ b\n"), "cuda")
     assert not any(isinstance(n, Barrier) for n in postorder(TRIAD.statements))

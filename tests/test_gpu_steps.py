@@ -91,6 +91,43 @@ def f(x: float64[:, :], n: int64):
     assert same(x, want)
 
 
+def test_a_row_s_value_in_place(host: Any) -> None:
+    """What is stored once a row may lie where the rest of the row is computed from."""
+    program = arrayexpr.parse("""
+def f(a: float64[:, :], b: float64[:], *, r: float64[:, :]):
+    r[...] = a + (b + reduce(add, a, (1,)))[:, None]
+    b[...] = b + reduce(add, a, (1,))
+""")
+    rng = np.random.default_rng(4)
+    a, b = rng.integers(-9, 9, (5, 300)).astype("f8"), rng.integers(-9, 9, 5).astype("f8")
+    want = b + a.sum(1)
+    assert same(arrayexpr.compile(program, device=host)(a, b), a + want[:, None])
+    assert same(b, want)
+
+
+def test_reductions_of_few_types(host: Any) -> None:
+    """Those that the host leaves to NumPy: complex products and extremes, bits of bools, `fmin` of integers."""
+    rng = np.random.default_rng(5)
+    z = (rng.integers(1, 3, (6, 5)) + 1j * rng.integers(0, 2, (6, 5))).astype("c16")
+    n = z.copy()
+    n[2, 3] = np.nan
+    i, b = rng.integers(-9, 9, (6, 5)), rng.random((6, 5)) < 0.5
+    for reduce, arrays in (
+        (np.multiply.reduce, (z,)),
+        (np.minimum.reduce, (z, n, i)),
+        (np.maximum.reduce, (z, n)),
+        (np.fmin.reduce, (z, n, i)),
+        (np.fmax.reduce, (n, i)),
+        (np.bitwise_xor.reduce, (b, i)),
+        (np.bitwise_and.reduce, (b, b | True)),
+        (np.bitwise_or.reduce, (b,)),
+    ):
+        for axis in (0, 1):
+            kernel = arrayexpr.kernel(lambda a: reduce(a, axis=axis), device=host)  # noqa: B023
+            for each in arrays:
+                assert same(kernel(each), reduce(each, axis=axis)), (reduce, each.dtype, axis)
+
+
 def test_half_precision(host: Any) -> None:
     """Each operation is rounded as NumPy does; sums are of single precision."""
     rng = np.random.default_rng(3)

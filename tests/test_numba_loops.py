@@ -17,8 +17,9 @@ import pytest
 
 numba = pytest.importorskip("numba")
 
+from numba_arrays import LAYOUTS, laid_out, small  # noqa: E402
 from numba_cached import printed  # noqa: E402
-from numba_nests import LAYOUTS, Nest, laid_out  # noqa: E402
+from numba_differential import check, copied, nest_differential, same_bits  # noqa: E402
 
 import arrayexpr.adapters.numba as ours  # noqa: E402
 from arrayexpr.adapters.numba import explain, nests, njit, walk  # noqa: E402
@@ -38,7 +39,10 @@ def walks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Walks]:
     """Nests are run by walks however small they are, and counted."""
     counted = Walks()
     addresses = walk.addresses()
-    words = {"arrayexpr_walk_2": 11, "arrayexpr_walk_shared_1": 13, "arrayexpr_walk_ordered_1": 14}
+    words = {
+        "arrayexpr_walk_2": 11, "arrayexpr_walk_alone_1": 12, "arrayexpr_walk_shared_1": 13,
+        "arrayexpr_walk_ordered_1": 14,
+    }  # fmt: skip
     kept = []
     for name, count in words.items():
         kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_size_t] * count)
@@ -52,6 +56,7 @@ def walks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Walks]:
         addresses = {**addresses, name: ctypes.cast(kept[-1], ctypes.c_void_p).value}
     monkeypatch.setattr(walk, "addresses", lambda: addresses)
     monkeypatch.setattr(nests._Nest, "small", 1)
+    monkeypatch.setattr(nests._Nest, "small_sum", 1)
     yield counted
     monkeypatch.undo()
     ours.pipeline.provide()
@@ -66,56 +71,16 @@ def both(function: Any, **flags: Any) -> tuple[Any, Any]:
     return numba.njit(**flags)(function), njit(**flags)(function)
 
 
-def called(function: Any, args: tuple[Any, ...]) -> tuple[Any, str]:
-    try:
-        return function(*args), ""
-    except (IndexError, ZeroDivisionError, ValueError) as error:
-        return None, type(error).__name__
-
-
-def copied(args: tuple[Any, ...], rng: np.random.Generator) -> tuple[Any, ...]:
-    """Arguments in memory of their own that lie as the given ones, those that share memory sharing it alike."""
-    bases: dict[int, tuple[Any, Any]] = {}
-    found = []
-    for arg in args:
-        if not isinstance(arg, np.ndarray):
-            found.append(arg)
-            continue
-        base = arg
-        while base.base is not None:
-            base = base.base
-        bases.setdefault(id(base), (base, base.copy(order="K")))
-        old, new = bases[id(base)]
-        start = arg.__array_interface__["data"][0] - old.__array_interface__["data"][0]
-        found.append(np.ndarray(arg.shape, arg.dtype, new, start, arg.strides))
-    return tuple(found)
-
-
-def same(args: tuple[Any, ...], others: tuple[Any, ...]) -> bool:
-    return all(
-        np.array_equal(x, y, equal_nan=x.dtype.kind in "fc") and x.tobytes() == y.tobytes()
-        for x, y in zip(args, others, strict=True)
-        if isinstance(x, np.ndarray)
-    )
-
-
-def check(plain: Any, mine: Any, args: tuple[Any, ...], rng: np.random.Generator) -> None:
-    one, other = copied(args, rng), copied(args, rng)
-    expected, found = called(plain, one), called(mine, other)
-    assert found == expected
-    assert same(one, other), explain(mine)
-
-
 def in_all_layouts(plain: Any, mine: Any, count: int, shapes: Any = SHAPES, mixed: int = 1) -> None:
     """Calls both on arrays of each layout, of lengths from none to some tiles; of the last `mixed` shapes, also on
     arrays of a layout each."""
     rng = np.random.default_rng(3)
     for layout in LAYOUTS:
         for shape in shapes:
-            arrays = tuple(laid_out(rng, shape, "f8", layout) for _ in range(count))
+            arrays = tuple(laid_out(rng, small(rng, shape, "f8"), layout) for _ in range(count))
             check(plain, mine, arrays, rng)
     for shape in shapes[-mixed:]:
-        arrays = tuple(laid_out(rng, shape, "f8", str(rng.choice(LAYOUTS))) for _ in range(count))
+        arrays = tuple(laid_out(rng, small(rng, shape, "f8"), str(rng.choice(LAYOUTS))) for _ in range(count))
         check(plain, mine, arrays, rng)
 
 
@@ -223,7 +188,7 @@ def test_element_types(walks: Walks) -> None:
     rng = np.random.default_rng(2)
     plain, mine = both(wrong_order)
     for kinds in (("u1", "u1", "i2"), ("i4", "f4", "f4"), ("i8", "i8", "i8"), ("c16", "f8", "c16"), ("?", "i1", "f8")):
-        arrays = tuple(laid_out(rng, (20, 30), kind, "C") for kind in kinds)
+        arrays = tuple(laid_out(rng, small(rng, (20, 30), kind), "C") for kind in kinds)
         check(plain, mine, arrays, rng)
         largest = tuple(np.full_like(each, 1 if each.dtype.kind in "?c" else 100) for each in arrays)
         check(plain, mine, largest, rng)
@@ -274,28 +239,11 @@ def test_lengths_that_do_not_fit(walks: Walks) -> None:
         check(plain, mine, (rng.random((9, 9)), rng.random((9, 9)), n), rng)
 
 
-@pytest.mark.parametrize("count", [3, pytest.param(8, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [3, pytest.param(12, marks=pytest.mark.slow)])
 def test_random_nests(walks: Walks, count: int) -> None:
-    rng = np.random.default_rng(int(os.environ.get("ARRAYEXPR_SEED", "11")))
-    taken = 0
-    for _ in range(int(os.environ.get("ARRAYEXPR_NESTS", str(count)))):
-        text = Nest(rng).text()
-        space: dict[str, Any] = {}
-        exec(text, space)
-        kinds = [str(rng.choice(["f8", "f8", "f8", "f4", "i8", "i4", "u1"])) for _ in range(5)]
-        flags = {"error_model": str(rng.choice(["python", "numpy"])), "nogil": bool(rng.integers(2))}
-        plain, mine = both(space["f"], boundscheck=True, **flags)
-        for shape in ((9, 9), (5, 8), (70, 40)):
-            arrays = [laid_out(rng, shape, kind, str(rng.choice(LAYOUTS))) for kind in kinds[:4]]
-            if rng.random() < 0.2:
-                arrays[2] = arrays[0]
-            line = laid_out(rng, (1, max(shape)), kinds[4], "C")[0]
-            try:
-                check(plain, mine, (*arrays, line, int(rng.integers(-3, 4)), float(rng.random())), rng)
-            except AssertionError:
-                print(text, explain(mine), kinds, shape, [each.strides for each in arrays], sep="\n")
-                raise
-        taken += "loops over" in explain(mine)
+    start = int(os.environ.get("ARRAYEXPR_SEED", "25"))
+    flags = [{}, {"error_model": "numpy", "nogil": True}]
+    taken = sum(nest_differential(start + k, **flags[k % 2]) for k in range(count))
     assert taken > 1 and walks.count > 2, (taken, walks.count)
 
 
@@ -319,7 +267,7 @@ def test_elements_that_are_added_to_in_order(walks: Walks) -> None:
         for layout in ("C", "F", "stepped"):
             for n, m, p in ((3, 4, 5), (0, 3, 3), (40, 70, 1030)):
                 shapes = ((n, m), (m, p), (n, p)) if function is product else ((n, p), (n, 1), (1, p))
-                arrays = [laid_out(rng, shape, "f8", layout) for shape in shapes]
+                arrays = [laid_out(rng, small(rng, shape, "f8"), layout) for shape in shapes]
                 for each in arrays:
                     each *= rng.random(each.shape)
                 check(plain, mine, tuple(arrays), rng)
@@ -327,6 +275,132 @@ def test_elements_that_are_added_to_in_order(walks: Walks) -> None:
                     check(plain, mine, (arrays[0], arrays[1], arrays[0]), rng)
         assert "loops over" in explain(mine), explain(mine)
     assert walks.count >= 4
+
+
+def indexed(r: Any, b: Any) -> None:
+    for j in range(r.shape[1]):
+        for i in range(r.shape[0]):
+            r[i, j] = i * j + b[i, j]
+
+
+def distance(r: Any, b: Any) -> None:
+    n, m = r.shape
+    for j in range(m - 1, -1, -1):
+        for i in range(1, n):
+            far = (i - n // 2) ** 2 + (j - 3.5) ** 2
+            r[i, j] = far * b[i, j] if i > 2 else float(j)
+
+
+@pytest.mark.parametrize("function", [indexed, distance], ids=lambda f: f.__name__)
+def test_indices_that_are_values(walks: Walks, function: Any) -> None:
+    plain, mine = both(function)
+    in_all_layouts(plain, mine, 2)
+    assert "loops over" in explain(mine), explain(mine)
+    assert walks.count >= 10
+
+
+def test_indices_below_0_are_values_in_the_loops_as_written(walks: Walks) -> None:
+    def shifted(r: Any, b: Any, k: int) -> None:
+        for j in range(r.shape[1]):
+            for i in range(k, r.shape[0] + k):
+                r[i - k, j] = i * b[i - k, j]
+
+    plain, mine = both(shifted)
+    rng = np.random.default_rng(12)
+    for k, count in ((0, 1), (5, 2), (-3, 2)):
+        check(plain, mine, (np.zeros((40, 30)), rng.random((40, 30)), k), rng)
+        assert walks.count == count, explain(mine)
+
+
+def product_sum(a: Any, b: Any) -> Any:
+    s = 0.0
+    m, n = min(a.shape[1], b.shape[0]), min(a.shape[0], b.shape[1])
+    for j in range(m):
+        for i in range(n):
+            s += a[i, j] * b[j, i]
+    return s
+
+
+def two_sums(a: Any, b: Any) -> Any:
+    s, p = 1.5, 1.0
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            s = s + a[i, j] * 0.7
+            p *= 1.0 + a[i, j] * 0.001
+    return s, p
+
+
+def sum_of_many(a: Any, b: Any) -> Any:
+    s = 1.5
+    for k in range(3):
+        for j in range(a.shape[1]):
+            for i in range(a.shape[0]):
+                s += a[i, j] * b[i, j] + k * j
+    return s, s + 1
+
+
+def old_sum(a: Any, b: Any) -> Any:
+    s, old = 0.0, 5.0
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            old = s
+            s += a[i, j]
+            s = old
+    return s, old
+
+
+def sum_before(a: Any, b: Any) -> Any:
+    s = p = 0.5
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            p = s
+            s += a[i, j]
+    return s, p
+
+
+def sum_where(a: Any, b: Any) -> Any:
+    s = 0.0
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            if i > j:
+                s += a[i, j]
+    return s
+
+
+def sum_stored(a: Any, b: Any) -> Any:
+    s = 0.0
+    for j in range(a.shape[1]):
+        for i in range(a.shape[0]):
+            s += a[i, j]
+            b[i, j] = s
+    return s
+
+
+@pytest.mark.parametrize("function", [product_sum, two_sums, sum_of_many], ids=lambda f: f.__name__)
+def test_sums_in_the_order_of_the_text(walks: Walks, function: Any) -> None:
+    plain, mine = both(function)
+    rng = np.random.default_rng(9)
+    for layout in LAYOUTS:
+        for shape in SHAPES:
+            a, b = (laid_out(rng, rng.standard_normal(shape), layout) for _ in range(2))
+            check(plain, mine, (a, b.T if function is product_sum else b), rng)
+    a = rng.standard_normal((90, 80))
+    for b in (a, a.T, a[::-1]):
+        check(plain, mine, (a, b), rng)
+    assert "is added up in the order of the text" in explain(mine), explain(mine)
+    assert walks.count >= 6, walks.count
+    fast = njit(fastmath=True)(function)
+    check(plain, fast, (a, rng.standard_normal((90, 80))), rng, close=True)
+    assert "fastmath" in explain(fast)
+
+
+@pytest.mark.parametrize("function", [old_sum, sum_before, sum_where, sum_stored], ids=lambda f: f.__name__)
+def test_what_is_no_sum_alone_stays(walks: Walks, function: Any) -> None:
+    plain, mine = both(function)
+    rng = np.random.default_rng(10)
+    for shape in SHAPES:
+        check(plain, mine, tuple(rng.standard_normal(shape) for _ in range(2)), rng)
+    assert "loop left to Numba" in explain(mine) and not walks.count
 
 
 # -- What is refused --------------------------------------------------------------------------------
@@ -384,7 +458,7 @@ def test_what_is_left_says_why() -> None:
         s = 0.0
         for i in range(a.shape[0]):
             for j in range(a.shape[1]):
-                s += a[i, j] * r[i, j]
+                s = a[i, j] - s * r[i, j]
         return s
 
     def divided(a: Any, r: Any) -> None:
@@ -449,14 +523,14 @@ def test_parallel_loops_in_the_order_of_memory(walks: Walks) -> None:
         plain, mine = both(function, parallel=True)
         for layout in ("F", "part", "stepped") if function is expression else ("part", "stepped"):
             for shape in ((5, 7), (300, 200)):
-                arrays = tuple(laid_out(rng, shape, "f8", layout) for _ in range(3))
+                arrays = tuple(laid_out(rng, small(rng, shape, "f8"), layout) for _ in range(3))
                 one, other = copied(arrays, rng), copied(arrays, rng)
                 expected, found = plain(*one), mine(*other)
                 assert (
                     np.array_equal(expected, found, equal_nan=True)
                     and found.flags.c_contiguous == expected.flags.c_contiguous
                 )
-                assert same(one, other)
+                assert same_bits(one, other)
         assert "loops over" in explain(mine), explain(mine)
     assert walks.count >= 6
 
@@ -556,7 +630,8 @@ def test_numba_finds_the_pass_where_the_environment_says_so(tmp_path: Path) -> N
     (made / "entry_points.txt").write_text(f"[numba_extensions]\ninit = {entry['init']}\n")
 
     def run(value: str | None) -> tuple[str, str]:
-        env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        path = os.pathsep.join(filter(None, (str(tmp_path), os.environ.get("PYTHONPATH"))))
+        env = {**os.environ, "PYTHONPATH": path}
         env.pop("ARRAYEXPR_NUMBA", None)
         if value is not None:
             env["ARRAYEXPR_NUMBA"] = value

@@ -56,6 +56,18 @@ def test_every_protocol(protocol: int) -> None:
     assert_same(program, pickle.loads(pickle.dumps(program, protocol)))
 
 
+def test_conditions_of_every_iteration() -> None:
+    program = parse("""
+def f(a: float64[:, :], b: float64[:, :], n: int64, r: float64[:]):
+    for k in range(1, n, 1):
+        if k < 3:
+            r[...] = a[k - 1, :] + b[k, ::-1]
+""")
+    made = optimize(program, {}, Target())
+    assert {type(condition).__name__ for condition in made.requires} >= {"For"}
+    assert_same(made, again(made))
+
+
 @given(case=programs())
 def test_any_expression(case: Any) -> None:
     program = case.program.replace(origins={node: (k,) for k, node in enumerate(case.program.nodes())})

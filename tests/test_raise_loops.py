@@ -362,9 +362,12 @@ def f(a: float64[:], n: int64, m: int64, r: float64[:]):
     assert [type(statement) for statement in raised.statements] == [Guard, Store, For]
     (guard, *_) = raised.statements
     assert isinstance(guard, Guard)
-    # Of all elements, or else the loop.
-    assert [type(statement) for statement in (*guard.then, *guard.otherwise)] == [Assign, For]
-    assert raised.remarks[0] == "loop i stays: r[:n] = a[:n] has no loops ahead of time"
+    # Of all elements, or of the first ones, or else the loop.
+    assert [type(statement) for statement in (*guard.then, *guard.otherwise)] == [Assign, Guard]
+    (part,) = guard.otherwise
+    assert isinstance(part, Guard)
+    assert list(map(str, part.then)) == ["r[:n] = a[:n]"] and [type(s) for s in part.otherwise] == [For]
+    assert raised.remarks[0] == "loop i stays: a.shape[0] == m has no loops ahead of time"
     assert len(raise_loops(program).remarks) == 0
     assert "a_n0" in emit(program)
 

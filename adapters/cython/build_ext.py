@@ -6,6 +6,7 @@ from typing import Any
 
 from Cython.Distutils.build_ext import build_ext as _build_ext
 
+from . import wide
 from .pipeline import enabled
 
 
@@ -15,3 +16,7 @@ class build_ext(_build_ext):  # type: ignore[misc]
     def build_extension(self, ext: Any) -> None:
         with enabled():
             super().build_extension(ext)
+
+    def get_libraries(self, ext: Any) -> list[str]:
+        libraries: list[str] = super().get_libraries(ext)
+        return [*libraries, "m"] if wide.used_by(ext.sources) else libraries

@@ -13,29 +13,19 @@ from collections.abc import Sequence
 
 from arrayexpr._core.nodes import Node, Operand
 
-from .kernels import Kernel, choice, finished, versions, walk
+from .kernels import Kernel, versions, walked
 
 
-def fused(stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand]) -> Kernel:
+def fused(
+    stores: Sequence[tuple[Operand, Node]], arrays: Sequence[Operand], numbers: Sequence[Operand], *, fast: bool = False
+) -> Kernel:
     """The kernel of assignments to targets of one rank; arrays may have fewer axes.
 
-    No value reads a target other than its own.
+    No value reads a target other than its own. `fast` is for functions of C within 4 ulp.
     """
     targets = [target for target, _ in stores]
-    rank = targets[0].type.rank
-    inner = min(rank, 2)
-    made, conditions = versions(stores, arrays, numbers, inner)
-    every = [*targets, *arrays]
-    return finished(
-        made,
-        choice(made, conditions) + _FUSED + walk(),
-        rank=rank,
-        inner=inner,
-        ranks=[each.type.rank for each in every],
-        sizes=[each.type.element.itemsize for each in every],
-        numbers=len(numbers),
-        targets=len(targets),
-    )
+    made = versions(stores, arrays, numbers, min(targets[0].type.rank, 2), fast=fast)
+    return walked(made, _FUSED, targets, arrays, numbers)
 
 
 _FUSED = """\

@@ -19,7 +19,7 @@ from Cython.Compiler import ExprNodes, Nodes, PyrexTypes
 
 from arrayexpr._core.nodes import Node, Operand, postorder, substitute
 
-from . import fused_kernels, kernels
+from . import directives, fused_kernels, kernels
 from .kernels import Kernel
 from .loops import unwrapped
 from .vector import VectorNode
@@ -129,7 +129,8 @@ class FusedNode(Nodes.StatNode):  # type: ignore[misc]
         node.arrays = [each for each in every if each[1].type.rank]
         node.numbers = [each for each in every if not each[1].type.rank]
         node.kernels = Kernels.of(env)
-        made = fused_kernels.fused(stores, [each for _, each in node.arrays], [each for _, each in node.numbers])
+        arrays, numbers = ([operand for _, operand in each] for each in (node.arrays, node.numbers))
+        made = fused_kernels.fused(stores, arrays, numbers, fast=bool(env.directives.get(directives.FAST)))
         node.kernel = node.kernels.add(made)
         return node
 
@@ -201,6 +202,10 @@ def fused(statements: Sequence[Any], function: Any, env: Any) -> list[Any]:
 
 def _grouped(stores: list[_Store], function: Any, env: Any) -> Iterator[Any]:
     """The statements of stores in a row, as few as may be."""
+    if Kernels.of(env).full(env.directives.get(directives.LIMIT)):
+        # They have a kernel each already.
+        yield from (store.statement for store in stores)
+        return
     while stores:
         group = _Group()
         taken = 0

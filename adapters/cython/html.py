@@ -24,6 +24,8 @@ def page(name: str, source: str, entries: Sequence[Entry]) -> str:
     >>> "&lt;b&gt;" in page("<b>.pyx", "x = 1", [Entry("<b>.pyx", 1, 0, "loop", False, "a < b")])
     True
     """
+    remarks = [entry.text for entry in entries if entry.kind == "module"]
+    entries = [entry for entry in entries if entry.kind != "module"]
     by_line: dict[int, list[Entry]] = {}
     for entry in entries:
         by_line.setdefault(entry.line, []).append(entry)
@@ -33,6 +35,7 @@ def page(name: str, source: str, entries: Sequence[Entry]) -> str:
         f"<style>{_STYLE}</style></head><body>",
         f"<h1>{escape(name)}</h1>",
         f"<p>{done} of {len(entries)} statements and loops run as kernels.</p>",
+        *(f"<p>{escape(text)}</p>" for text in remarks),
     ]
     for number, text in enumerate(source.splitlines(), 1):
         own = by_line.get(number, [])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from Cython.Compiler import ExprNodes, Nodes, UtilNodes
+from Cython.Compiler import ExprNodes, Nodes, PyrexTypes, UtilNodes
 
 from arrayexpr._core.affine import integer, minus, plus, times
 from arrayexpr._core.nodes import (
@@ -26,6 +26,7 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import operator
 from arrayexpr._core.types import INT64, ElementType, element
 
+from . import directives
 from .elements import common, element_of
 from .flow import Flow
 from .places import Memory, loop_text, memory_of, plain_attribute, readable
@@ -33,6 +34,10 @@ from .reader import Reader, Unread
 
 _COMPARED = {"<": "less", "<=": "less_equal", ">": "greater", ">=": "greater_equal", "==": "equal"}
 _NOT, _AND, _OR = operator("logical_not"), operator("logical_and"), operator("logical_or")
+_POWER = operator("power")
+#: Exponents for which a power may become products. Squares are C's own to the bit.
+_EXPONENTS = (0.5, 1, 3, 4)
+_REALS = {element_of(t): t for t in (PyrexTypes.c_float_type, PyrexTypes.c_double_type, PyrexTypes.c_longdouble_type)}
 
 
 class Left(Exception):
@@ -310,6 +315,11 @@ class NestReader:
             raise Unread(f"{node.name}, which is no C number")
         return self.number(node, t)
 
+    def constant(self, pos: Any, value: Constant) -> Operand:
+        """A constant as a number that no law is known of."""
+        node = ExprNodes.RawCNameExprNode(pos, _REALS[value.type.element], repr(float(value.value)))
+        return self.number(node, value.type.element)
+
     def number(self, node: Any, t: ElementType) -> Operand:
         text = str(node.result())
         if text not in self.texts:
@@ -480,6 +490,15 @@ class _ElementReader(Reader):
         return self._condition(node)
 
     def read(self, node: Any) -> Node:
+        made = self._read(node)
+        match made:
+            case Apply(op, (x, Constant() as exponent)) if op is _POWER and made.type.element.kind == "f":
+                if abs(exponent.value) in _EXPONENTS and not self.directives.get(directives.FAST):
+                    # Products round otherwise than C's pow, which the loops call where they run as they were written.
+                    return Apply(op, (x, self.nest.constant(node.pos, exponent)))
+        return made
+
+    def _read(self, node: Any) -> Node:
         if isinstance(node, ExprNodes.BufferIndexNode):
             return self.nest.element(node, "it reads what is no element of a memoryview")
         if isinstance(node, ExprNodes.NameNode):

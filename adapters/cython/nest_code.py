@@ -32,10 +32,11 @@ _ROW = 64
 class NestFunction:
     """The text of a nest's function; `kernels` are those that it calls, to stand before it."""
 
-    def __init__(self, source: Source, plan: Plan, raising: Plan | None, parallel: bool):
+    def __init__(self, source: Source, plan: Plan, raising: Plan | None, parallel: bool, fast: bool):
         self.source = source
         self.plan = plan
         self.parallel = parallel
+        self.fast = fast
         self.kernels: dict[str, Kernel] = {}
         self.memories = list(source.memories)
         self.integers = list(source.integers)
@@ -292,7 +293,7 @@ class NestFunction:
         arrays = [operand for operand in places.values() if operand in used and operand not in targets]
         numbers = [operand for operand in (*self.numbers, *self.integers) if operand in used]
         if leaf.kind == "each":
-            kernel = nest_kernels.each(stores, arrays, numbers, [a for a in arrays if a in copied])
+            kernel = nest_kernels.each(stores, arrays, numbers, [a for a in arrays if a in copied], fast=self.fast)
         elif leaf.kind == "sum":
             kernel = nest_kernels.summed(targets[0], leaf.op, part, arrays, numbers, len(kept))  # type: ignore[arg-type]
         else:

@@ -32,7 +32,7 @@ from arrayexpr._core.ops import Operator, operator
 from arrayexpr._core.program import Program
 from arrayexpr._core.types import BROADCAST, STRIDED, UNIT
 
-from .kernels import TARGET, Kernel, choice, finished, versions, walk
+from .kernels import TARGET, Kernel, choice, finished, versions, walked
 
 #: Sums at a time, in registers. Sums of 2496 rows of as many doubles took 0.60 ns an element one by one, and 0.11 in
 #: 32 at a time where those lie side by side; where rows do, 0.44, 0.17 in 8 and 0.23 in 32, and of 512 rows 0.40, 0.28
@@ -45,28 +45,19 @@ def each(
     arrays: Sequence[Operand],
     numbers: Sequence[Operand],
     copied: Sequence[Operand],
+    *,
+    fast: bool = False,
 ) -> Kernel:
     """The kernel that stores values in targets, all arrays of one rank: an iteration needs nothing of another one.
 
-    `copied` are arrays that may share memory with the only target: what the target overwrites is read before.
+    `copied` are arrays that may share memory with the only target: what the target overwrites is read before. `fast` is
+    for functions of C within 4 ulp.
     """
     targets = [target for target, _ in stores]
-    rank = targets[0].type.rank
-    inner = min(rank, 2)
-    made, conditions = versions(stores, arrays, numbers, inner)
-    sizes = [a.type.element.itemsize for a in (*targets, *arrays)]
+    made = versions(stores, arrays, numbers, min(targets[0].type.rank, 2), fast=fast)
     places = [len(targets) + k for k, array in enumerate(arrays) if array in copied]
     copies = _COPY.replace("$PLACES$", ", ".join(map(str, places))) if places else ""
-    return finished(
-        made,
-        choice(made, conditions) + _EACH.replace("$COPY$", copies) + walk(),
-        rank=rank,
-        inner=inner,
-        ranks=[rank] * len(sizes),
-        sizes=sizes,
-        numbers=len(numbers),
-        targets=len(targets),
-    )
+    return walked(made, _EACH.replace("$COPY$", copies), targets, arrays, numbers)
 
 
 def summed(
@@ -306,24 +297,14 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
     ptrdiff_t shape[RANK], steps[COUNT * RANK], at[RANK];
     arrayexpr_array arrays[COUNT + NUMBERS];
     int unit = 1;
-    void *scratch = NULL;
+    void *scratch, *aligned;
     for (int axis = 0; axis < RANK; ++axis) shape[axis] = geometry[axis];
     for (int k = 0; k < COUNT * RANK; ++k) steps[k] = shape[k % RANK] == 1 ? 0 : geometry[RANK + k];
     arrayexpr_canonical(RANK, COUNT - 1, data + 1, shape, steps + RANK);
     for (int k = 1; k < COUNT; ++k) unit = unit && steps[k * RANK + RANK - 1] == sizes[k];
-    for (int k = 0; k < COUNT + NUMBERS; ++k) {
-        arrays[k].data = data[k];
-        arrays[k].shape = shape + RANK - INNER;
-        arrays[k].strides = k < COUNT ? steps + k * RANK + RANK - INNER : NULL;
-    }
-    for (int axis = 0; axis < RANK; ++axis) at[axis] = 0;
+    arrayexpr_open(RANK, INNER, COUNT, COUNT + NUMBERS, data, shape, steps, arrays, at);
     const int version = NAME_version;
-    const ptrdiff_t needed = NAME_needs(version, arrays);
-    if (needed > 0 && (scratch = malloc((size_t)needed + 63)) == NULL) {
-        arrayexpr_raise_memory();
-        return ARRAYEXPR_ERROR;
-    }
-    void *const aligned = (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63);
+    if (arrayexpr_scratch(NAME_needs(version, arrays), &scratch, &aligned) < 0) return ARRAYEXPR_ERROR;
     do {
         NAME_run(version, arrays, aligned);
     } while (arrayexpr_next(RANK - INNER, RANK, 1, COUNT, shape, steps, at, arrays));

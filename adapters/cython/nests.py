@@ -153,13 +153,14 @@ def raised(loop: Any, given: Any, env: Any) -> NestNode:
     if parallel and source.carried:
         name = source.numbers[min(source.carried, key=lambda operand: operand.name)].name
         raise Left(f"its iterations add to {name}")
-    plan = planned(source, source.loop, fast=bool(given.get(directives.FAST)))
+    fast = bool(given.get(directives.FAST))
+    plan = planned(source, source.loop, fast=fast)
     raising = planned(source, source.raising, fast=False) if source.raising is not None else None
     read_on = [each for each in source.ranges if reader.flow.handed_on(each.entry)]
     for each in read_on:
         if _changes(each) or each.index in reader.conditional:
             raise Left(f"{each.name} is read after it, and not always set")
-    function_of = NestFunction(source, plan, raising, parallel)
+    function_of = NestFunction(source, plan, raising, parallel, fast)
     known = Kernels.of(env)
     size, limit = known.size_with(function_of.kernels.values()), int(given.get(directives.LIMIT) or 0)
     if size > limit:

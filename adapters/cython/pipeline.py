@@ -19,18 +19,20 @@ from Cython.Compiler.Visitor import EnvTransform, VisitorTransform
 
 import arrayexpr
 
-from . import directives, reductions, report, stale, values, versions
+from . import directives, reductions, report, stale, values, versions, wide
 from .fusing import FusedNode, fused
 from .loops import Left
 from .nests import raised
 from .statements import InPlaceAssignment, SingleAssignment
 from .vector import CLASSES
+from .writer import Kernels
 
 _STATEMENTS: dict[type[Any], type[Any]] = {
     Nodes.SingleAssignmentNode: SingleAssignment,
     Nodes.InPlaceAssignmentNode: InPlaceAssignment,
 }
 _SWAPPED = {**CLASSES, **reductions.CLASSES, **_STATEMENTS}
+_RESTORED = {ours: own for own, ours in _SWAPPED.items()}
 
 
 #: Where `cimport arrayexpr` finds its declarations.
@@ -52,7 +54,15 @@ class Prepare(VisitorTransform):  # type: ignore[misc]
 
 
 class Settle(EnvTransform):  # type: ignore[misc]
-    """Gives expressions that no statement has taken what computes them, once all types are known."""
+    """Gives expressions that no statement has taken what computes them, once all types are known; all else that is not
+    on memoryviews gets Cython's own class back, by which transforms and tests of trees know it."""
+
+    def visit_Node(self, node: Any) -> Any:
+        self.visitchildren(node)
+        own = _RESTORED.get(type(node))
+        if own is not None:
+            node.__class__ = own
+        return node
 
     def visit_VectorNode(self, node: Any) -> Any:
         values.settle(node, self.current_env())
@@ -81,7 +91,14 @@ def _flat(node: Any) -> list[Any]:
 
 
 class Raise(EnvTransform):  # type: ignore[misc]
-    """Gives loops over memoryviews the kernels that compute the same."""
+    """Gives loops over memoryviews the kernels that compute the same; all kernels of the module are known then."""
+
+    def __call__(self, root: Any) -> Any:
+        root = super().__call__(root)
+        taken = Kernels.of(root.scope).description()
+        if taken:
+            report.module(root.pos, taken)
+        return root
 
     def visit_ForFromStatNode(self, node: Any) -> Any:
         if self.current_directives.get(directives.NAME):
@@ -172,4 +189,8 @@ def cythonize(module_list: Any, *args: Any, **options: Any) -> Any:
     Raises CompileError as Cython does, and UnsupportedCython for a version of Cython that is not known.
     """
     with enabled():
-        return Dependencies.cythonize(module_list, *args, **options)
+        extensions = Dependencies.cythonize(module_list, *args, **options)
+    for extension in extensions:
+        if "m" not in extension.libraries and wide.used_by(extension.sources):
+            extension.libraries.append("m")
+    return extensions

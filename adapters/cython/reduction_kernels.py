@@ -52,7 +52,7 @@ def reduction(
     if reduced.type.element is not to:
         reduced = Cast(reduced, to)
     operands = [target, *new.values(), *([count] if name == "mean" else [])]
-    program = run(Program("any", operands, [Assign(target, reduced)], target=TARGET))
+    program = run(Program("whole", operands, [Assign(target, reduced)], target=TARGET))
     call = _CALL
     for word, text in (
         ("LEFT", str(rank - len(axes))),
@@ -91,7 +91,7 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
     const char *const none = $EMPTY$;
     ptrdiff_t shape[RANK], steps[COUNT * RANK], kept[RANK], kept_steps[RANK], number = 1, next = sizes[0];
     arrayexpr_array arrays[COUNT + NUMBERS + 1];
-    void *scratch = NULL;
+    void *scratch, *aligned;
     int results = 1;
     if (arrayexpr_fit(RANK, COUNT, ranks, geometry, shape, steps) < 0) return ARRAYEXPR_ERROR;
     for (int axis = 0, left = 0; axis < RANK; ++axis) {
@@ -117,12 +117,8 @@ static int NAME(char **data, const ptrdiff_t *geometry) {
         arrays[k].strides = k == 0 ? kept_steps : k < COUNT ? steps + k * RANK : NULL;
     }
 $MEAN$
-    const ptrdiff_t needed = NAME_any_scratch(arrays);
-    if (needed > 0 && (scratch = malloc((size_t)needed + 63)) == NULL) {
-        arrayexpr_raise_memory();
-        return ARRAYEXPR_ERROR;
-    }
-    NAME_any(arrays, (void *)(((uintptr_t)scratch + 63) & ~(uintptr_t)63), 1);
+    if (arrayexpr_scratch(NAME_whole_scratch(arrays), &scratch, &aligned) < 0) return ARRAYEXPR_ERROR;
+    NAME_whole(arrays, aligned, 1);
     free(scratch);
     return 0;
 }

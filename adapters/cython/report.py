@@ -12,7 +12,8 @@ from typing import Any
 class Entry:
     """One statement or loop: `done` says whether a kernel computes it, `text` what it became or why it was left.
 
-    `file` is what Cython calls the file, `path` where it is.
+    Of the kind "module" it is what all kernels of a module take. `file` is what Cython calls the file, `path` where
+    it is.
     """
 
     file: str
@@ -24,7 +25,8 @@ class Entry:
     path: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.kind} {'raised' if self.done else 'left'}: {self.text}"
+        became = "" if self.kind == "module" else " raised" if self.done else " left"
+        return f"{self.file}:{self.line}:{self.column}: {self.kind}{became}: {self.text}"
 
 
 _listeners: list[list[Entry]] = []
@@ -47,6 +49,10 @@ def raised(pos: Any, kind: str, text: str) -> None:
 
 def left(pos: Any, kind: str, text: str) -> None:
     _add(pos, kind, False, text)
+
+
+def module(pos: Any, text: str) -> None:
+    _add(pos, "module", True, text)
 
 
 def _add(pos: Any, kind: str, done: bool, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from Cython.Compiler.Code import UtilityCode
 from arrayexpr._core.nodes import Node, Operand, substitute
 from arrayexpr._core.types import BOOL
 
-from . import kernels
+from . import directives, kernels
 from .element_loops import PROTOTYPES, ElementLoops
 from .elements import element_of, plain
 from .kernels import Kernel
@@ -25,6 +26,9 @@ Make = Callable[[Node, Operand, list[Operand], list[Operand]], Kernel]
 STRETCH = """\
 static int arrayexpr_stretch(int rank, int count, const int *ranks, const ptrdiff_t *geometry, ptrdiff_t *shape);"""
 
+
+#: Seconds of gcc 12 -O3 for a byte of kernels.
+_SECONDS = 10e-6
 
 _LIST = """\
 #if defined(__GNUC__)
@@ -71,6 +75,18 @@ class Kernels:
 
     def add(self, kernel: Kernel) -> Kernel:
         return self.made.setdefault(kernel.name, kernel)
+
+    def description(self) -> str:
+        """What a report says of them; nothing where there are none."""
+        count, size = len(self.made), self.size_with(())
+        if not count:
+            return ""
+        kernels_of = "a kernel" if count == 1 else f"{count} kernels"
+        return f"{kernels_of}, {size / 1000:.0f} kB of C, which gcc -O3 takes some {size * _SECONDS:.1f} s for"
+
+    def full(self, limit: Any) -> bool:
+        """Whether kernels take more than `limit` bytes of C: those that are still to be made have few versions then."""
+        return self.size_with(()) > int(limit or 0)
 
     def size_with(self, more: Iterable[Kernel]) -> int:
         """The bytes of C of all kernels, and of more."""
@@ -147,7 +163,13 @@ class Computation:
         used = set(kernels.reads(read))
         self.arrays = [operand for operand in self.arrays if operand in used]
         self.numbers = [operand for operand in self.numbers if operand in used]
-        self.kernel = self.kernels.add((make or kernels.assignment)(read, self.stored, self.arrays, self.numbers))
+        if make is None:
+            make = functools.partial(
+                kernels.assignment,
+                brief=self.kernels.full(env.directives.get(directives.LIMIT)),
+                fast=bool(env.directives.get(directives.FAST)),
+            )
+        self.kernel = self.kernels.add(make(read, self.stored, self.arrays, self.numbers))
         for check in reader.checks:
             condition = substitute((check.condition,), new.get)[0]
             found = kernels.reads(condition)

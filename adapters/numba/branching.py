@@ -48,19 +48,20 @@ def _branch(state: Any, one: Raised) -> None:
     ran = scope.redefine("$arrayexpr.ran", loc=loc)
     state.typemap[ran.name] = types.boolean
     kind: Any = types.boolean
-    if one.last:
-        kind = types.Tuple([types.boolean, *[types.int64] * len(one.last)])
+    after_it = {**dict.fromkeys(one.last, types.int64), **{name: each.kind for name, each in nest.added.items()}}
+    if after_it:
+        kind = types.Tuple([types.boolean, *after_it.values()])
     expr = ir.Expr(op="arrayexpr", loc=loc, expr=("nest", operands), ty=kind, operands=operands, nest=one)
     body = block.body[:-1]
     after = nest.exit
-    if one.last:
+    if after_it:
         whole = scope.redefine("$arrayexpr.nest", loc=loc)
         state.typemap[whole.name] = kind
         body.append(ir.Assign(expr, whole, loc))
         body.append(ir.Assign(_item(state, whole, kind, 0, loc), ran, loc))
         after = max(max(blocks) + 1, next_label())
         rest = ir.Block(scope, loc)
-        for k, name in enumerate(one.last, 1):
+        for k, name in enumerate(after_it, 1):
             var = ir.Var(scope, name, loc)
             rest.body.append(ir.Assign(_item(state, whole, kind, k, loc), var, loc))
         rest.body.append(ir.Jump(nest.exit, loc))

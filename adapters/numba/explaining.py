@@ -8,6 +8,7 @@ from typing import Any, Final
 from arrayexpr._core.nodes import Reduce
 
 from .fusing import Plan
+from .kinds import types
 from .raising import Raised
 from .reader import Block, Group
 from .reductions import fold_of, taken_apart
@@ -77,6 +78,13 @@ class Report:
             f"loops over {names}: {how}; axes ordered, joined and tiled by strides at run time; as written where a "
             "subscript may lie outside of its axis, memory is shared or there is little to do",
         ))  # fmt: skip
+        for each in raised.sums.values():
+            how = "in the order of the text, so that it rounds as written"
+            if each.kind not in (types.float32, types.float64, types.complex64, types.complex128):
+                how = "in the order of memory"
+            elif self.fastmath and not isinstance(each.kind, types.Complex):
+                how = "in several sums at a time: fastmath"
+            self.found.append((line, f"{each.first.name!r} is added up {how}"))
         self.taken.update(inst.loc.line for origins in raised.nest.program.origins.values() for inst in origins)
 
     def after(self, found: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:

@@ -21,8 +21,9 @@ from .operators import HostOperator
 WORD: Final = ir.IntType(64)
 BYTES: Final = ir.IntType(8).as_pointer()
 STATUS: Final = ir.IntType(32)
-#: Nodes up to which a kernel has loops for arrays that stand still: each is the whole body once more, to compile.
-_SMALL: Final = 24
+#: Nodes up to which a kernel has loops for arrays that stand still, in all of those loops: each is the whole body once
+#: more, to compile. A stencil of five points would have five, which were half of its compile time.
+_SMALL: Final = 60
 
 
 class _Distinct(MDValue):  # type: ignore[misc]
@@ -48,13 +49,10 @@ def stills(region: Sequence[Assign], arrays: Sequence[str], among: Collection[st
     `among` names those that may, where that is known."""
     size = len(postorder([statement.value for statement in region]))
     assigned = {each.target.name for each in region if isinstance(each.target, Operand)}
-    if size > _SMALL or len(arrays) < 2:
-        return 0
-    return sum(
-        1 << k
-        for k, name in enumerate(arrays[: walk.STILL])
-        if name not in assigned and (among is None or name in among)
-    )
+    taken = [
+        k for k, name in enumerate(arrays[: walk.STILL]) if name not in assigned and (among is None or name in among)
+    ]
+    return 0 if size * len(taken) > _SMALL or len(arrays) < 2 else sum(1 << k for k in taken)
 
 
 def kernel_type(context: Any) -> Any:
@@ -113,8 +111,15 @@ class _Kernel:
         if still is not None:
             place = builder.bitcast(self.at[still], self.models[still].get_data_type().as_pointer())
             self.still[still] = self.models[still].load_from_data_pointer(builder, place)
-        j, element_done = self.open(n)
-        self.elements(j, arrays, unit)
+        if unit:
+            j, element_done = self.open(n)
+            places = {name: self.element(name, j) for name in arrays}
+        else:
+            # Pointers that go on by a step: of products with the index LLVM makes such itself, for three times the
+            # time to compile.
+            j, element_done = self.open(n, self.at)
+            places = {name: self.typed(name, self.moving[name]) for name in arrays}
+        self.elements(places)
         element_done(self.vector_hints(unit))
         row_done(None)
 
@@ -125,8 +130,16 @@ class _Kernel:
                     return self.context.data_model_manager[host_type(node.type.element)]
         raise AssertionError(name)
 
-    def open(self, stop: Any) -> tuple[Any, Any]:
-        """A loop from 0, entered; its index, and what closes it with metadata for its last branch."""
+    def typed(self, name: str, place: Any) -> Any:
+        return self.builder.bitcast(place, self.models[name].get_data_type().as_pointer())
+
+    def element(self, name: str, j: Any) -> Any:
+        """Where an element is of an array whose elements lie next to one another."""
+        return self.builder.gep(self.typed(name, self.at[name]), [j])
+
+    def open(self, stop: Any, moving: Mapping[str, Any] | None = None) -> tuple[Any, Any]:
+        """A loop from 0, entered; its index, and what closes it with metadata for its last branch. In it `self.moving`
+        has places that go on by the step of their array."""
         builder = self.builder
         before = builder.block
         body = builder.append_basic_block("loop")
@@ -135,8 +148,14 @@ class _Kernel:
         builder.position_at_end(body)
         index = builder.phi(WORD)
         index.add_incoming(WORD(0), before)
+        self.moving = {name: builder.phi(BYTES) for name in moving or ()}
+        places = self.moving
+        for name, place in places.items():
+            place.add_incoming(moving[name], before)  # type: ignore[index]
 
         def close(metadata: Any) -> None:
+            for name, place in places.items():
+                place.add_incoming(builder.gep(place, [self.step[name]]), builder.block)
             following = builder.add(index, WORD(1), flags=("nsw",))
             branch = builder.cbranch(builder.icmp_signed("<", following, stop), body, after)
             if metadata is not None:
@@ -146,29 +165,25 @@ class _Kernel:
 
         return index, close
 
+    def hint(self, name: str, *what: Any) -> Any:
+        """A property of a loop."""
+        module = self.module
+        return MDValue(module, [ir.MetaDataString(module, name), *what], name=str(len(module.metadata)))
+
     def vector_hints(self, unit: bool) -> Any:
         """No element of an array that is assigned is one of another that is at another place: who calls has tested."""
-        module = self.module
-        loop = _distinct(module)
+        loop = _distinct(self.module)
         if unit:
-            what = MDValue(module, [ir.MetaDataString(module, "llvm.loop.parallel_accesses"), self.group],
-                           name=str(len(module.metadata)))  # fmt: skip
+            # Two vectors at a time: LLVM's own choice is one for a stencil of five points, which then takes a third
+            # longer, and code for more costs time to compile.
+            two = self.hint("llvm.loop.interleave.count", ir.IntType(32)(2))
+            hints = self.hint("llvm.loop.parallel_accesses", self.group), two
         else:
-            what = MDValue(module, [ir.MetaDataString(module, "llvm.loop.vectorize.enable"), ir.IntType(1)(0)],
-                           name=str(len(module.metadata)))  # fmt: skip
-        loop.operands = (loop, what)
+            hints = self.hint("llvm.loop.vectorize.enable", ir.IntType(1)(0)), self.hint("llvm.loop.unroll.disable")
+        loop.operands = (loop, *hints)
         return loop
 
-    def elements(self, j: Any, arrays: Sequence[str], unit: bool) -> None:
-        places = {}
-        for name in arrays:
-            kind = self.models[name].get_data_type()
-            if unit:
-                first = self.builder.bitcast(self.at[name], kind.as_pointer())
-                places[name] = self.builder.gep(first, [j])
-            else:
-                place = self.builder.gep(self.at[name], [self.builder.mul(j, self.step[name])])
-                places[name] = self.builder.bitcast(place, kind.as_pointer())
+    def elements(self, places: Mapping[str, Any]) -> None:
         values = self.computed(places)
         for statement, value in zip(self.region, values, strict=True):
             assert isinstance(statement.target, Operand)

@@ -51,6 +51,10 @@ _IN_PLACE: Final = {python.iadd: python.add, python.isub: python.sub, python.imu
 #: How names of temporaries begin.
 _TEMPORARY: Final = "arrayexpr_t"
 _RANGES: Final = (range, numba.prange)
+_INDICES, _LENGTH, _SUM = "arrayexpr_i", "arrayexpr_n", "arrayexpr_s"
+#: What a variable may be added up by, and the types that there is code for.
+_SUMS: Final = {python.add: "sum", python.mul: "prod"}
+_SUMMED: Final = (types.int64, types.float32, types.float64, types.complex64, types.complex128)
 
 
 @dataclass(frozen=True)
@@ -94,13 +98,50 @@ class Gone:
     last: Value | None = None
 
 
+@dataclass(eq=False)
+class Sum:
+    """A variable that each iteration adds to or multiplies, and that nothing else in a nest reads.
+
+    Elements of `operand`, over `loops` in their order, are what is added; `first` is the operand that it starts as.
+    """
+
+    operation: str
+    kind: Any
+    operand: Operand
+    first: Operand
+    loops: tuple[Index, ...]
+
+
+@dataclass(eq=False)
+class _Adding:
+    """A sum as it is read. `names` are the variables that it goes through; `version` counts what was added in the text
+    so far; `carried` are those that an iteration has from the one before it."""
+
+    names: set[str]
+    update: Any
+    first: str | None = None
+    version: int = 0
+    carried: list[str] = field(default_factory=list)
+    made: Sum | None = None
+
+
+@dataclass(frozen=True)
+class _Running:
+    """What a variable is that holds a sum, as it was when so much had been added."""
+
+    adding: _Adding
+    version: int
+
+
 @dataclass(repr=False)
 class Nest:
     """A nest of loops, and the program that it is.
 
     `entry` is the block that jumps to it, `header` its first, `exit` where it ends. `variables` has for each operand
-    its variable and Numba type. `last` has what variables hold after it, where someone reads them there, if no loop of
-    it is over nothing: sums of indices, which stand for their last values. `loops` are all of it.
+    its variable and Numba type; not for `indices`, of which element k is k, where an index is a value, nor for
+    `lengths` that are values, nor for those of `sums`. `last` has what variables hold after it, where someone reads
+    them there, if no loop of it is over nothing: sums of indices, which stand for their last values. `added` has those
+    that hold a sum then. `loops` are all of it.
     """
 
     entry: int
@@ -111,6 +152,15 @@ class Nest:
     variables: dict[str, tuple[ir.Var, Any]]
     loops: list[For]
     last: dict[str, Node] = field(default_factory=dict)
+    indices: Operand | None = None
+    lengths: dict[str, Node] = field(default_factory=dict)
+    sums: list[Sum] = field(default_factory=list)
+    added: dict[str, Sum] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> set[Operand]:
+        """The arrays of the function that it touches."""
+        return {each for each in self.program.operands if each.type.rank and each.name in self.variables}
 
     def __repr__(self) -> str:
         return f"<{' '.join(loop.index.name for loop in self.loops)}>"
@@ -189,6 +239,38 @@ class _Reader:
         self.assigned = {
             inst.target.name for label in self.body for inst in nests.blocks[label].body if isinstance(inst, ir.Assign)
         }
+        self.indices: Operand | None = None
+        self.lengths: dict[str, Node] = {}
+        self.open: list[tuple[Index, int]] = []
+        #: How many tests the statement that is read stands under.
+        self.tests = 0
+        self.adding = self.sums()
+
+    def sums(self) -> dict[str, _Adding]:
+        """By variable, the sum that it holds: of variables that are copied to one another, one addition is all that
+        makes anything else of them, and all that reads them."""
+        classes = _Classes()
+        made: dict[str, list[Any]] = {}
+        read: dict[str, list[Any]] = {}
+        for label in self.body:
+            for inst in self.nests.blocks[label].body:
+                if isinstance(inst, ir.Assign) and isinstance(inst.value, ir.Var):
+                    if self.typemap[inst.target.name] == self.typemap[inst.value.name]:
+                        classes.join(inst.target.name, inst.value.name)
+                        continue
+                if isinstance(inst, ir.Assign):
+                    made.setdefault(inst.target.name, []).append(inst)
+                for var in inst.list_vars():
+                    if not isinstance(inst, ir.Assign) or var is not inst.target:
+                        read.setdefault(var.name, []).append(inst)
+        found: dict[str, _Adding] = {}
+        for inst in [inst for group in made.values() for inst in group if _adds(inst.value)]:
+            names = classes.of(inst.target.name)
+            makers = [each for name in names for each in made.get(name, ())]
+            readers = [each for name in names for each in read.get(name, ())]
+            if inst.value.lhs.name in names and makers == [inst] and readers == [inst]:
+                found.update(dict.fromkeys(names & self.assigned, _Adding(names, inst)))
+        return found
 
     def nest(self, loop: Any) -> Nest:
         nests = self.nests
@@ -200,13 +282,34 @@ class _Reader:
             raise Refused("it is entered under a condition")
         node, exit_ = self.loop(loop)
         outside = {name for name in self.assigned if any(label not in loop.body for label in nests.reads.get(name, ()))}
-        last = {name: self.last(name) for name in sorted(outside)}
-        return self.made(node, entry, loop.header, exit_, nests.where(loop), last)
+        added = {name: self.total(self.env[name]) for name in sorted(outside) if self.is_current(self.env.get(name))}
+        last = {name: self.last(name) for name in sorted(outside - added.keys())}
+        made = self.made(node, entry, loop.header, exit_, nests.where(loop), last)
+        made.added = added
+        return made
+
+    @staticmethod
+    def is_current(value: Any) -> bool:
+        """Whether a value is a sum with all that was added to it."""
+        return isinstance(value, _Running) and value.version == value.adding.version
+
+    @staticmethod
+    def total(value: Any) -> Sum:
+        if value.adding.made is None:
+            raise Refused("a variable in it stays as it is")
+        found: Sum = value.adding.made
+        return found
 
     def made(self, node: Node, entry: int, header: int, exit_: int, loc: Any, last: dict[str, Node]) -> Nest:
-        operands = list(self.operands.values())
+        sums = [each.made for each in dict.fromkeys(self.adding.values()) if each.made is not None]
+        operands = [*self.operands.values(), *(each.operand for each in sums)]
+        operands += [Operand(name, INT64.array(0)) for name in self.lengths]
+        if self.indices is not None:
+            operands.append(self.indices)
         program = Program(self.state.func_id.func_name, operands, [node], origins=self.origins)
-        return Nest(entry, header, exit_, loc, program, self.variables, self.found, last)
+        return Nest(
+            entry, header, exit_, loc, program, self.variables, self.found, last, self.indices, self.lengths, sums
+        )
 
     def last(self, name: str) -> Node:
         value = self.env.get(name)
@@ -248,6 +351,7 @@ class _Reader:
         index = Index(name)
         if self.typemap[next(iter(names))] is not types.int64:
             raise Refused(f"its index is {self.typemap[next(iter(names))]}: expected int64")
+        before = {adding: len(adding.carried) for adding in set(self.adding.values())}
         self.carried(loop)
         kept = dict(self.env)
         for each in names:
@@ -255,7 +359,11 @@ class _Reader:
         place = len(self.found)
         # Bounds of loops within come after.
         self.found.append(None)  # type: ignore[arg-type]
+        assert isinstance(over.step, Constant)
+        self.open.append((index, over.step.value))
         statements = self.region(branch.truebr, loop.header)
+        self.open.pop()
+        self.carried_on(before)
         made = For(index, over.start, over.stop, over.step, tuple(statements))
         self.found[place] = made
         self.leave(kept)
@@ -276,6 +384,8 @@ class _Reader:
     def leave(self, before: Mapping[str, Any]) -> None:
         """After a loop what it assigns is gone, but for who asks what it was left at."""
         for name, value in self.env.items():
+            if isinstance(value, _Running):
+                continue
             if before.get(name) is not value and name in self.assigned and not isinstance(value, Gone):
                 why = f"{_shown(name)} is what the last iteration of a loop left"
                 self.env[name] = Gone(why, value if isinstance(value, Value) else None)
@@ -336,18 +446,20 @@ class _Reader:
         if test.type.element.kind != "b":
             raise Refused(f"it tests a value of type {self.typemap[branch.cond.name]}")
         before, first = dict(self.env), self.temporaries
+        self.tests += 1
         then = self.region(branch.truebr, join)
         after, self.env = self.env, dict(before)
         otherwise = self.region(branch.falsebr, join)
+        self.tests -= 1
         for name in {*after, *self.env}:
             one, other = after.get(name), self.env.get(name)
-            if one is not other:
+            if one is not other and not (isinstance(one, _Running) and one == other):
                 self.env[name] = self.either(condition, one, other, name, first)
         if not then and not otherwise:
             return []
         if condition.index is None and not _stores_alike(then, otherwise):
             raise Refused("it stores only where a value says so")
-        return [Guard(test, tuple(then), tuple(otherwise))]
+        return [Guard(self.valued(test) if condition.index is None else test, tuple(then), tuple(otherwise))]
 
     def either(self, condition: Value, one: Any, other: Any, name: str, first: int) -> Any:
         """What a variable is after two ways on which it became one thing or another; `first` is the number of the first
@@ -364,6 +476,8 @@ class _Reader:
 
     def statement(self, inst: Any) -> list[Node]:
         match inst:
+            case ir.Assign() if inst.target.name in self.adding and inst is self.adding[inst.target.name].update:
+                return [self.add(inst, self.adding[inst.target.name])]
             case ir.Assign():
                 self.env[inst.target.name] = self.value(inst)
                 return []
@@ -383,17 +497,76 @@ class _Reader:
         if not kind.mutable:
             raise Refused(f"{_shown(inst.target.name)} is read-only")
         value = self.scalar(inst.value).node
-        node = self.as_type(value, self.typemap[inst.value.name], kind.dtype)
+        node = self.valued(self.as_type(value, self.typemap[inst.value.name], kind.dtype))
         made = Store(part.operand, subscripts, node)
         self.origins[made] = (inst,)
         return [*self.settled(part.operand), made]
+
+    def valued(self, node: Node) -> Node:
+        """A value in which indices that are no subscripts are elements of `indices`, and lengths are scalars."""
+
+        def leaf(each: Node) -> Node | None:
+            match each:
+                case Load():
+                    return each
+                case Index():
+                    if self.indices is None:
+                        self.indices = Operand(_INDICES, INT64.array(1))
+                    return Load(self.indices, (each,))
+                case Extent():
+                    known = [name for name, node in self.lengths.items() if node is each]
+                    name = known[0] if known else f"{_LENGTH}{len(self.lengths)}"
+                    self.lengths[name] = each
+                    return Operand(name, INT64.array(0))
+            return None
+
+        return substitute((node,), leaf)[0]
+
+    def add(self, inst: Any, adding: _Adding) -> Node:
+        """What is added to a sum, as an element of its own."""
+        value, kind = inst.value, self.typemap[inst.target.name]
+        sig, name = self.calltypes[value], _shown(value.lhs.name)
+        before = self.of(value.lhs)
+        if not self.is_current(before) or adding.made is not None or adding.first is None:
+            raise Refused(f"{name} goes from one iteration to the next, which keeps them in order")
+        if self.tests:
+            raise Refused(f"it adds to {name} only where a test says so")
+        if any(step < 0 for _, step in self.open):
+            raise Refused(f"it adds to {name} in a loop that goes down")
+        if kind not in _SUMMED or tuple(sig.args) != (kind, kind) or sig.return_type != kind:
+            raise Refused(f"it adds {sig.args[-1]} to {name}, which is {kind}")
+        element = map_type(kind)
+        assert element is not None
+        node = self.valued(self.as_type(self.scalar(value.rhs).node, self.typemap[value.rhs.name], kind))
+        number = sum(each.made is not None for each in set(self.adding.values()))
+        operand = Operand(f"{_SUM}{number}", element.array(len(self.open)))
+        first = self.operand(ir.Var(inst.target.scope, adding.first, inst.loc), kind)
+        loops = tuple(index for index, _ in self.open)
+        adding.made = Sum(_SUMS[_function(value)], kind, operand, first, loops)
+        adding.version += 1
+        self.env[inst.target.name] = _Running(adding, adding.version)
+        made = Store(operand, loops, node)
+        self.origins[made] = (inst,)
+        return made
 
     def carried(self, loop: Any) -> None:
         """In a loop within, what it assigns is not what it was before."""
         for label in loop.body:
             for inst in self.nests.blocks[label].body:
                 if isinstance(inst, ir.Assign) and inst.target.name in self.env:
-                    self.env[inst.target.name] = _carried(inst.target.name)
+                    name, value = inst.target.name, self.env[inst.target.name]
+                    if self.is_current(value):
+                        value.adding.carried.append(name)
+                    else:
+                        self.env[name] = _carried(name)
+
+    def carried_on(self, before: Mapping[_Adding, int]) -> None:
+        """At the end of a loop: what an iteration took for a sum has to hold all of it there. `before` is how many
+        variables there were of each sum before the loop."""
+        for adding, count in before.items():
+            for name in adding.carried[count:]:
+                if not self.is_current(self.env.get(name)):
+                    raise Refused(f"{_shown(name)} goes from one iteration to the next, which keeps them in order")
 
     def settled(self, stored: Operand | None = None) -> list[Node]:
         """Values of elements are kept in temporaries: those that a store may change, or all."""
@@ -408,7 +581,7 @@ class _Reader:
             if value.node not in held:
                 local = Operand(f"{_TEMPORARY}{self.temporaries}", value.node.type.element.array(0))
                 self.temporaries += 1
-                found += [Scratch(local, ()), Store(local, (), value.node)]
+                found += [Scratch(local, ()), Store(local, (), self.valued(value.node))]
                 held[value.node] = Value(Load(local, ()))
             self.env[name] = held[value.node]
         return found
@@ -615,6 +788,11 @@ class _Reader:
         """What a variable is here."""
         name = var.name
         if name not in self.env:
+            if name in self.adding and self.adding[name].first in (None, name):
+                adding = self.adding[name]
+                adding.first = name
+                adding.carried.append(name)
+                return _Running(adding, adding.version)
             if name in self.assigned:
                 # Not kept: where it is assigned later on, it was not read.
                 return _carried(name)
@@ -689,9 +867,34 @@ class _Reader:
 
     def scalar(self, var: ir.Var) -> Value:
         found = self.known(var)
+        if isinstance(found, _Running):
+            raise Refused(f"{_shown(var.name)} goes from one iteration to the next, which keeps them in order")
         if not isinstance(found, Value):
             raise Refused(f"{_shown(var.name)} is no number")
         return found
+
+
+class _Classes:
+    """Names that are joined, by any of them."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, set[str]] = {}
+
+    def of(self, name: str) -> set[str]:
+        return self.found.setdefault(name, {name})
+
+    def join(self, one: str, other: str) -> None:
+        whole = self.of(one) | self.of(other)
+        self.found.update(dict.fromkeys(whole, whole))
+
+
+def _function(value: Any) -> Any:
+    return value.immutable_fn if value.op == "inplace_binop" else value.fn
+
+
+def _adds(value: Any) -> bool:
+    """Whether an expression may be what is added to a variable."""
+    return isinstance(value, ir.Expr) and value.op in ("binop", "inplace_binop") and _function(value) in _SUMS
 
 
 def _carried(name: str) -> Gone:

@@ -42,16 +42,20 @@ class _Array:
 
 
 class _Lowering:
+    #: Whether what is computed one by one is computed so only where it is not computed together.
+    falls_back = False
+
     def __init__(self, lowerer: Any, expr: Any):
         self.lowerer, self.expr = lowerer, expr
         self.context, self.builder = lowerer.context, lowerer.builder
         self.group: Group = expr.group
         self.plan: Plan = expr.plan
+        self.falls_back = bool(self.plan.regions)
         #: What reduces, by the name of its accumulators.
         self.folds: Mapping[str, Folded] = expr.plan.folds
         self.arrays: dict[str, _Array] = {}
         self.scalars: dict[str, Any] = {}
-        self.kernels: dict[tuple[Assign, ...], tuple[Any, Any]] = {}
+        self.kernels: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         for (name, (_, kind)), var in zip(self.group.variables.items(), expr.operands, strict=True):
             value = lowerer.loadvar(var.name)
             if isinstance(kind, types.Array):
@@ -66,8 +70,13 @@ class _Lowering:
         return _Array(kind, self.builder.bitcast(made.data, BYTES), shape, strides, value)
 
     def empty(self, kind: Any, shape: Sequence[Any]) -> _Array:
-        made = arrayobj._empty_nd_impl(self.context, self.builder, kind, tuple(shape))
-        return self.array(kind, made._getvalue())
+        builder = self.builder
+        made = arrayobj._empty_nd_impl(self.context, builder, kind, tuple(shape))
+        found = self.array(kind, made._getvalue())
+        size = builder.mul(made.nitems, WORD(self.itemsize(found)))
+        with cgutils.if_unlikely(builder, builder.icmp_signed(">=", size, WORD(walk.LARGE))):
+            self.call("arrayexpr_large_1", STATUS, [found.data, size])
+        return found
 
     def kind_of(self, name: str) -> Any:
         """The Numba type of an array that the group makes."""
@@ -387,6 +396,11 @@ class _Lowering:
     ) -> None:
         """Compute a region over a shape: in one go where all arrays lie alike, else as the walk finds best."""
         builder = self.builder
+        copied = region[0].value if self.falls_back and len(region) == 1 else None
+        if isinstance(copied, Operand) and copied.type.rank:
+            # What is copied one by one is what was fused otherwise: no kernel is worth its compile time.
+            self.move(shape, arrays[_target(region[0])], self.over(arrays[copied.name], shape))
+            return
         assigned = list(dict.fromkeys(_target(statement) for statement in region))
         read = _arrays([statement.value for statement in region])
         names, scalars, (unit, any_) = self.parts(region)
@@ -427,7 +441,10 @@ class _Lowering:
         return names, scalars, self.kernel(region, names, scalars)
 
     def kernel(self, region: Sequence[Assign], names: Sequence[str], scalars: Mapping[str, Any]) -> tuple[Any, Any]:
-        key = tuple(region)
+        # A kernel is of what is computed, wherever that goes: to a new array, or to one that there is.
+        values = [statement.value for statement in region]
+        read = (*map(_target, region), *_arrays(values))
+        key = (*values, *(names.index(name) for name in read))
         if key not in self.kernels:
             module = self.builder.module
             unit = kernel(self.context, module, region, names, scalars, True, self.stills(region, names))
@@ -500,24 +517,28 @@ class _Lowering:
         read: Iterable[str], values: Sequence[Any] = (),
     ) -> tuple[Any, ...]:  # fmt: skip
         """What walk.h takes of arrays over a shape: rank, lengths, count, places, strides and kinds."""
-        builder = self.builder
         strides: list[Any] = []
         kinds = []
         for name in names:
             array = arrays[name]
-            strides += [WORD(0)] * (len(shape) - len(array.shape))
-            for k, (length, stride) in enumerate(
-                zip(array.shape, array.strides, strict=True), len(shape) - len(array.shape)
-            ):
-                if length is not shape[k]:
-                    stride = builder.select(builder.icmp_signed("==", length, WORD(1)), WORD(0), stride)
-                strides.append(stride)
+            strides += self.over(array, shape).strides
             how = walk.WRITTEN * (name in assigned) | walk.READ * (name in set(read))
             if name in self.folds:
                 how |= self.fold_kind(self.folds[name])
             kinds.append(WORD(self.itemsize(array) | how))
         at = self.pointers([*(arrays[name].data for name in names), *values])
         return WORD(len(shape)), self.words(shape), WORD(len(names)), at, self.words(strides), self.words(kinds)
+
+    def over(self, array: _Array, shape: Sequence[Any]) -> _Array:
+        """An array as it broadcasts over a shape."""
+        builder = self.builder
+        more = len(shape) - len(array.shape)
+        strides: list[Any] = [WORD(0)] * more
+        for wanted, length, stride in zip(shape[more:], array.shape, array.strides, strict=True):
+            if length is not wanted:
+                stride = builder.select(builder.icmp_signed("==", length, WORD(1)), WORD(0), stride)
+            strides.append(stride)
+        return _Array(array.kind, array.data, shape, strides, array.owner)
 
     def itemsize(self, array: _Array) -> int:
         return int(self.context.get_abi_sizeof(self.context.get_data_type(array.kind.dtype)))

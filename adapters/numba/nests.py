@@ -5,24 +5,44 @@ The value is whether the nest was run: where a test does not hold, the loops as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from llvmlite import ir
 from numba.core import cgutils
 
 from arrayexpr._core.dependence import may_touch
-from arrayexpr._core.nodes import Apply, Assign, Constant, Extent, Node, Operand, Slice, View, postorder
+from arrayexpr._core.nodes import (
+    Apply,
+    Assign,
+    Constant,
+    Extent,
+    Index,
+    Load,
+    Node,
+    Operand,
+    Reduce,
+    Slice,
+    View,
+    postorder,
+)
 from arrayexpr._core.ops import operator
 
 from . import walk
+from .fusing import Folded
 from .kernels import BYTES, STATUS, WORD, kernel_type, stills
 from .kinds import host_type, types
-from .lowering import _Array, _Lowering
+from .loops import Sum
+from .lowering import _Array, _arrays, _Lowering
+from .operators import row
 from .raising import Raised
+from .reductions import Fold
 
 #: Iterations below which the loops as written are run: the tests cost about as much as some hundred elements.
 SMALL: Final = 1024
+#: The same where a variable is added to: each sum waits for the one before it, and the caches are in time for that as
+#: long as the arrays fit in. Of 128 x 128 elements plain Numba took 0.9 to 1.2 times as long, of 256 x 256 1.3 to 2.
+SMALL_SUM: Final = 1 << 16
 
 _FLAG: Final = ir.IntType(1)
 _PLUS, _MINUS, _TIMES = operator("add"), operator("subtract"), operator("multiply")
@@ -39,19 +59,18 @@ def lower_nest(lowerer: Any, expr: Any) -> Any:
 
 
 class _Nest(_Lowering):
-    small = SMALL
+    small, small_sum = SMALL, SMALL_SUM
 
     def __init__(self, lowerer: Any, expr: Any):
         self.lowerer, self.expr = lowerer, expr
         self.context, self.builder = lowerer.context, lowerer.builder
         self.raised: Raised = expr.nest
-        self.folds = {}
         #: Whether no sum so far was too large for an int64.
         self.fits: Any = _FLAG(1)
         self.known: dict[Node, Any] = {}
         self.wholes: dict[str, _Array] = {}
         self.scalars: dict[str, Any] = {}
-        self.kernels: dict[tuple[Assign, ...], tuple[Any, Any]] = {}
+        self.kernels: dict[tuple[Any, ...], tuple[Any, Any]] = {}
         self.kinds: dict[str, Any] = {}
         for (name, (_, kind)), var in zip(self.raised.nest.variables.items(), expr.operands, strict=True):
             value = lowerer.loadvar(var.name)
@@ -60,6 +79,55 @@ class _Nest(_Lowering):
                 self.wholes[name] = self.array(kind, value)
             else:
                 self.scalars[name] = self.context.cast(self.builder, value, kind, types.unliteral(kind))
+        for name, length in self.raised.nest.lengths.items():
+            self.kinds[name], self.scalars[name] = types.int64, self.number(length)
+        self.folds = {name: self.fold(each) for name, each in self.raised.sums.items()}
+
+    def fold(self, each: Sum) -> Folded:
+        """How a sum is added up: in the order of its loops, into a place in memory that has what it starts as."""
+        rank = len(each.loops)
+        place = self.slot(self.scalars[each.first.name], each.kind)
+        kind = types.Array(each.kind, rank, "A")
+        stops = [self.stop(index) for index in each.loops]
+        self.wholes[each.operand.name] = _Array(kind, place, stops, [WORD(0)] * rank, place)
+        self.kinds[each.operand.name] = kind
+        reduce = Reduce(row(Fold, (each.operation, each.kind, "C")), each.operand, tuple(range(rank)))
+        return Folded(each.first, reduce, None)
+
+    def total(self, each: Sum) -> Any:
+        """What a sum comes to."""
+        model = self.context.data_model_manager[each.kind]
+        place = self.builder.bitcast(self.wholes[each.operand.name].data, model.get_data_type().as_pointer())
+        return model.load_from_data_pointer(self.builder, place)
+
+    def stop(self, index: Index) -> Any:
+        """A number that the values of an index are below."""
+        loops = [loop.index for loop in self.raised.nest.loops]
+        start, stop, step = self.raised.counts[loops.index(index)]
+        return self.number(stop) if step > 0 else self.checked("sadd", self.number(start), WORD(1))
+
+    def indexed(self) -> Any:
+        """Whether there is a table of indices: of those that are values."""
+        builder, nest = self.builder, self.raised.nest
+        assert nest.indices is not None
+        length = self.wholes[nest.indices.name].shape[0]
+        place = self.call("arrayexpr_indices_1", BYTES, [length])
+        self.wholes[nest.indices.name].data = place
+        return builder.icmp_unsigned("!=", place, ir.Constant(BYTES, None))
+
+    def count_indices(self) -> None:
+        """The length that a table of indices has to have."""
+        nest = self.raised.nest
+        assert nest.indices is not None
+        used = [n for n in postorder(nest.program.statements) if isinstance(n, Load) and n.operand is nest.indices]
+        length: Any = WORD(0)
+        for index in dict.fromkeys(each.subscripts[0] for each in used):
+            assert isinstance(index, Index)
+            stop = self.stop(index)
+            length = self.builder.select(self.builder.icmp_signed(">", stop, length), stop, length)
+        kind = types.Array(types.int64, 1, "C")
+        self.wholes[nest.indices.name] = _Array(kind, ir.Constant(BYTES, None), [length], [WORD(8)], None)
+        self.kinds[nest.indices.name] = kind
 
     def kind_of(self, name: str) -> Any:
         made = next(operand for operand in self.raised.made if operand.name == name)
@@ -70,6 +138,8 @@ class _Nest(_Lowering):
 
     def value(self) -> Any:
         builder = self.builder
+        if self.raised.nest.indices is not None:
+            self.count_indices()
         before = builder.block
         done = builder.append_basic_block("nest.done")
         leaving: list[Any] = []
@@ -80,24 +150,26 @@ class _Nest(_Lowering):
             builder.position_at_end(following)
         assert before is not builder.block
         last = [self.number(node) for node in self.raised.last.values()]
-        if self.raised.ordered:
+        added = self.raised.nest.added.values()
+        if self.raised.ordered or self.in_one_call():
             following = builder.append_basic_block("nest.ran")
-            ran = self.compute_ordered()
+            ran = self.compute_ordered() if self.raised.ordered else self.compute_alone()
             leaving.append(builder.block)
             builder.cbranch(ran, following, done)
             builder.position_at_end(following)
         else:
             self.compute()
+        last += [self.total(each) for each in added]
         end = builder.block
         builder.branch(done)
         builder.position_at_end(done)
         ran = builder.phi(_FLAG)
         ran.add_incoming(_FLAG(1), end)
-        values = [builder.phi(WORD) for _ in last]
+        values = [builder.phi(value.type) for value in last]
         for block in leaving:
             ran.add_incoming(_FLAG(0), block)
             for phi in values:
-                phi.add_incoming(WORD(0), block)
+                phi.add_incoming(ir.Constant(phi.type, None), block)
         for phi, value in zip(values, last, strict=True):
             phi.add_incoming(value, end)
         if not values:
@@ -111,7 +183,10 @@ class _Nest(_Lowering):
         """Tests one after the other, each of which gives the LLVM value of whether it holds."""
         yield self.worth
         yield self.within
-        yield self.apart
+        if self.raised.nest.indices is not None:
+            yield self.indexed
+        if not self.in_one_call():
+            yield self.apart
 
     def worth(self) -> Any:
         """Whether all loops go through enough, and at least one, element."""
@@ -123,7 +198,8 @@ class _Nest(_Lowering):
             count = self.checked("ssub", self.number(high), self.number(low))
             holds = builder.and_(holds, builder.icmp_signed(">", count, WORD(0)))
             total = self.checked("smul", total, self.divided(count, abs(step)))
-        holds = builder.and_(holds, builder.icmp_signed(">=", total, WORD(self.small)))
+        least = self.small_sum if self.raised.sums else self.small
+        holds = builder.and_(holds, builder.icmp_signed(">=", total, WORD(least)))
         return builder.and_(holds, self.fits)
 
     def divided(self, count: Any, step: int) -> Any:
@@ -141,19 +217,33 @@ class _Nest(_Lowering):
             holds = builder.and_(holds, builder.icmp_signed(_TESTS[condition.op], one, other))
         return builder.and_(holds, self.fits)
 
+    def in_one_call(self) -> bool:
+        """Whether one function tests memory and walks: there is one walk, over arrays that there are."""
+        return len(self.raised.regions) == 1 and not self.raised.ordered
+
     def apart(self) -> Any:
         """Whether what is assigned shares no memory with the rest, and none of it is twice the same."""
-        builder = self.builder
-        raised = self.raised
-        assigned = {s.target.name for group in raised.regions for s in group if isinstance(s.target, Operand)}
-        self.arrays = self.placed()
-        for group in raised.regions:
-            self.share_lengths(group)
+        self.place_arrays()
         names = list(self.arrays)
+        assigned = {s.target.name for group in self.raised.regions for s in group if isinstance(s.target, Operand)}
+        rank, shapes, strides, kinds = self.tables(names, assigned)
+        at = self.pointers([self.arrays[name].data for name in names])
+        code = self.call("arrayexpr_alone_1", STATUS, [
+            rank, shapes, WORD(len(names)), at, strides, kinds, WORD(int(self.raised.alone)),
+        ])  # fmt: skip
+        return self.builder.icmp_signed("!=", code, STATUS(0))
+
+    def place_arrays(self) -> None:
+        self.arrays = self.placed()
+        for group in self.raised.regions:
+            self.share_lengths(group)
+
+    def tables(self, names: Sequence[str], assigned: Collection[str], read: Collection[str] = ()) -> tuple[Any, ...]:
+        """What `ae_alone` takes: rank, and of each array a shape of its own, since bounds are of what is touched, its
+        strides and kind."""
+        builder, raised = self.builder, self.raised
         top = max(len(array.shape) for array in self.arrays.values())
         padded = {name: self.padded(array, top) for name, array in self.arrays.items()}
-        top += len(raised.ordered)
-        # Over one shape or each over its own: bounds are of what is touched.
         strides: list[Any] = []
         shapes: list[Any] = []
         kinds = []
@@ -164,15 +254,14 @@ class _Nest(_Lowering):
                 shapes.append(builder.select(still, WORD(1), length))
                 strides.append(step)
             strides += padded[name].strides
-            shapes += padded[name].shape
+            # What is added up is in one place.
+            shapes += [WORD(1)] * top if name in self.folds else padded[name].shape
             bits = sum(1 << k for k, other in enumerate(names) if self.surely_apart(name, other)) << walk.APART
-            kinds.append(WORD(self.itemsize(self.arrays[name]) | walk.WRITTEN * (name in assigned) | bits))
-        at = self.pointers([self.arrays[name].data for name in names])
-        code = self.call("arrayexpr_alone_1", STATUS, [
-            WORD(top), self.words(shapes), WORD(len(names)), at, self.words(strides), self.words(kinds),
-            WORD(int(raised.alone)),
-        ])  # fmt: skip
-        return builder.icmp_signed("!=", code, STATUS(0))
+            how = walk.WRITTEN * (name in assigned) | walk.READ * (name in read)
+            if name in self.folds and read:
+                how |= self.fold_kind(self.folds[name])
+            kinds.append(WORD(self.itemsize(self.arrays[name]) | how | bits))
+        return WORD(top + len(raised.ordered)), self.words(shapes), self.words(strides), self.words(kinds)
 
     def surely_apart(self, one: str, other: str) -> bool:
         """Whether two parts of one operand have no element in common, as their subscripts tell."""
@@ -321,6 +410,26 @@ class _Nest(_Lowering):
 
     # -- running --
 
+    def propagate(self, code: Any) -> None:
+        """What may raise is in no nest: without a status to pass on, LLVM knows that the function raises nothing."""
+
+    def compute_alone(self) -> Any:
+        """Compute the one region there is, if what is assigned is apart from the rest; whether that was done."""
+        self.place_arrays()
+        (region,) = self.raised.regions
+        names, scalars, (unit, any_) = self.parts(region)
+        assigned = {s.target.name for s in region if isinstance(s.target, Operand)}
+        rank, shapes, strides, kinds = self.tables(names, assigned, _arrays([s.value for s in region]))
+        values = [self.slot(self.scalars[name], kind) for name, kind in scalars.items()]
+        at = self.pointers([*(self.arrays[name].data for name in names), *values])
+        whole = self.words(self.padded(self.arrays[names[0]], rank.constant).shape)
+        code = self.call("arrayexpr_walk_alone_1", STATUS, [
+            self.builder.bitcast(unit, BYTES), self.builder.bitcast(any_, BYTES), rank, whole, shapes,
+            WORD(len(names)), at, strides, kinds, WORD(len(values)), WORD(self.stills(region, names)),
+            WORD(int(self.raised.alone)),
+        ])  # fmt: skip
+        return self.builder.icmp_signed("!=", code, STATUS(0))
+
     def compute(self) -> None:
         arrays = dict(self.arrays)
         for region in self.raised.regions:
@@ -386,6 +495,9 @@ class SharedNest(_Nest):
     """A nest that threads run together, as Numba's threading layer has them."""
 
     small = 1
+
+    def in_one_call(self) -> bool:
+        return False
 
     def walk(
         self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],

@@ -69,6 +69,8 @@ class _ParforReader(_Reader):
     """Reads the body of a parfor."""
 
     def parfor(self, parfor: Any, end: int) -> Nest:
+        # Each thread has its own.
+        self.adding = {}
         # What Numba compiles bodies of parfors with.
         self.error_model = "numpy"
         bounds = []

@@ -77,7 +77,7 @@ class ArrayLoops(FunctionPass):  # type: ignore[misc]
             return False
         if state.flags.no_rewrites or state.func_ir.is_generator:
             return False
-        report = Report()
+        report = Report(bool(state.flags.fastmath))
         changed = replace_nests(state, report)
         if state.flags.auto_parallel.enabled:
             changed |= lower_parfors(state, report)

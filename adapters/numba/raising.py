@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from arrayexpr._core.affine import linear
 from arrayexpr._core.nodes import (
     Apply,
     Assign,
@@ -32,7 +33,7 @@ from . import scalars, walk
 from .fusing import hoist
 from .interchange import carrying_outside
 from .kinds import host_type, types
-from .loops import Nest, last_values, step_of
+from .loops import Nest, Sum, last_values, step_of
 from .reader import Refused
 
 IN_ORDER: Final = "its innermost loop goes along memory already"
@@ -49,7 +50,7 @@ class Raised:
     `ordered` are indices of loops that stay around the regions, with their first and last values and steps.
     `conditions` must hold, of lengths and scalars; and what is assigned must share no memory with the rest, but for
     the very same elements where `alone`. `counts` has start, stop and step of each loop. `last` has what variables hold
-    after it.
+    after it; `sums` the variables that are added to, by the view that has what is.
     """
 
     nest: Nest
@@ -61,6 +62,7 @@ class Raised:
     counts: list[tuple[Node, Node, int]]
     last: dict[str, Node]
     ordered: list[tuple[Index, Node, Node, int]]
+    sums: dict[str, Sum]
 
 
 def raised(nest: Nest) -> Raised:
@@ -83,6 +85,13 @@ def raised(nest: Nest) -> Raised:
         if not _are_assigns(statements):
             raise Refused(why)
     assert statements is not None
+    if ordered and nest.sums:
+        raise Refused("a loop in it adds up to elements, and one to a variable")
+    if nest.sums and any(
+        kind.layout not in "CF" for _, kind in nest.variables.values() if isinstance(kind, types.Array)
+    ):
+        # Rows of these are seldom a power of two apart, and plain Numba took a fifth to a third of the time.
+        raise Refused("it adds to a variable from arrays that may lie in any way")
     if _in_order(nest, ordered):
         raise Refused(IN_ORDER)
     if any(isinstance(node, Apply) and node.op is _WHERE for s in statements for node in postorder((s,))):
@@ -101,16 +110,27 @@ def _in_order(nest: Nest, ordered: Sequence[For]) -> bool:
     for loop in nest.loops:
         if any(isinstance(node, For) for node in postorder(loop.body)):
             continue
-        rising = isinstance(loop.start, Constant) and loop.start.value >= 0 and step_of(loop) == 1
+        if step_of(loop) != 1:
+            return False
         for access in postorder(loop.body):
             if not isinstance(access, Load | Store) or not access.subscripts:
+                continue
+            if access.operand not in nest.arrays:
                 continue
             moving = [axis for axis, each in enumerate(access.subscripts) if loop.index in postorder((each,))]
             layout = nest.variables[access.operand.name][1].layout
             along = 0 if layout == "F" else len(access.subscripts) - 1
-            if moving and (moving != [along] or access.subscripts[along] is not loop.index or not rising):
+            if moving and (moving != [along] or not _from_zero(access.subscripts[along], loop)):
                 return False
     return True
+
+
+def _from_zero(subscript: Node, loop: For) -> bool:
+    """Whether a subscript is a loop's index, and maybe a number, and never below 0: LLVM then knows that, too."""
+    found = linear(subscript)
+    if found is None or not isinstance(loop.start, Constant) or found.get(loop.index) != 1:
+        return False
+    return found.keys() <= {loop.index, None} and loop.start.value + found.get(None, 0) >= 0
 
 
 def _are_assigns(statements: Sequence[Node] | None) -> bool:
@@ -196,6 +216,9 @@ def _regions(
     if any(len(_names([group])) > walk.ARRAYS for group in groups):
         raise Refused(f"more than {walk.ARRAYS} arrays")
     needed = _names(groups)
+    sums = {name: each for each in nest.sums for name, view in views.items() if _whole(view, each.operand)}
+    if len(sums) != len(nest.sums) or not sums.keys() <= needed:
+        raise Refused("it adds up in another order than it goes through elements")
     counts = last_values([n for loop in nest.loops for n in (loop.start, loop.stop)], nest.loops)
     last = dict(zip(nest.last, last_values(list(nest.last.values()), nest.loops), strict=True))
     return Raised(
@@ -208,7 +231,17 @@ def _regions(
         [(counts[2 * k], counts[2 * k + 1], step_of(loop)) for k, loop in enumerate(nest.loops)],
         last,
         [(loop.index, loop.start, last_values([loop.index], [loop])[0], step_of(loop)) for loop in ordered],
+        sums,
     )
+
+
+def _whole(view: Node, operand: Operand) -> bool:
+    """Whether a view is of an operand, with its axes as they are."""
+    while isinstance(view, View):
+        if view.order is not None or any(item is None or isinstance(item, Node | int) for item in view.subscripts):
+            return False
+        view = view.arg
+    return view is operand
 
 
 def _fused(program: Program) -> list[list[Assign]]:

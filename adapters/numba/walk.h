@@ -8,7 +8,12 @@
  * computes for it goes to a buffer, and from there, tile by tile, into the accumulators. */
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
 
 #include "in_order.h"
 #include "pack.h"
@@ -34,6 +39,8 @@ enum {
     AE_FORTRAN = 4096,   /* where all axes are reduced, with the first axis innermost */
     AE_FOLD_AT = 48,     /* beyond the bits from AE_APART on */
     AE_APART = 16,       /* the bit from which on there is one for each array that is known to be apart from this one */
+    AE_LARGE = 1 << 22,  /* bytes from which on a new array is on large pages */
+    AE_INDICES = 1 << 24, /* elements of a table of indices at the most: it is never let go of */
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
     AE_STRIP = 512,      /* elements of a tile where they do not */
@@ -425,6 +432,62 @@ static int32_t ae_walk(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank,
     for (int j = 0; j < count; j++) nest.at[j] = at[j];
     const int fixed = ae_canonical(&nest, kind, rank, shape, stride);
     return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken, fixed);
+}
+
+/* As `ae_walk` over `whole` of arrays each of its own shape, if `ae_alone` holds of them: whether it does. What a nest of
+   loops computes raises nothing, so that there is no status. Sums in the order of the text are left to the loops as they
+   were written, too, where that goes along memory. */
+static int32_t ae_walk_alone(ae_kernel unit, ae_kernel any, intptr_t rank, const intptr_t *whole, const intptr_t *shape,
+                             intptr_t count, char **at, const intptr_t *stride, const intptr_t *kind,
+                             intptr_t scalar_count, intptr_t stills_taken, intptr_t same) {
+    intptr_t steps[AE_ARRAYS * AE_RANK];
+    int ordered = 0, along = 1;
+    for (int j = 0; j < count; j++) {
+        const intptr_t *step = stride + j * rank;
+        ordered |= (kind[j] & AE_ORDERED) != 0;
+        for (int k = 0; k < rank - 1; k++) along &= step[k] == 0 || ae_abs(step[k]) >= ae_abs(step[rank - 1]);
+    }
+    if ((ordered && along) || !ae_alone(rank, shape, count, at, stride, kind, same)) return 0;
+    for (int j = 0; j < count; j++)
+        for (int k = 0; k < rank; k++)
+            steps[j * rank + k] = shape[j * rank + k] == whole[k] ? stride[j * rank + k] : 0;
+    ae_walk(unit, any, 0, rank, whole, count, at, steps, kind, scalar_count, stills_taken);
+    return 1;
+}
+
+/* Asks for large pages for a large new array, as NumPy does for its own: of small ones each costs a fault, which takes
+   longer than the arithmetic. */
+static int32_t ae_large(char *at, intptr_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    const uintptr_t page = 4096, first = ((uintptr_t)at + page - 1) / page * page;
+    const intptr_t rest = bytes - (intptr_t)(first - (uintptr_t)at);
+    if (rest > 0) return madvise((void *)first, (size_t)rest / page * page, MADV_HUGEPAGE) == 0;
+#endif
+    (void)at, (void)bytes;
+    return 0;
+}
+
+/* A table of which element k is k, of at least `length` elements; 0 where there is none. It is one for all of a process,
+   and grows: others may have the one before it, which stays. */
+typedef struct { intptr_t length; int64_t value[]; } ae_table;
+
+static const int64_t *ae_indices(intptr_t length) {
+    static ae_table *known;
+    ae_table *found = __atomic_load_n(&known, __ATOMIC_ACQUIRE), *made;
+    intptr_t room = 1024;
+    if (length > AE_INDICES) return 0;
+    while (room < length) room *= 2;
+    if (found && found->length >= length) return found->value;
+    made = malloc(sizeof(ae_table) + (size_t)room * sizeof(int64_t));
+    if (!made) return 0;
+    made->length = room;
+    for (intptr_t k = 0; k < room; k++) made->value[k] = k;
+    while (!__atomic_compare_exchange_n(&known, &found, made, 0, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        if (found && found->length >= length) {
+            free(made);
+            return found->value;
+        }
+    return made->value;
 }
 
 enum {

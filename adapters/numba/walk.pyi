@@ -10,5 +10,6 @@ FORTRAN: int
 FOLD_AT: int
 FOLDS: tuple[str, ...]
 APART: int
+LARGE: int
 
 def addresses() -> dict[str, int]: ...

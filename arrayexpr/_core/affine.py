@@ -151,7 +151,7 @@ def coefficients(expression: Node, known: Mapping[Node, int]) -> tuple[int, dict
                 forms[node] = (min(c, d) if op is _MINIMUM else max(c, d) if op is _MAXIMUM else c // d, {})
             case _:
                 return None
-    return forms[expression]
+    return forms.get(expression)
 
 
 #: An affine expression: the factor of each symbol, and under None the constant.
@@ -212,6 +212,20 @@ def added(x: Mapping[Node | None, int], y: Mapping[Node | None, int], factor: in
     for symbol, count in y.items():
         total[symbol] = total.get(symbol, 0) + factor * count
     return {symbol: count for symbol, count in total.items() if count or symbol is None}
+
+
+def difference(x: Node, y: Node) -> int | None:
+    """x - y where that is a number, whatever the symbols stand for.
+
+    >>> k = Index("k")
+    >>> difference(plus(k, integer(1)), minus(k, integer(1))), difference(k, integer(1))
+    (2, None)
+    """
+    one, other = linear(x), linear(y)
+    if one is None or other is None:
+        return None
+    form = added(one, other, -1)
+    return form[None] if len(form) == 1 else None
 
 
 def expression_of(form: Mapping[Node | None, int]) -> Node:

@@ -34,6 +34,9 @@ ARRAY_PASSES: Final = ("raise_loops", "inline", "contractions", "sink_views", "f
 #: The passes that make a schedule of loops, in order.
 SCHEDULE_PASSES: Final = (
     "guards",
+    "invariants",
+    "swap",
+    "parts",
     "products",
     "scratch",
     "sweep",

@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..target import Gpu
+from .cost import estimate
 from .errors import ArrayExprError
 from .infer import Facts, Property, bytes_moved
-from .nodes import Assign
+from .nodes import Assign, For
 from .program import Program
 
 
@@ -66,3 +67,13 @@ def device_seconds(program: Program) -> tuple[float, float] | None:
         seconds += launch_seconds(statement, program) + memory
         moved += transfer
     return seconds, moved
+
+
+def host_seconds(scheduled: Program) -> float | None:
+    """Seconds of one core for a program that is scheduled for the host, its layouts known; None where it is no loops.
+
+    By the model of `cost`, which is within a factor of two.
+    """
+    if not all(isinstance(statement, For) for statement in scheduled.statements):
+        return None
+    return estimate(scheduled)[2] * 1e-9

@@ -356,7 +356,7 @@ _row("conjugate", "T>T", "c", "($T){{0}.re, -{0}.im}", involution=Law("c"))
 _row("copysign", "TT>T", "f", "copysign")
 _row("nextafter", "TT>T", "f", {"float16": "nextafter_$N({0}, {1})", "f": "nextafter"}, source={"float16": ops_c.NEXTAFTER_HALF}, cost=4)  # fmt: skip
 _row("spacing", "T>T", "f", {"float16": "spacing_$N({0})", "f": "spacing_$N({0})"}, source={
-    "float16": ops_c.NEXTAFTER_HALF + ops_c.SPACING_HALF,
+    "float16": ops_c.SPACING_HALF,
     "f": ops_c.SPACING,
 }, cost=4)  # fmt: skip
 _row("ldexp", "TN>T", "f", "ldexp", cost=4)

@@ -1,6 +1,7 @@
 """C functions that the spellings of operators call: `source` of the rows in `ops.py`, with the marks explained there.
 
-`$T` is the C type, `$R` its parts' type, `$N` our name of the type, `$s` libm's suffix.
+`$T` is the C type, `$R` its parts' type, `$N` our name of the type, `$s` libm's suffix. Those of complex numbers may
+call `cexp_$N`, `clog_$N` and `cpow_$N`, which are the library's.
 """
 
 from __future__ import annotations
@@ -85,13 +86,18 @@ static inline $T right_shift_$N($T a, $T b) {
     return (uint64_t)b < 8 * sizeof($T) ? ($T)(a >> b) : 0;
 }
 """
+# Of half precision by its bits, which every language has.
 NEXTAFTER_HALF = """
 static inline $T nextafter_$N($T x, $T y) {
     union { $T value; uint16_t bits; } a = {x}, b = {y};
-    if (x != x || y != y) return ($T)NAN;
-    if (x == y) return x;
-    if (x == 0) a.bits = (b.bits & 0x8000) | 1;
-    else a.bits += (x < y) == (x > 0) ? 1 : -1;
+    const int from = a.bits & 0x7fff, to = b.bits & 0x7fff;
+    if (from > 0x7c00 || to > 0x7c00) a.bits = 0x7e00;
+    else if (a.bits == b.bits || (from | to) == 0) return x;
+    else if (from == 0) a.bits = (b.bits & 0x8000) | 1;
+    else {
+        const int less = (a.bits & 0x8000 ? -from : from) < (b.bits & 0x8000 ? -to : to);
+        a.bits += less == !(a.bits & 0x8000) ? 1 : -1;
+    }
     return a.value;
 }
 """
@@ -101,10 +107,16 @@ static inline $T spacing_$N($T x) {
     return ($T)(nextafter$s(x, away) - x);
 }
 """
-# NumPy's spacing of half precision is upward for either sign.
+# NumPy's spacing of half precision is upward for either sign, and infinite for the largest.
 SPACING_HALF = """
 static inline $T spacing_$N($T x) {
-    return x - x != x - x ? ($T)NAN : ($T)(nextafter_$N(x, ($T)INFINITY) - x);
+    union { $T value; uint16_t bits; } a = {x};
+    const int power = a.bits & 0x7c00, down = (a.bits & 0x8000) && (a.bits & 0x3ff) == 0;
+    const int far = down ? 0x2c00 : 0x2800, least = down ? 2 : 1;
+    if (power == 0x7c00) a.bits = 0x7e00;
+    else if (a.bits == 0x7bff) a.bits = 0x7c00;
+    else a.bits = power > far ? power - far : power > 0x400 ? 1 << ((power >> 10) - least) : 1;
+    return a.value;
 }
 """
 GCD_UNSIGNED = """
@@ -204,8 +216,7 @@ static inline $T power_$N($T a, $T b) {
         }
         return n < 0 ? true_divide_$N(($T){1, 0}, result) : result;
     }
-    $R _Complex z = cpow$s(CMPLX_$N(a.re, a.im), CMPLX_$N(b.re, b.im));
-    return ($T){creal$s(z), cimag$s(z)};
+    return cpow_$N(a, b);
 }
 """
 ORDER_COMPLEX = """
@@ -225,9 +236,9 @@ def scaled(name: str, inner: str, factor: str, before: bool) -> str:
     """A complex logarithm or exponential to another base, scaled as NumPy scales it."""
     product = f"($T){{x.re * ($R){factor}, x.im * ($R){factor}}}"
     if before:
-        body = f"x = {product}; $R _Complex z = {inner}$s(CMPLX_$N(x.re, x.im)); return ($T){{creal$s(z), cimag$s(z)}};"
+        body = f"x = {product}; return {inner}_$N(x);"
     else:
-        body = f"$R _Complex z = {inner}$s(CMPLX_$N(x.re, x.im)); x = ($T){{creal$s(z), cimag$s(z)}}; return {product};"
+        body = f"x = {inner}_$N(x); return {product};"
     return f"\nstatic inline $T {name}_$N($T x) {{ {body} }}\n"
 
 

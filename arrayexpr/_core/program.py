@@ -24,8 +24,9 @@ class Program:
     a whole, which gives it its shape, and nobody outside sees it.
     `remarks` are what passes have to say to a reader, such as why a loop is no vector loop.
     `layouts` holds the numbers known of operands in memory, `target` the machine to schedule for.
-    `requires` are conditions on lengths that a pass has taken for granted and that the tree no longer
-    shows, such as that two operands are of one shape: an emitter that checks tests them.
+    `requires` are conditions on lengths and memory that a pass has taken for granted and that the tree no
+    longer shows, such as that two operands are of one shape: an emitter that checks tests them. One that is
+    to hold in every iteration of a loop is a statement: the loop around `Guard(condition, (Barrier(),), ())`.
     `assumption` is what was taken for granted of the caller's memory, and the program that holds without: who runs
     a program tests it.
     `hosts` maps the name of an `Opaque` to the host's Python function, for `interpret`.
@@ -172,9 +173,10 @@ class Program:
 
 
 def _conditions(requires: tuple[Node, ...]) -> Program:
-    """A program that tests conditions, which as such have no text."""
+    """A program that tests conditions, which as such have no text; those in loops and guards are statements."""
     operands = [node for node in postorder(requires) if isinstance(node, Operand)]
-    return Program("requires", operands, [Guard(condition, (Barrier(),), ()) for condition in requires])
+    statements = [c if c.type is None else Guard(c, (Barrier(),), ()) for c in requires]
+    return Program("requires", operands, statements)
 
 
 def _picklable(entries: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -197,8 +199,9 @@ def _restored(text: str, fields: Mapping[str, Any], conditions: str, origins: Ma
     """A program of what `Program.__reduce__` made of it."""
     from .parser import parse
 
-    guards = parse(conditions).statements if conditions else ()
-    requires = tuple(guard.condition for guard in guards if isinstance(guard, Guard))
+    tests = parse(conditions).statements if conditions else ()
+    plain = (Barrier(),)
+    requires = tuple(t.condition if isinstance(t, Guard) and t.then == plain else t for t in tests)
     program = parse(text).replace(**fields, requires=requires)
     if not origins:
         return program

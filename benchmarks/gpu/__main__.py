@@ -8,7 +8,8 @@ Every result is checked first, against NumPy in double precision. A figure is th
 operand read once and each result written once, over its median time, over the bandwidth of the device's own copy.
 Peers that are not installed are left out. With `--check` small works run on the host (the CUDA text as C++), with no
 GPU: what can be wrong in a work, or in how its result is checked, is found there. With `--overhead` it is what a call
-costs the host that is told, with a driver that does nothing.
+costs the host that is told, with a driver that does nothing. With `--occupancy` it is what each kernel of a work keeps
+in flight on an H200, reckoned from its schedule and NVRTC's registers; that needs no GPU either.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 
 import arrayexpr
 
-from . import overhead
+from . import occupancy, overhead
 from .works import WORKS, Work
 
 #: Calls between two events.
@@ -231,6 +232,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=0.3, help="time to measure each figure")
     parser.add_argument("--check", action="store_true", help="run small works on the host instead")
     parser.add_argument("--overhead", action="store_true", help="what a call costs the host, with no device")
+    parser.add_argument("--occupancy", action="store_true", help="what is in flight on an H200, with no device")
     given = parser.parse_args()
     if given.overhead:
         overhead.show()
@@ -242,6 +244,9 @@ def main() -> int:
     works = [WORKS[name] for name in given.works.split(",")]
     if given.check:
         return check(works)
+    if given.occupancy:
+        occupancy.show(works, given.elements)
+        return 0
     return measure(works, given.elements, given.seconds, given.peers.split(","))
 
 

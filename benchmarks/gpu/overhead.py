@@ -28,8 +28,9 @@ class NoDriver:
         return [None] * len(names)
 
     def allocate(self, size: int, stream: int) -> tuple[int, Any]:
+        place = self._next
         self._next += (size + 511) // 512 * 512
-        return self._next, None
+        return place, None
 
     def launch(self, function: Any, blocks: int, lanes: int, arguments: Any, stream: int) -> None:
         pass
@@ -38,6 +39,9 @@ class NoDriver:
         pass
 
     def get(self, address: int, data: Any, stream: int) -> None:
+        pass
+
+    def wait(self, stream: int) -> None:
         pass
 
     @staticmethod

@@ -2,7 +2,7 @@
 """Nests with branches, sums, steps, imperfect bodies and threads, which tests/test_cython_nests.py compares."""
 cimport cython
 from cython.parallel import prange
-from libc.math cimport sqrt
+from libc.math cimport pow, sqrt
 
 
 def row_sums(double[:, :] a, double[:] out):
@@ -232,3 +232,17 @@ def clipped(double[:] a, double[:] out):
     cdef Py_ssize_t i
     for i in range(a.shape[0]):
         out[i] = max(a[i] * 2, 0.5) + min(a[i], -0.5)
+
+
+def powers(double[:, :] a, double[:, :] out):
+    cdef Py_ssize_t i, j
+    for i in range(a.shape[0]):
+        for j in range(a.shape[1]):
+            out[i, j] = a[i, j] ** 3 + pow(a[i, j] ** 2, 0.5) - <float> a[i, j] ** 4
+
+
+@cython.arrayexpr_fast(True)
+def products_of_powers(double[:] a, double[:] out):
+    cdef Py_ssize_t i
+    for i in range(a.shape[0]):
+        out[i] = a[i] ** 4

@@ -6,20 +6,23 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import UnsupportedError
-from ..nodes import Assign, Extent, Loop, Node, Operand, Reduce, Slice, View, postorder
+from ..nodes import Apply, Assign, Contract, Extent, Loop, Node, Operand, Reduce, Slice, View, postorder
+from ..ops import operator
 from ..passes.grid import grid
 from ..passes.lower import lower
 from ..passes.nests import untaken
 from ..program import Program
 from ..record import record
-from ..types import BROADCAST, STRIDED
+from ..types import BOOL, BROADCAST, STRIDED, ArrayType
 from .launches import LANES, Choice, scheduled
-from .plan import Plan, RegionStep
+from .plan import ArrayStep, Plan, RegionStep
 from .reading import Source
 from .specialise import over_streams
 
 #: Elements of a sum over everything for a block; what the blocks give is summed by one more.
 CHUNK = 1 << 14
+#: Lanes along each side of a tile of a matrix product, and how deep tiles are.
+_SIDE = 16
 
 
 @record
@@ -87,7 +90,16 @@ class _Writer:
         self.sources: dict[str, str] = {}
 
     def of(self, plan: Plan) -> Ahead:
+        goals = {step.moves: step.targets[0].slot for step in plan.steps if isinstance(step, RegionStep) and step.moves}
+        products: set[str] = set()
         for step in plan.steps:
+            if isinstance(step, ArrayStep) and isinstance(step.node, Contract) and _are_matrices(step.node):
+                self._product(step, goals.get(step.slot, step.slot))
+                products.add(step.slot)
+                continue
+            if isinstance(step, RegionStep) and step.moves in products:
+                # What it would move was made where it belongs.
+                continue
             if not isinstance(step, RegionStep):
                 what = getattr(step, "node", step)
                 raise UnsupportedError(f"{what!r} for a GPU ahead of time: expected element-wise work and reductions")
@@ -136,16 +148,53 @@ class _Writer:
             assigns.append(Assign(_first(goal, last) if kept else goal, mapped[value]))
         self._add(assigns, _teams(step.rank), step)
 
+    def _product(self, step: ArrayStep, goal: str) -> None:
+        """A product of matrices, or of stacks of them, by tiles."""
+        t = step.node.type.element
+        rank = step.node.type.rank + 1
+        i, j, r = rank - 3, rank - 2, rank - 1
+        streams = []
+        for source, node, own in zip(step.sources, step.node.args, ((i, r), (r, j)), strict=True):
+            axes = (*range(rank - 1 - node.type.rank, rank - 3), *own)
+            order = ", ".join(map(str, axes))
+            layout = tuple(STRIDED if k in axes else BROADCAST for k in range(rank))
+            seen = "".join(f" seen as {view!r}" for view in source.views[-1:])
+            what = f"{source.slot}{seen}, its axes being {order} of {rank}"
+            streams.append(self._operand(source.slot, node.type.element.array(rank, layout), what))
+        places = ", ".join(str(k) for k in range(rank - 1))
+        out = self._operand(goal, t.array(rank, (STRIDED,) * rank), f"{goal}, its axes being {places} of {rank}")
+        multiply, add = ("logical_and", "logical_or") if t is BOOL else ("multiply", "add")
+        value = Reduce(operator(add), Apply(operator(multiply), tuple(streams)), (r,), True)
+        options = {
+            "axes": (i, j),
+            "lanes": (_SIDE, _SIDE),
+            "turns": (4, 4) if t.itemsize <= 8 else (2, 2),
+            "depth": _SIDE,
+            "wide": (1, 1, 1),
+            "fused": True,
+        }
+        choice = Choice("contract", tuple(sorted(options.items())), (None,) * 3)
+        self._scheduled([Assign(_first(out, (r,)), value)], choice, f"{goal} = {step.node!r}")
+
+    def _operand(self, slot: str, type_: ArrayType, what: str) -> Operand:
+        """An operand of kernels that sees an array of the program in a way of its own."""
+        name = self._named(f"{slot}_v{len(self.operands)}")
+        self.operands[name] = Operand(name, type_)
+        self.sources[name] = what
+        return self.operands[name]
+
     def _add(self, assigns: Sequence[Assign], choice: Choice, step: RegionStep) -> None:
+        self._scheduled(assigns, choice, "; ".join(map(repr, step.assigns)))
+
+    def _scheduled(self, assigns: Sequence[Assign], choice: Choice, what: str) -> None:
         read = set(postorder(assigns))
         operands = [o for o in self.operands.values() if o in read]
         found = scheduled(Program(self.program.name, operands, assigns, ()), choice)
         for statement in found.statements:
             if not (isinstance(statement, Loop) and statement.role == "grid"):
-                what = "; ".join(map(repr, step.assigns))
                 raise UnsupportedError(f"{what} for a GPU ahead of time: expected work on arrays")
             self.statements.append(statement)
-            self.lines.append("; ".join(map(repr, step.assigns)))
+            self.lines.append(what)
 
     def _named(self, name: str) -> str:
         fresh = untaken(name, self.taken)
@@ -188,6 +237,11 @@ class _Writer:
             self.sources.setdefault(name, f"room for a value of {element} between launches")
         self.operands.setdefault(name, Operand(name, wanted))
         return self.operands[name]
+
+
+def _are_matrices(node: Contract) -> bool:
+    """Whether a product is one of matrices, or of stacks of them, of numbers that are computed as they are."""
+    return all(arg.type.rank >= 2 and not arg.type.order for arg in node.args) and node.type.element.name != "float16"
 
 
 def _first(goal: Node, last: Sequence[int]) -> Node:

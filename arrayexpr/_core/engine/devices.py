@@ -48,6 +48,7 @@ from .runtime import (
     _target_shape,
     _together,
 )
+from .work import Work
 
 
 class Device(Protocol):
@@ -66,6 +67,7 @@ class Device(Protocol):
     def follow(self, stream: int) -> None: ...
     def fresh(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int], like: Any) -> tuple[Any, int]: ...
     def new(self, shape: tuple[int, ...], dtype: Any, order: Sequence[int], like: Any) -> tuple[Any, Any]: ...
+    def handed(self, made: Any, like: Any) -> Any: ...
     def lacks(self, element: ElementType) -> str: ...
 
 
@@ -183,8 +185,9 @@ class _Call:
         self.slots: dict[str, Any] = {}
         #: Scalars that launches were given, by the address of the host's arrays that they are of.
         self.passed: dict[int, list[Any]] = {}
-        #: Results in the caller's library, by name.
+        #: Results in the caller's library, by name; and those of them that were made, not given.
         self.given: dict[str, Any] = {}
+        self.ours: set[str] = set()
         #: Host arrays that the call writes, and where they lie on the device.
         self.back: list[tuple[Any, Any]] = []
         self.spans: list[tuple[int, int, int]] = []
@@ -341,34 +344,32 @@ class _Call:
         for k, array in enumerate(streams):
             if any(_partly_overlaps(array, out) for out in outs):
                 streams[k] = self.copy(array)
-        values, inputs, outputs = step.region.build.schedule.args[:3]
+        values, inputs, outputs = (tuple(part) for part in step.region.build.schedule.args[:3])
+        work = Work(values, inputs, outputs, streams, outs, shape, tuple(step.region.reduced))
         places = [n for n in postorder(values) if isinstance(n, Reduce) and n.op.name in EXTREME_AT]
-        if places and values[0] is places[0] and len(values) == 1 and step.region.reduced:
-            extreme_at(self, places[0], inputs, outputs, streams, outs, shape, step.region.reduced)
+        if places and values[0] is places[0] and len(values) == 1 and work.reduced:
+            extreme_at(self, work)
             for out, value in spread:
                 self.assign(out, value)
             return
-        if places or not self._at_once(step, values, streams, outs, shape):
+        if places or not self._at_once(step, work):
             self.steps(step.alone())
             return
-        self.compute(values, inputs, outputs, streams, outs, shape, step.region.reduced)
+        self.compute(work)
         for out, value in spread:
             self.assign(out, value)
 
-    def _at_once(
-        self, step: RegionStep, values: Sequence[Node], streams: Sequence[Any], outs: Sequence[Any], shape: Any
-    ) -> bool:
+    def _at_once(self, step: RegionStep, work: Work) -> bool:
         """Whether one launch computes a region, or chunks of the one reduction that it is."""
-        if not step.region.reduced or isinstance(values[0], Reduce) and len(values) == 1 and step.kept[0]:
-            return not isinstance(values[0], Reduce) or not any(
-                isinstance(n, Reduce) for n in postorder(values[0].args)
-            )
-        problem = problem_of([*streams, *outs], shape, step.region.reduced, len(outs))
+        first = work.values[0]
+        if not work.reduced or isinstance(first, Reduce) and len(work.values) == 1 and step.kept[0]:
+            return not isinstance(first, Reduce) or not any(isinstance(n, Reduce) for n in postorder(first.args))
+        problem = problem_of(work.arrays, work.shape, work.reduced, len(work.outs))
         if not problem.reduced:
             return True
-        if kept_first(streams, shape, step.region.reduced) is not None:
+        if kept_first(work.streams, work.shape, work.reduced) is not None:
             return False
-        return not dict(choose(problem, values, self.device.gpu).options).get("chunk")
+        return not dict(choose(problem, work.values, self.device.gpu).options).get("chunk")
 
     def new(self, name: str, shape: tuple[int, ...], dtype: Any, streams: Sequence[Any]) -> Any:
         """A new array; a result's is one of the caller's library."""
@@ -376,6 +377,7 @@ class _Call:
         if self.on_device and any(o.name == name for o in self.program.results):
             made, array = self.device.new(shape, dtype, order, self.like)
             self.given[name] = made
+            self.ours.add(name)
             if array.size:
                 self.made[name] = (
                     _address(array),
@@ -468,37 +470,25 @@ class _Call:
 
     def assign(self, target: Any, value: Any) -> None:
         stream, out = (Operand(name, element(target.dtype)) for name in ("x", "r"))
-        self.compute((stream,), (stream,), (out,), [value], [target], target.shape, ())
+        self.compute(Work((stream,), (stream,), (out,), [value], [target], target.shape))
 
-    def compute(
-        self,
-        values: Sequence[Node],
-        inputs: Sequence[Operand],
-        outputs: Sequence[Operand],
-        streams: Sequence[Any],
-        outs: Sequence[Any],
-        shape: tuple[int, ...],
-        reduced: Sequence[int],
-    ) -> None:
+    def compute(self, work: Work) -> None:
         """Compute values over streams into arrays."""
+        values, shape, reduced = work.values, work.shape, work.reduced
         if any(shape[k] == 0 for k in reduced):
             _refuse_empty(values, shape, reduced)
             # Nothing is read of what has no elements, but it lies somewhere.
-            streams = [a if a.size else self.temporary((1,) * a.ndim, a.dtype) for a in streams]
+            somewhere = [a if a.size else self.temporary((1,) * a.ndim, a.dtype) for a in work.streams]
+            work = replace(work, streams=somewhere)
         if len(values) == 1 and isinstance(values[0], Reduce):
-            first = kept_first(streams, shape, reduced)
+            first = kept_first(work.streams, shape, reduced)
             if first is not None:
-                self._in_two(values, inputs, outputs, streams, outs, shape, reduced, first)
+                self._in_two(work, first)
                 return
-        arrays = [*streams, *outs]
+        arrays = work.arrays
         known = self.runtime.prepared
-        key = (
-            tuple(values),
-            tuple(outputs),
-            shape,
-            reduced,
-            tuple([(a.shape, a.strides, _address(a) % 16, _on_host(a)) for a in arrays]),
-        )
+        layouts = tuple([(a.shape, a.strides, _address(a) % 16, _on_host(a)) for a in arrays])
+        key = values, work.outputs, shape, reduced, layouts, work.product
         found = known.get(key)
         if found is not None:
             code, (problem, shifts) = found
@@ -513,65 +503,36 @@ class _Call:
                     lacking = self.device.lacks(t)
                     if lacking:
                         raise UnsupportedError(f"{node!r} is {t}: {self.device.name} lacks {lacking}")
-        if not all(out.size for out in outs):
+        if not all(out.size for out in work.outs):
             return
-        # What lies on the host is a number, given by value.
-        given = frozenset(o.name for o, a in zip(inputs, streams, strict=True) if a.size == 1 and _on_host(a))
-        problem = problem_of(arrays, shape, reduced, len(outs))
-        choice = choose(problem, values, self.device.gpu)
+        problem = problem_of(arrays, shape, reduced, len(work.outs))
+        choice = choose(problem, values, self.device.gpu, work.product)
         across = astray(problem, choice)
         if across:
-            straight = [a for k, a in enumerate(streams) if k not in across]
+            straight = [a for k, a in enumerate(work.streams) if k not in across]
             order = _order_of(straight, shape)
-            moved = [self.copy(a, order) if k in across else a for k, a in enumerate(streams)]
-            self.compute(values, inputs, outputs, moved, outs, shape, reduced)
+            moved = [self.copy(a, order) if k in across else a for k, a in enumerate(work.streams)]
+            self.compute(replace(work, streams=moved))
             return
         chunk = dict(choice.options).get("chunk")
         if chunk:
-            self._in_chunks(values, inputs, outputs, streams, outs, shape, reduced, given, problem, choice, chunk)
+            self._in_chunks(work, problem, choice, chunk)
             return
-        code = self.code(values, inputs, outputs, problem, choice, given)
+        code = self.code(work, problem, choice)
         self.launch(code, problem, arrays, raises(values))
         known[key] = code, _shifts(problem, arrays)
 
-    def _in_two(
-        self,
-        values: Sequence[Node],
-        inputs: Sequence[Operand],
-        outputs: Sequence[Operand],
-        streams: Sequence[Any],
-        outs: Sequence[Any],
-        shape: tuple[int, ...],
-        reduced: Sequence[int],
-        first: int,
-    ) -> None:
+    def _in_two(self, work: Work, first: int) -> None:
         """Reduce over all axes but one, and then over that one."""
-        (value,) = values
-        assert isinstance(value, Reduce)
-        others = tuple(k for k in reduced if k != first)
-        made = self.temporary(tuple(1 if k in others else n for k, n in enumerate(shape)), outs[0].dtype)
-        self.compute(values, inputs, outputs, streams, [made], shape, others)
-        stream = Operand("x", value.type.element)
-        again = Reduce(value.op, stream, (), True)
-        self.compute((again,), (stream,), outputs, [made], outs, made.shape, (first,))
+        others = tuple(k for k in work.reduced if k != first)
+        shape = tuple(1 if k in others else n for k, n in enumerate(work.shape))
+        made = self.temporary(shape, work.outs[0].dtype)
+        self.compute(replace(work, outs=[made], reduced=others))
+        self.compute(_once_more(work, made, work.outs[0], (first,)))
 
-    def _in_chunks(
-        self,
-        values: Sequence[Node],
-        inputs: Sequence[Operand],
-        outputs: Sequence[Operand],
-        streams: Sequence[Any],
-        outs: Sequence[Any],
-        shape: tuple[int, ...],
-        reduced: Sequence[int],
-        given: frozenset[str],
-        problem: Problem,
-        choice: Choice,
-        chunk: int,
-    ) -> None:
+    def _in_chunks(self, work: Work, problem: Problem, choice: Choice, chunk: int) -> None:
         """Reduce chunks of rows, each by a block of its own, and then what they gave."""
-        (value,), (out,) = values, outs
-        assert isinstance(value, Reduce)
+        (out,) = work.outs
         count = -(-problem.lengths[problem.reduced[-1]] // chunk)
         kept = [problem.lengths[k] for k in problem.kept]
         made = self.temporary((count, *kept), out.dtype)
@@ -580,34 +541,21 @@ class _Call:
         strides = [0] * len(problem.lengths)
         for k, step in zip((problem.reduced[-1], *problem.kept), made.strides, strict=True):
             strides[k] = step
-        address = made.__array_interface__["data"][0]
-        first = Problem(
-            problem.lengths,
-            problem.reduced,
-            (*problem.streams[:-1], Stream(address, tuple(strides), stored.itemsize)),
-            1,
-        )
-        code = self.code(values, inputs, outputs, first, choice, given)
-        self.launch(code, first, [*streams, made], raises(values))
+        parts = Stream(_address(made), tuple(strides), stored.itemsize)
+        first = replace(problem, streams=(*problem.streams[:-1], parts))
+        code = self.code(work, first, choice)
+        self.launch(code, first, [*work.streams, made], raises(work.values))
         rest = shadow(stored.address, (1, *kept), (0, *(stored.strides[k] for k in problem.kept)), out.dtype, owner=out)
-        stream = Operand("x", value.type.element)
-        again = Reduce(value.op, stream, (), True)
-        self.compute((again,), (stream,), outputs, [made], [rest], made.shape, (0,))
+        self.compute(_once_more(work, made, rest, (0,)))
 
-    def code(
-        self,
-        values: Sequence[Node],
-        inputs: Sequence[Operand],
-        outputs: Sequence[Operand],
-        problem: Problem,
-        choice: Choice,
-        given: frozenset[str],
-    ) -> Code:
-        key = (tuple(values), tuple(inputs), tuple(outputs), key_of(problem, choice, given))
+    def code(self, work: Work, problem: Problem, choice: Choice) -> Code:
+        # What lies on the host is a number, given by value.
+        given = frozenset(o.name for o, a in zip(work.inputs, work.streams, strict=True) if a.size == 1 and _on_host(a))
+        key = work.values, work.inputs, work.outputs, key_of(problem, choice, given)
         known = self.runtime.known.get(key)
         if known is None:
             wide = problem.wide()
-            program = program_of(values, inputs, outputs, problem, choice, given, self.device.gpu)
+            program = program_of(work.values, work.inputs, work.outputs, problem, choice, given, self.device.gpu)
             source = self.device.source(program, sorted(given), wide)
             for kernel in source.kernels:
                 _check_kernel(kernel, self.device)
@@ -680,7 +628,8 @@ class _Call:
         results = []
         for operand in self.program.results:
             if operand.name in self.given:
-                results.append(self.given[operand.name])
+                known = self.given[operand.name]
+                results.append(self.device.handed(known, self.like) if operand.name in self.ours else known)
                 continue
             array = self.slots[operand.name]
             made: Any = np.empty(array.shape, array.dtype)
@@ -721,6 +670,15 @@ def _order_of(streams: Sequence[Any], shape: tuple[int, ...]) -> list[int]:
             for k in range(array.ndim):
                 weights[k] += abs(array.strides[k])
     return sorted(range(len(shape)), key=lambda k: -weights[k])
+
+
+def _once_more(work: Work, made: Any, out: Any, reduced: tuple[int, ...]) -> Work:
+    """The work that reduces what a reduction gave of parts."""
+    (value,) = work.values
+    assert isinstance(value, Reduce)
+    stream = Operand("x", value.type.element)
+    again = Reduce(value.op, stream, (), True)
+    return Work((again,), (stream,), work.outputs, [made], [out], made.shape, reduced)
 
 
 def _number(node: Node, extents: Mapping[Node, int]) -> int:

@@ -11,6 +11,7 @@ from ..errors import UnsupportedError
 from ..nodes import Apply, Cast, Constant, Contract, Node, Operand, Reduce, View, postorder
 from ..ops import operator
 from ..primitives import EXTREME_AT
+from ..record import replace
 from ..types import BOOL, INT64, element
 from .guardstep import GuardStep
 from .loopstep import LoopStep
@@ -18,6 +19,7 @@ from .plan import ArrayStep
 from .runtime import _product_shape
 from .serial import SerialStep
 from .windowstep import WindowStep
+from .work import Work
 
 _LAST = Constant((1 << 63) - 1, INT64)
 
@@ -34,6 +36,8 @@ def run_step(call: Any, step: Any, name: str = "") -> None:
             _extreme_step(call, step, node, name or step.slot)
         case ArrayStep(node=Reduce() as node) if node.type.element.name == "float16":
             _wider(call, step, node, name or step.slot)
+        case ArrayStep(node=Reduce() as node) if node.op.arity == 2 and node.arg.type.element is node.type.element:
+            _reduced(call, step, node, name or step.slot)
         case WindowStep():
             _no_cells(call, (n for view in step.views for n in view.args[1:]))
             call.slots[step.slot] = step.array(_Numbers(call))
@@ -133,31 +137,51 @@ def _product(call: Any, step: ArrayStep, name: str) -> None:
     multiply, add = ("logical_and", "logical_or") if t is BOOL else ("multiply", "add")
     value: Node = Reduce(operator(add), Apply(operator(multiply), tuple(factors)), (), True)
     streams = [np.broadcast_to(a, (1,) * (len(full) - a.ndim) + a.shape) for a in (rows, columns)]
-    call.compute((value,), (x, y), (Operand("r", wide),), streams, [goal[..., None]], full, (len(full) - 1,))
+    r = Operand("r", wide)
+    last = (len(full) - 1,)
+    call.compute(Work((value,), (x, y), (r,), streams, [goal[..., None]], full, last, product=True))
     if target is not out:
         z = Operand("z", wide)
         value = z if wide is t else Cast(z, t)
-        call.compute((value,), (z,), (Operand("r", t),), [target], [out], out.shape, ())
+        call.compute(Work((value,), (z,), (Operand("r", t),), [target], [out], out.shape))
 
 
-# -- half precision --
+# -- reductions that the host leaves to NumPy --
 
 
-def _wider(call: Any, step: ArrayStep, node: Reduce, name: str) -> None:
-    """A reduction of half precision: of single precision, rounded once."""
+def _result(call: Any, step: ArrayStep, node: Reduce, name: str) -> tuple[Any, Any, tuple[int, ...]]:
+    """The array that a step reduces, its result with axes of one element kept, and the axes."""
     array = step.sources[0].array(call.slots)
     axes = {axis % array.ndim for axis in node.axes} if node.axes else set(range(array.ndim))
     full = tuple(1 if k in axes else n for k, n in enumerate(array.shape))
     shape = full if node.keepdims else tuple(n for k, n in enumerate(array.shape) if k not in axes)
     if name not in call.slots:
-        call.new_slot(name, shape, np.float16, (array,))
+        call.new_slot(name, shape, node.type.element.dtype, (array,))
+    return array, call.slots[name].reshape(full), tuple(sorted(axes))
+
+
+def _reduced(call: Any, step: ArrayStep, node: Reduce, name: str) -> None:
+    """A reduction of elements as they are."""
+    array, out, axes = _result(call, step, node, name)
+    x, r = (Operand(mark, node.type.element) for mark in "xr")
+    target = call.temporary(out.shape, out.dtype) if call.overlaps(out, (array,)) else out
+    call.compute(Work((Reduce(node.op, x, (), True),), (x,), (r,), [array], [target], array.shape, axes))
+    if target is not out:
+        call.assign(out, target)
+
+
+def _wider(call: Any, step: ArrayStep, node: Reduce, name: str) -> None:
+    """A reduction of half precision: of single precision, rounded once."""
+    array, out, axes = _result(call, step, node, name)
     x = Operand("x", node.arg.type.element)
     single = element("float32")
-    made = call.temporary(full, np.float32)
+    made = call.temporary(out.shape, np.float32)
     value = Reduce(node.op, Cast(x, single), (), True)
-    call.compute((value,), (x,), (Operand("r", single),), [array], [made], array.shape, tuple(sorted(axes)))
-    y, out = Operand("y", single), call.slots[name].reshape(full)
-    call.compute((Cast(y, node.type.element),), (y,), (Operand("r", node.type.element),), [made], [out], full, ())
+    call.compute(Work((value,), (x,), (Operand("r", single),), [array], [made], array.shape, axes))
+    y = Operand("y", single)
+    call.compute(
+        Work((Cast(y, node.type.element),), (y,), (Operand("r", node.type.element),), [made], [out], out.shape)
+    )
 
 
 # -- places of extremes --
@@ -173,28 +197,22 @@ def _extreme_step(call: Any, step: ArrayStep, node: Reduce, name: str) -> None:
     out = call.slots[name].reshape((1,) * array.ndim)
     value = Reduce(node.op, x, (), True)
     axes = tuple(range(array.ndim))
-    extreme_at(call, value, (x,), (Operand("r", node.type.element),), [array], [out], array.shape, axes)
+    extreme_at(call, Work((value,), (x,), (Operand("r", node.type.element),), [array], [out], array.shape, axes))
 
 
-def extreme_at(
-    call: Any,
-    value: Reduce,
-    inputs: Sequence[Operand],
-    outputs: Sequence[Operand],
-    streams: Sequence[Any],
-    outs: Sequence[Any],
-    shape: tuple[int, ...],
-    reduced: Sequence[int],
-) -> None:
+def extreme_at(call: Any, work: Work) -> None:
     """The first place of an extreme: the extreme in one reduction, the least place that has it in another.
 
     A NaN is the extreme where there is one, as for NumPy.
     """
+    (value,) = work.values
+    shape, reduced = work.shape, work.reduced
+    assert isinstance(value, Reduce)
     t = value.arg.type.element
     best = call.temporary(tuple(1 if k in reduced else n for k, n in enumerate(shape)), t.dtype)
     found = Reduce(operator(EXTREME_AT[value.op.name]), value.arg, (), True)
-    call.compute((found,), inputs, (Operand("r", t),), streams, [best], shape, reduced)
-    taken = {operand.name for operand in inputs}
+    call.compute(replace(work, values=(found,), outputs=(Operand("r", t),), outs=[best]))
+    taken = {operand.name for operand in work.inputs}
     most = Operand(_fresh("best", taken), t)
     test: Node = Apply(operator("equal"), (value.arg, most))
     if t.kind == "f":
@@ -209,15 +227,10 @@ def extreme_at(
             place = each if place is None else Apply(operator("add"), (place, each))
         step *= shape[k]
     first = Apply(operator("where"), (test, Constant(0, INT64) if place is None else place, _LAST))
-    call.compute(
-        (Reduce(operator("minimum"), first, (), True),),
-        (*inputs, most, *(operand for operand, _ in steps)),
-        outputs,
-        [*streams, best, *(array for _, array in steps)],
-        outs,
-        shape,
-        reduced,
-    )
+    inputs = (*work.inputs, most, *(operand for operand, _ in steps))
+    streams = [*work.streams, best, *(array for _, array in steps)]
+    least = Reduce(operator("minimum"), first, (), True)
+    call.compute(replace(work, values=(least,), inputs=inputs, streams=streams))
 
 
 def _fresh(name: str, taken: set[str]) -> str:

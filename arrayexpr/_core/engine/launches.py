@@ -9,6 +9,7 @@ from typing import Any
 from ...target import Gpu
 from ..nodes import Apply, Assign, Node, Operand, Reduce, Slice, View, postorder
 from ..passes.banks import LINE, arranged
+from ..passes.contract import contract
 from ..passes.grid import grid
 from ..passes.lower import lower
 from ..passes.stage import stage
@@ -32,6 +33,11 @@ _SIDES, _SIDES_OF_3, _LONGEST_ROW = (64, 32, 16), (16, 8), 256
 BLOCKS, TURNS, MIN_TURNS = 512, 64, 4
 #: Bytes of a row that a lane keeps for itself, and the most lanes of a block that does.
 HELD, _MOST_LANES = 128, 1024
+#: Of sums of products: lanes along each side of a block's tile; the tile's side along the reduced axis; the length of a
+#: sum that is long for a few blocks; and the elements that a lane has along each side, by the largest element's size,
+#: the first that gives every multiprocessor a block.
+_SQUARE, _DEPTH, _DEEP = 16, 16, 4096
+_OWN_TILES = {4: ((8, 8), (4, 4), (2, 2)), 8: ((8, 4), (4, 4), (2, 2)), 16: ((4, 4), (2, 2))}
 #: What fits an int, with room for blocks that go on beyond the end of an axis.
 _INT = (1 << 31) - (1 << 16)
 
@@ -148,10 +154,13 @@ class Choice:
     units: tuple[int | None, ...]
 
 
-def choose(problem: Problem, values: Sequence[Node], gpu: Gpu) -> Choice:
-    """The schedule for a problem: tiles where operands lie along other axes than the result, else a flat one."""
+def choose(problem: Problem, values: Sequence[Node], gpu: Gpu, product: bool = False) -> Choice:
+    """The schedule for a problem: tiles where operands lie along other axes than the result, else a flat one.
+
+    A `product` is of matrices: no sum's order is promised.
+    """
     if problem.reduced:
-        return _teams(problem, _phases(values, problem) > 1)
+        return _contracted(problem, values, gpu, product) or _teams(problem, _phases(values, problem) > 1)
     return _tiles(problem, gpu) or _flat(problem, gpu)
 
 
@@ -205,6 +214,67 @@ def _teams(problem: Problem, again: bool) -> Choice:
         "staged": 0,
     }
     return Choice("teams", tuple(sorted(options.items())), units)
+
+
+def _contracted(problem: Problem, values: Sequence[Node], gpu: Gpu, product: bool) -> Choice | None:
+    """Tiles of operands that vary along one of two kept axes each, as of matrices; None where they do not."""
+    (value, *more) = values
+    if more or not isinstance(value, Reduce) or any(isinstance(n, Reduce) for n in postorder(value.args)):
+        return None
+    # Elements are taken in one after the other: further off than sums by pairs.
+    if not product and value.op.name in ("add", "multiply") and value.type.element.kind in "fc":
+        return None
+    r = problem.reduced[-1]
+    inputs = problem.streams[: -problem.outputs]
+    varying = [s for s in inputs if any(s.strides)]
+    stored = problem.streams[-1]
+
+    def divided(i: int, j: int) -> bool:
+        apart = all(bool(s.strides[i]) != bool(s.strides[j]) and s.strides[r] for s in varying)
+        return apart and any(s.strides[i] for s in varying) and any(s.strides[j] for s in varying)
+
+    pairs = [(i, j) for j in problem.kept for i in problem.kept if i != j and divided(i, j)]
+    pairs = [(i, j) for i, j in pairs if min(problem.lengths[i], problem.lengths[j]) >= SHORT]
+    if not pairs:
+        return None
+    i, j = max(
+        pairs,
+        key=lambda p: (stored.strides[p[1]] == stored.itemsize, problem.lengths[p[0]] * problem.lengths[p[1]], p[1]),
+    )
+    size = max(s.itemsize for s in problem.streams)
+    least_size = min(s.itemsize for s in varying)
+    rest = math.prod(problem.lengths[k] for k in problem.kept if k not in (i, j))
+    # A sector of memory at the least, and rows enough for the lanes of wide loads to lie apart.
+    depth = max(_DEPTH if size > 4 else 2 * _DEPTH, SECTOR // least_size)
+    # What lanes store side by side fills a sector.
+    lanes = (_SQUARE, _SQUARE) if stored.itemsize > 1 else (_SQUARE // 2, _SQUARE * 2)
+    for turns in _OWN_TILES[min(16, max(4, size))]:
+        sides = lanes[0] * turns[0], lanes[1] * turns[1]
+        room = sum(sides[bool(s.strides[j])] * depth * s.itemsize * 5 // 4 for s in varying)
+        blocks = rest * -(-problem.lengths[i] // sides[0]) * -(-problem.lengths[j] // sides[1])
+        if room <= min(gpu.local, LOCAL) and blocks >= gpu.multiprocessors:
+            break
+    if room > min(gpu.local, LOCAL) or (blocks < gpu.multiprocessors // 4 and problem.lengths[r] > _DEEP):
+        # Long sums for few blocks are cut into chunks.
+        return None
+    wide, units = [], []
+    for stream in inputs:
+        own = i if stream.strides[i] else j
+        along = next((k for k in (r, own) if stream.strides[k] == stream.itemsize), None)
+        width = WIDEST // stream.itemsize if along is not None else 1
+        while width > 1 and along is not None and not is_aligned(stream, along, width):
+            width //= 2
+        wide.append(width)
+        units.append(along)
+    options = {
+        "axes": (i, j),
+        "lanes": lanes,
+        "turns": turns,
+        "depth": depth,
+        "wide": tuple(wide),
+        "fused": product,
+    }
+    return Choice("contract", tuple(sorted(options.items())), (*units, None))
 
 
 def _chunk(problem: Problem, span: int, along: int) -> int:
@@ -274,7 +344,7 @@ def _crossed(problem: Problem, staged: Sequence[int]) -> Choice:
 
 def astray(problem: Problem, choice: Choice) -> list[int]:
     """The streams of a reduction that its lanes leap along, and that are long enough for a copy of them to pay."""
-    if not problem.reduced:
+    if choice.schedule != "teams":
         return []
     options = dict(choice.options)
     near = problem.reduced[-1] if options["rows"] or not problem.kept else problem.kept[-1]
@@ -452,7 +522,8 @@ def program_of(
     """
     if not problem.reduced and any(isinstance(n, Reduce) for n in postorder(values)):
         # Of axes of one element: what is reduced is that.
-        values = [over_streams((v,), {}, ())[v] for v in values]
+        mapped = over_streams(values, {stream: stream for stream in streams}, ())
+        values = [mapped[v] for v in values]
     rank = max(1, len(problem.lengths))
     new: dict[Node, Node] = {}
     for place, stream in enumerate((*streams, *outputs)):
@@ -490,6 +561,8 @@ def scheduled(program: Program, choice: Choice) -> Program:
     options = dict(choice.options)
     if choice.schedule == "teams":
         return teams(program, **options)
+    if choice.schedule == "contract":
+        return contract(program, **options)
     if choice.schedule == "stage":
         lowered = lower(program, together=len(program.statements) > 1)
         return stage(lowered, sides=options["sides"], vectors=dict(options["vectors"]))

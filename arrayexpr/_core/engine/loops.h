@@ -36,7 +36,6 @@ typedef struct { float re, im; } arrayexpr_complex64;
 typedef struct { double re, im; } arrayexpr_complex128;
 typedef struct { long double re, im; } arrayexpr_clongdouble;
 
-#define CMPLX_complex64(re, im) ((union { float p[2]; float _Complex z; }){{re, im}}.z)
 static inline arrayexpr_complex64 multiply_complex64(arrayexpr_complex64 a, arrayexpr_complex64 b) {
 #if defined(__FMA__) || defined(__FP_FAST_FMA)
     return (arrayexpr_complex64){fmaf(a.re, b.re, -(a.im * b.im)), fmaf(a.re, b.im, a.im * b.re)};
@@ -44,7 +43,6 @@ static inline arrayexpr_complex64 multiply_complex64(arrayexpr_complex64 a, arra
     return (arrayexpr_complex64){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 #endif
 }
-#define CMPLX_complex128(re, im) ((union { double p[2]; double _Complex z; }){{re, im}}.z)
 static inline arrayexpr_complex128 multiply_complex128(arrayexpr_complex128 a, arrayexpr_complex128 b) {
 #if defined(__FMA__) || defined(__FP_FAST_FMA)
     return (arrayexpr_complex128){fma(a.re, b.re, -(a.im * b.im)), fma(a.re, b.im, a.im * b.re)};
@@ -52,7 +50,6 @@ static inline arrayexpr_complex128 multiply_complex128(arrayexpr_complex128 a, a
     return (arrayexpr_complex128){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 #endif
 }
-#define CMPLX_clongdouble(re, im) ((union { long double p[2]; long double _Complex z; }){{re, im}}.z)
 static inline arrayexpr_clongdouble multiply_clongdouble(arrayexpr_clongdouble a, arrayexpr_clongdouble b) {
     return (arrayexpr_clongdouble){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
 }
@@ -132,6 +129,11 @@ static inline uint64_t power_uint64(uint64_t a, uint64_t b) {
     }
     return result;
 }
+#define CMPLX_complex64(re, im) ((union { float p[2]; float _Complex z; }){{re, im}}.z)
+static inline arrayexpr_complex64 cpow_complex64(arrayexpr_complex64 x, arrayexpr_complex64 y) {
+    float _Complex z = cpowf(CMPLX_complex64(x.re, x.im), CMPLX_complex64(y.re, y.im));
+    return (arrayexpr_complex64){crealf(z), cimagf(z)};
+}
 static inline arrayexpr_complex64 true_divide_complex64(arrayexpr_complex64 a, arrayexpr_complex64 b) {
     const float br = fabsf(b.re), bi = fabsf(b.im);
     if (br >= bi) {
@@ -157,8 +159,12 @@ static inline arrayexpr_complex64 power_complex64(arrayexpr_complex64 a, arrayex
         }
         return n < 0 ? true_divide_complex64((arrayexpr_complex64){1, 0}, result) : result;
     }
-    float _Complex z = cpowf(CMPLX_complex64(a.re, a.im), CMPLX_complex64(b.re, b.im));
-    return (arrayexpr_complex64){crealf(z), cimagf(z)};
+    return cpow_complex64(a, b);
+}
+#define CMPLX_complex128(re, im) ((union { double p[2]; double _Complex z; }){{re, im}}.z)
+static inline arrayexpr_complex128 cpow_complex128(arrayexpr_complex128 x, arrayexpr_complex128 y) {
+    double _Complex z = cpow(CMPLX_complex128(x.re, x.im), CMPLX_complex128(y.re, y.im));
+    return (arrayexpr_complex128){creal(z), cimag(z)};
 }
 static inline arrayexpr_complex128 true_divide_complex128(arrayexpr_complex128 a, arrayexpr_complex128 b) {
     const double br = fabs(b.re), bi = fabs(b.im);
@@ -185,8 +191,12 @@ static inline arrayexpr_complex128 power_complex128(arrayexpr_complex128 a, arra
         }
         return n < 0 ? true_divide_complex128((arrayexpr_complex128){1, 0}, result) : result;
     }
-    double _Complex z = cpow(CMPLX_complex128(a.re, a.im), CMPLX_complex128(b.re, b.im));
-    return (arrayexpr_complex128){creal(z), cimag(z)};
+    return cpow_complex128(a, b);
+}
+#define CMPLX_clongdouble(re, im) ((union { long double p[2]; long double _Complex z; }){{re, im}}.z)
+static inline arrayexpr_clongdouble cpow_clongdouble(arrayexpr_clongdouble x, arrayexpr_clongdouble y) {
+    long double _Complex z = cpowl(CMPLX_clongdouble(x.re, x.im), CMPLX_clongdouble(y.re, y.im));
+    return (arrayexpr_clongdouble){creall(z), cimagl(z)};
 }
 static inline arrayexpr_clongdouble true_divide_clongdouble(arrayexpr_clongdouble a, arrayexpr_clongdouble b) {
     const long double br = fabsl(b.re), bi = fabsl(b.im);
@@ -213,8 +223,7 @@ static inline arrayexpr_clongdouble power_clongdouble(arrayexpr_clongdouble a, a
         }
         return n < 0 ? true_divide_clongdouble((arrayexpr_clongdouble){1, 0}, result) : result;
     }
-    long double _Complex z = cpowl(CMPLX_clongdouble(a.re, a.im), CMPLX_clongdouble(b.re, b.im));
-    return (arrayexpr_clongdouble){creall(z), cimagl(z)};
+    return cpow_clongdouble(a, b);
 }
 static inline float absolute_complex64(arrayexpr_complex64 a) {
     const float re = fabsf(a.re), im = fabsf(a.im), most = re > im ? re : im;
@@ -276,9 +285,9 @@ static inline arrayexpr_clongdouble cexp_clongdouble(arrayexpr_clongdouble x) {
     long double _Complex z = cexpl(CMPLX_clongdouble(x.re, x.im));
     return (arrayexpr_clongdouble){creall(z), cimagl(z)};
 }
-static inline arrayexpr_complex64 exp2_complex64(arrayexpr_complex64 x) { x = (arrayexpr_complex64){x.re * (float)0.693147180559945309417232121458176568L, x.im * (float)0.693147180559945309417232121458176568L}; float _Complex z = cexpf(CMPLX_complex64(x.re, x.im)); return (arrayexpr_complex64){crealf(z), cimagf(z)}; }
-static inline arrayexpr_complex128 exp2_complex128(arrayexpr_complex128 x) { x = (arrayexpr_complex128){x.re * (double)0.693147180559945309417232121458176568L, x.im * (double)0.693147180559945309417232121458176568L}; double _Complex z = cexp(CMPLX_complex128(x.re, x.im)); return (arrayexpr_complex128){creal(z), cimag(z)}; }
-static inline arrayexpr_clongdouble exp2_clongdouble(arrayexpr_clongdouble x) { x = (arrayexpr_clongdouble){x.re * (long double)0.693147180559945309417232121458176568L, x.im * (long double)0.693147180559945309417232121458176568L}; long double _Complex z = cexpl(CMPLX_clongdouble(x.re, x.im)); return (arrayexpr_clongdouble){creall(z), cimagl(z)}; }
+static inline arrayexpr_complex64 exp2_complex64(arrayexpr_complex64 x) { x = (arrayexpr_complex64){x.re * (float)0.693147180559945309417232121458176568L, x.im * (float)0.693147180559945309417232121458176568L}; return cexp_complex64(x); }
+static inline arrayexpr_complex128 exp2_complex128(arrayexpr_complex128 x) { x = (arrayexpr_complex128){x.re * (double)0.693147180559945309417232121458176568L, x.im * (double)0.693147180559945309417232121458176568L}; return cexp_complex128(x); }
+static inline arrayexpr_clongdouble exp2_clongdouble(arrayexpr_clongdouble x) { x = (arrayexpr_clongdouble){x.re * (long double)0.693147180559945309417232121458176568L, x.im * (long double)0.693147180559945309417232121458176568L}; return cexp_clongdouble(x); }
 static inline arrayexpr_complex64 expm1_complex64(arrayexpr_complex64 x) {
     const float half = sinf(x.im / 2);
     return (arrayexpr_complex64){expm1f(x.re) * cosf(x.im) - 2 * half * half, expf(x.re) * sinf(x.im)};
@@ -303,12 +312,12 @@ static inline arrayexpr_clongdouble clog_clongdouble(arrayexpr_clongdouble x) {
     long double _Complex z = clogl(CMPLX_clongdouble(x.re, x.im));
     return (arrayexpr_clongdouble){creall(z), cimagl(z)};
 }
-static inline arrayexpr_complex64 log2_complex64(arrayexpr_complex64 x) { float _Complex z = clogf(CMPLX_complex64(x.re, x.im)); x = (arrayexpr_complex64){crealf(z), cimagf(z)}; return (arrayexpr_complex64){x.re * (float)1.442695040888963407359924681001892137L, x.im * (float)1.442695040888963407359924681001892137L}; }
-static inline arrayexpr_complex128 log2_complex128(arrayexpr_complex128 x) { double _Complex z = clog(CMPLX_complex128(x.re, x.im)); x = (arrayexpr_complex128){creal(z), cimag(z)}; return (arrayexpr_complex128){x.re * (double)1.442695040888963407359924681001892137L, x.im * (double)1.442695040888963407359924681001892137L}; }
-static inline arrayexpr_clongdouble log2_clongdouble(arrayexpr_clongdouble x) { long double _Complex z = clogl(CMPLX_clongdouble(x.re, x.im)); x = (arrayexpr_clongdouble){creall(z), cimagl(z)}; return (arrayexpr_clongdouble){x.re * (long double)1.442695040888963407359924681001892137L, x.im * (long double)1.442695040888963407359924681001892137L}; }
-static inline arrayexpr_complex64 log10_complex64(arrayexpr_complex64 x) { float _Complex z = clogf(CMPLX_complex64(x.re, x.im)); x = (arrayexpr_complex64){crealf(z), cimagf(z)}; return (arrayexpr_complex64){x.re * (float)0.434294481903251827651128918916605082L, x.im * (float)0.434294481903251827651128918916605082L}; }
-static inline arrayexpr_complex128 log10_complex128(arrayexpr_complex128 x) { double _Complex z = clog(CMPLX_complex128(x.re, x.im)); x = (arrayexpr_complex128){creal(z), cimag(z)}; return (arrayexpr_complex128){x.re * (double)0.434294481903251827651128918916605082L, x.im * (double)0.434294481903251827651128918916605082L}; }
-static inline arrayexpr_clongdouble log10_clongdouble(arrayexpr_clongdouble x) { long double _Complex z = clogl(CMPLX_clongdouble(x.re, x.im)); x = (arrayexpr_clongdouble){creall(z), cimagl(z)}; return (arrayexpr_clongdouble){x.re * (long double)0.434294481903251827651128918916605082L, x.im * (long double)0.434294481903251827651128918916605082L}; }
+static inline arrayexpr_complex64 log2_complex64(arrayexpr_complex64 x) { x = clog_complex64(x); return (arrayexpr_complex64){x.re * (float)1.442695040888963407359924681001892137L, x.im * (float)1.442695040888963407359924681001892137L}; }
+static inline arrayexpr_complex128 log2_complex128(arrayexpr_complex128 x) { x = clog_complex128(x); return (arrayexpr_complex128){x.re * (double)1.442695040888963407359924681001892137L, x.im * (double)1.442695040888963407359924681001892137L}; }
+static inline arrayexpr_clongdouble log2_clongdouble(arrayexpr_clongdouble x) { x = clog_clongdouble(x); return (arrayexpr_clongdouble){x.re * (long double)1.442695040888963407359924681001892137L, x.im * (long double)1.442695040888963407359924681001892137L}; }
+static inline arrayexpr_complex64 log10_complex64(arrayexpr_complex64 x) { x = clog_complex64(x); return (arrayexpr_complex64){x.re * (float)0.434294481903251827651128918916605082L, x.im * (float)0.434294481903251827651128918916605082L}; }
+static inline arrayexpr_complex128 log10_complex128(arrayexpr_complex128 x) { x = clog_complex128(x); return (arrayexpr_complex128){x.re * (double)0.434294481903251827651128918916605082L, x.im * (double)0.434294481903251827651128918916605082L}; }
+static inline arrayexpr_clongdouble log10_clongdouble(arrayexpr_clongdouble x) { x = clog_clongdouble(x); return (arrayexpr_clongdouble){x.re * (long double)0.434294481903251827651128918916605082L, x.im * (long double)0.434294481903251827651128918916605082L}; }
 static inline arrayexpr_complex64 log1p_complex64(arrayexpr_complex64 x) {
     return (arrayexpr_complex64){logf(hypotf(x.re + 1, x.im)), atan2f(x.im, x.re + 1)};
 }

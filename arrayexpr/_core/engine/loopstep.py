@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +12,7 @@ from ..errors import ShapeMismatch
 from ..nodes import Assign, For, Node, Operand, Slice, View, postorder
 from ..printer import show
 from ..program import assigned_operand
+from ..swaps import swapped
 from .host import HostStep
 from .windowstep import Number, WindowStep
 
@@ -60,7 +61,8 @@ class LoopStep:
     ) -> LoopStep:
         """The step for a loop with the steps of its body; of its own slots some are kept from before it on."""
         free = any(_is_part(n) for n in postorder(node.body)) or any(isinstance(s, HostStep) for s in steps)
-        swap = swapped(node.body)
+        pair = swapped(node.body)
+        swap = None if pair is None else (pair[0].name, pair[1].name)
         if swap is not None and not (hasattr(steps[-1], "assigns") and steps[-1].assigns == (node.body[-1],)):
             swap = None
         return LoopStep(
@@ -105,44 +107,6 @@ def _is_part(node: Node) -> bool:
         and len(node.args) > 1
         and any(isinstance(x, Node) for item in node.subscripts if isinstance(item, Slice) for x in item)
     )
-
-
-def swapped(body: Sequence[Node]) -> tuple[str, str] | None:
-    """The operands `old` and `new` of a body that ends with `old[...] = new`, where they may change places instead.
-
-        new[1:-1] = f(old)                     f: old to new, then new to old, and so on;
-        old[...] = new                   →     a copy at the end
-
-    After the first iteration the two are equal but for what is assigned to `new`, which is all of it anew in every
-    iteration, before any of it is read; and nothing else is assigned to `old`.
-    """
-    last = body[-1] if body else None
-    if not isinstance(last, Assign) or not isinstance(last.target, Operand) or not isinstance(last.value, Operand):
-        return None
-    old, new = last.target, last.value
-    if old is new or old.type.rank != new.type.rank or old.type.rank == 0:
-        return None
-    filled = False
-    for statement in body[:-1]:
-        if not isinstance(statement, Assign):
-            return None
-        base = assigned_operand(statement.target)
-        reads = new in postorder((statement.value,))
-        if base is old or (base is new and filled) or (reads and not filled) or (base is new and reads):
-            return None
-        if base is new:
-            filled = not any(isinstance(n, View) and len(n.args) > 1 for n in postorder((statement.target,)))
-            if not filled:
-                return None
-        elif any(n in (old, new) for view in _chain(statement.target) for n in postorder(view.args[1:])):
-            return None
-    return (old.name, new.name) if filled else None
-
-
-def _chain(target: Node) -> Iterator[View]:
-    while isinstance(target, View):
-        yield target
-        target = target.arg
 
 
 # -- Running ------------------------------------------------------------------------------------

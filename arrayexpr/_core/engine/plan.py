@@ -424,7 +424,7 @@ class _Cutter:
 
     def _loop(self, node: For) -> None:
         """The step for a loop around statements of arrays."""
-        from .invariants import invariant_values
+        from ..invariants import invariant_values
         from .looped import LoopCodes
         from .loopstep import LoopStep
         from .serial import serial_step

@@ -81,6 +81,7 @@ class Tape:
             for hole in launch.holes:
                 arguments[hole.place] = bases[hole.memory] + hole.delta
             device.launch(launch.function, launch.blocks, launch.lanes, arguments)
+        made = [device.handed(result, args[self.like]) for result in made]
         if self.given:
             new = iter(made)
             made = [next(new) if place < 0 else args[place] for place in self.given]

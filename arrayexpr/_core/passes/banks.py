@@ -170,8 +170,8 @@ def copied(
         ways = list(ways_of(own, along, sides, size, vector, lanes))
         if vector == 1 and not ways:
             ways = [_small(own, along, sides, lanes)]
-        for others in itertools.permutations([k for k in own if k != along]):
-            order = (*others, along)
+        # Rows along the axis that it lies along, where that will do.
+        for order in sorted(itertools.permutations(own), key=lambda order: order[-1] != along):
             for way in ways:
                 extents, worst = padded([sides[k] for k in order], size, [way.over(order), main.over(order)])
                 if best is None or worst < best[0]:

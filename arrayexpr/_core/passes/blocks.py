@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from ..affine import integer, plus, times
+from ..affine import integer, minus, plus, quotient, times
 from ..nodes import Apply, Guard, Index, Loop, Node
 from ..ops import operator
-from ..record import record
+from ..record import record, replace
+from .banks import IDLE, Way
 from .nests import conjunction, untaken
 
 _LESS = operator("less")
@@ -75,6 +76,20 @@ class Places:
     def inside(self) -> Node | None:
         """That the place is one of the axis; None where it always is."""
         return None if self.within is integer(0) and self.axis.span == 1 else Apply(_LESS, (self.index, self.axis.stop))
+
+
+def places_of(way: Way, number: Node, lanes: int, axes: Mapping[int, Axis], taken: set[str]) -> dict[int, Places]:
+    """The places that a lane has of axes where it walks them in a way of their own: by its number among `lanes`."""
+    rest, places = 1, {}
+    for k, count, turns, vector in reversed(way.axes):
+        lane = quotient(number, rest)
+        if rest * count < lanes:
+            lane = minus(lane, times(quotient(number, rest * count), integer(count)))
+        rest *= count
+        own = axes[k] if k != IDLE else Axis(integer(0), integer(1))
+        axis = replace(own, lanes=count, unroll=turns, vector=vector)
+        places[k] = replace(axis.named("idle" if k == IDLE else "ijk"[k], taken), lane=lane)
+    return places
 
 
 def whole(axes: Iterable[Axis]) -> Node | None:

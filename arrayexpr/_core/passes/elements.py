@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..affine import greatest, integer, least, minus, plus, quotient, times
+from ..affine import difference, greatest, integer, least, minus, plus, quotient, times
 from ..errors import UnsupportedError
 from ..nodes import (
     Apply,
@@ -15,13 +15,16 @@ from ..nodes import (
     Constant,
     Contract,
     Extent,
+    For,
     Function,
     Guard,
+    Index,
     Load,
     Node,
     Operand,
     Reduce,
     Slice,
+    Store,
     View,
     postorder,
     substitute,
@@ -29,30 +32,66 @@ from ..nodes import (
 )
 from ..ops import operator
 from ..primitives import fold
-from ..types import BROADCAST
+from ..types import BROADCAST, INT64
+from .nests import enclosed
 
 _EQUAL, _WHERE = operator("equal"), operator("where")
 
 #: What is computed element by element.
-ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent, Call, Function)
+ELEMENTWISE = (Constant, Operand, Apply, Cast, Extent, Index, Call, Function)
+#: What places in an axis are computed with.
+_PLACES = ("add", "subtract", "multiply", "negative", "minimum", "maximum")
+#: The same, by a number above 0.
+_PLACES_BY = ("floor_divide", "right_shift", "left_shift")
 
 
 def has_loops(statement: Node) -> bool:
     """Whether `sweep` and `lower` have loops for a statement, or for those inside it."""
     if isinstance(statement, Guard):
         return all(map(has_loops, (*statement.then, *statement.otherwise)))
+    if type(statement) is For and any(isinstance(as_assign(s), Assign) for s in enclosed(statement.body)):
+        return isinstance(statement.step, Constant) and all(map(has_loops, statement.body))
+    statement = as_assign(statement)
     if not isinstance(statement, Assign):
         return not any(isinstance(node, Assign) for node in postorder((statement,)))
     for node in postorder((statement,)):
         if isinstance(node, View):
-            if len(node.args) > 1 or (node.order is None and not isinstance(base_of(node), Operand)):
+            if not are_places(node.args[1:]) or (node.order is None and not isinstance(base_of(node), Operand)):
                 return False
         elif isinstance(node, Reduce):
             if not node.axes or fold(node.op, node.type.element) is None:
                 return False
-        elif node is not statement and not isinstance(node, (*ELEMENTWISE, Contract)):
+        elif node is not statement and not (isinstance(node, Contract) or is_elementwise(node)):
             return False
     return True
+
+
+def as_assign(statement: Node) -> Node:
+    """A store of what is computed of whole arrays, as an assignment of a view of the element; others as they are."""
+    if isinstance(statement, Store) and any(isinstance(n, Reduce | View | Contract) for n in postorder((statement,))):
+        return Assign(View(statement.operand, statement.subscripts), statement.value)
+    return statement
+
+
+def are_places(subscripts: Sequence[Node]) -> bool:
+    """Whether expressions in subscripts are of numbers, lengths, indices and scalars that count."""
+    for node in postorder(subscripts):
+        match node:
+            case Constant() | Index() | Extent() | Operand():
+                continue
+            case Apply(op) if op.name in _PLACES and node.type.element is INT64:
+                continue
+            case Apply(op, (_, Constant(by))) if op.name in _PLACES_BY and node.type.element is INT64 and by > 0:
+                continue
+            case Cast(arg) if node.type.element is INT64 and arg.type.element.kind in "iu":
+                continue
+        return False
+    return True
+
+
+def is_elementwise(node: Node) -> bool:
+    """Whether a node is computed element by element, or is an element by itself."""
+    return isinstance(node, ELEMENTWISE) or (isinstance(node, Load) and are_places(node.subscripts))
 
 
 def base_of(node: Node) -> Node:
@@ -78,9 +117,14 @@ def extents_of(view: Node) -> tuple[Node, ...]:
         for item in link.subscripts:
             if item is None:
                 kept.append(integer(1))
+            elif item == Slice():
+                kept.append(next(lengths))
             elif isinstance(item, Slice):
                 start, stop, step = _bounds(item, next(lengths))
-                distance = minus(stop, start) if step > 0 else minus(start, stop)
+                if isinstance(item.start, Node) and isinstance(item.stop, Node):
+                    distance = _distance(start, stop) if step > 0 else _distance(stop, start)
+                else:
+                    distance = minus(stop, start) if step > 0 else minus(start, stop)
                 kept.append(greatest(quotient(plus(distance, integer(abs(step) - 1)), abs(step)), integer(0)))
             else:
                 next(lengths)
@@ -93,7 +137,10 @@ def _bounds(item: Slice, length: Node) -> tuple[Node, Node, int]:
     step = 1 if item.step is None else item.step
     low, high = (integer(0), length) if step > 0 else (integer(-1), minus(length, integer(1)))
 
-    def place(bound: int | None, default: Node) -> Node:
+    def place(bound: Node | int | None, default: Node) -> Node:
+        if isinstance(bound, Node):
+            # It is within the axis: `requirements` says so.
+            return bound
         if bound is None or (bound == 0 and step > 0):
             return default if bound is None else integer(0)
         if bound < 0:
@@ -102,6 +149,12 @@ def _bounds(item: Slice, length: Node) -> tuple[Node, Node, int]:
 
     first, last = (low, high) if step > 0 else (high, low)
     return place(item.start, first), place(item.stop, last), step
+
+
+def _distance(start: Node, stop: Node) -> Node:
+    """stop - start: a number where the same is added in both, as in `a[k:k + 2]`."""
+    known = difference(stop, start)
+    return minus(stop, start) if known is None else integer(known)
 
 
 def extents_along(value: Node, axis: int) -> list[Node]:
@@ -120,7 +173,7 @@ def extents_along(value: Node, axis: int) -> list[Node]:
             if node.order is not None:
                 stack.append((node.arg, node.order[k]))
             else:
-                kept = [n for n, item in enumerate(node.subscripts) if not isinstance(item, int)]
+                kept = [n for n, item in enumerate(node.subscripts) if item is None or isinstance(item, Slice)]
                 place = kept[k]
                 if node.subscripts[place] is not None:
                     stack.append((node.arg, sum(item is not None for item in node.subscripts[:place])))
@@ -147,9 +200,14 @@ def longest(extents: Sequence[Node]) -> Node:
 
 
 def single(item: Slice) -> bool:
-    """Whether a slice has at most one element by its own numbers: `1:2`, `-1:`, `:1`."""
+    """Whether a slice has at most one element by its own numbers: `1:2`, `-1:`, `:1`, `k:k + 1`."""
     start, stop, step = item
     step = 1 if step is None else step
+    if isinstance(start, Node) or isinstance(stop, Node):
+        if not isinstance(start, Node) or not isinstance(stop, Node):
+            return False
+        distance = _distance(start, stop)
+        return isinstance(distance, Constant) and bool(distance.value * (1 if step > 0 else -1) <= abs(step))
     if step > 0:
         start = 0 if start is None else start
         if stop is None:
@@ -197,6 +255,8 @@ def _step(view: View, indices: Sequence[Node]) -> tuple[Node, ...]:
             index = next(places)
             # A slice of one element broadcasts.
             result.append(start if single(item) else plus(times(index, integer(step)), start))
+        elif isinstance(item, Node):
+            result.append(item)
         else:
             result.append(integer(item) if item >= 0 else plus(length, integer(item)))
     return tuple(result)
@@ -223,7 +283,7 @@ def element(
             if isinstance(node, Operand):
                 places = zip(at[len(at) - node.type.rank :], node.type.layout, strict=True)
                 return Load(node, tuple(integer(0) if mark == BROADCAST else place for place, mark in places))
-            if isinstance(node, Extent):
+            if isinstance(node, Extent | Load):
                 return node
             if isinstance(node, View):
                 inner = _step(node, at[len(at) - node.type.rank :])
@@ -250,7 +310,7 @@ def element(
 
 
 def reads_otherwise(statement: Assign) -> bool:
-    """Whether the value reads the assigned operand through anything but the very view assigned to."""
+    """Whether the value reads what is assigned through anything but the very view assigned to."""
     chain = {statement.target}
     node = statement.target
     while isinstance(node, View):
@@ -258,8 +318,21 @@ def reads_otherwise(statement: Assign) -> bool:
         chain.add(node)
     target, value = statement.target, statement.value
     return (value in chain and value is not target) or any(
-        child in chain and (child is not target or isinstance(parent, View))
+        child in chain and (child is not target or isinstance(parent, View | Load))
         for parent in postorder((value,))
-        if parent not in chain
+        if parent not in chain and not _elsewhere(parent, target)
         for child in parent.args
     )
+
+
+def _elsewhere(read: Node, target: Node) -> bool:
+    """Whether an element, or a part, of what is assigned has none of that in common: by one place along an axis."""
+    if not isinstance(read, View | Load) or not isinstance(target, View) or read.args[0] is not target.arg:
+        return False
+    for one, other in zip(read.subscripts or (), target.subscripts or (), strict=False):
+        if one is None or other is None:
+            return False
+        places = [integer(x) if isinstance(x, int) and x >= 0 else x for x in (one, other)]
+        if all(isinstance(place, Node) for place in places) and difference(*places):
+            return True
+    return False

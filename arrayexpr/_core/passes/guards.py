@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from ..assumption import Assumption
 from ..infer import PURE, effects
 from ..nodes import (
     Apply,
+    For,
     Guard,
+    Index,
     Node,
+    postorder,
 )
 from ..ops import operator
 from ..program import Program
@@ -43,9 +46,7 @@ def guards(program: Program) -> Program:
         return program
     place = places(program)
     tests = dict.fromkeys(_assumed(program.assumption, program, place) if program.assumption is not None else ())
-    for group in regions(program.statements):
-        if len(group) > 1:
-            tests.update(dict.fromkeys(conditions(group, place) or ()))
+    tests.update(dict.fromkeys(_shared(program.statements, place)))
     condition = conjunction(tests)
     if condition is None or len(tests) > _TESTS:
         return program
@@ -53,6 +54,18 @@ def guards(program: Program) -> Program:
     locals_ = {operand.name: operand for operand in (*program.locals, *otherwise.locals)}
     guard = Guard(condition, program.statements, otherwise.statements)
     return program.rewritten([guard], {}).replace(locals=tuple(locals_.values()), assumption=None)
+
+
+def _shared(statements: Sequence[Node], place: dict[str, int]) -> Iterator[Node]:
+    """The tests of statements that one nest is to compute, those within loops that stay included."""
+    for statement in statements:
+        if type(statement) is For:
+            yield from _shared(statement.body, place)
+    for group in regions(statements):
+        wanted = conditions(group, place) if len(group) > 1 else None
+        # What moves with a loop is not known before it: those have a nest each.
+        if wanted and not any(isinstance(node, Index) for node in postorder(wanted)):
+            yield from wanted
 
 
 def _assumed(assumption: Assumption, program: Program, place: dict[str, int]) -> Iterator[Node]:

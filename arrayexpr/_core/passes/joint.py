@@ -12,7 +12,22 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ..nodes import Apply, Assign, Cast, Constant, Disjoint, Extent, Node, Operand, Reduce, postorder
+from ..nodes import (
+    Apply,
+    Assign,
+    Barrier,
+    Cast,
+    Constant,
+    Disjoint,
+    Extent,
+    For,
+    Guard,
+    Load,
+    Node,
+    Operand,
+    Reduce,
+    postorder,
+)
 from ..ops import operator
 from ..program import Program
 from ..record import record
@@ -20,7 +35,7 @@ from ..regions import regions
 from ..types import BOOL
 from .elements import base_of, extents_along, extents_of, longest
 
-_EQUAL, _AND, _WHERE = operator("equal"), operator("logical_and"), operator("where")
+_EQUAL, _LESS, _AND, _WHERE = (operator(name) for name in ("equal", "less", "logical_and", "where"))
 _TRUE = Constant(True, BOOL)
 
 
@@ -103,21 +118,61 @@ def equal_lengths(group: Sequence[Node], place: Mapping[str, int]) -> dict[Node,
 
 @record
 class Path:
-    """The conditions of the guards around a block of statements, each with whether it holds there."""
+    """The guards and loops around a block of statements, outermost first.
 
-    conditions: tuple[tuple[Node, bool], ...] = ()
+    Of a guard there is the condition, with whether it holds there. `facts` is what all of them tell.
+    """
+
+    around: tuple[tuple[Node, bool], ...] = ()
     facts: frozenset[Node] = frozenset()
 
     def branches(self, condition: Node) -> tuple[Path, Path]:
         """The paths of the two branches of a guard."""
-        then = Path((*self.conditions, (condition, True)), self.facts.union(conjuncts(condition)))
-        return then, Path((*self.conditions, (condition, False)), self.facts)
+        then = Path((*self.around, (condition, True)), self.facts.union(conjuncts(condition)))
+        return then, Path((*self.around, (condition, False)), self.facts)
+
+    def within(self, loop: For) -> Path:
+        """The path of the body of a loop that stays."""
+        return Path((*self.around, (loop, True)), self.facts)
 
     def required(self, condition: Node) -> Node:
-        """That something holds if the block runs."""
-        for other, holds in reversed(self.conditions):
-            condition = Apply(_WHERE, (other, condition, _TRUE) if holds else (other, _TRUE, condition))
+        """That something holds wherever the block runs: in every iteration of the loops whose indices it reads.
+
+        Such a loop, and a guard around one, is a statement around `stated` conditions.
+        """
+        for other, holds in reversed(self.around):
+            if type(other) is not For:
+                # What elements decide is known too late: there the condition is to hold in any case.
+                if not any(isinstance(node, Load) for node in postorder((other,))):
+                    condition = _under(other, holds, condition)
+            elif other.index in postorder((condition,)):
+                condition = For(other.index, other.start, other.stop, other.step, (stated(condition),))
+            else:
+                runs = iterates(other)
+                condition = condition if runs is None else _under(runs, True, condition)
         return condition
+
+
+def iterates(loop: For) -> Node | None:
+    """The test that a loop has an iteration; None where it surely has."""
+    ends = (loop.start, loop.stop)
+    if isinstance(loop.step, Constant) and loop.step.value < 0:
+        ends = ends[::-1]
+    if isinstance(ends[0], Constant) and isinstance(ends[1], Constant) and ends[0].value < ends[1].value:
+        return None
+    return Apply(_LESS, ends)
+
+
+def _under(test: Node, holds: bool, condition: Node) -> Node:
+    """That a condition holds if a test does, or if it does not."""
+    if condition.type is None:
+        return Guard(test, (condition,), ()) if holds else Guard(test, (), (condition,))
+    return Apply(_WHERE, (test, condition, _TRUE) if holds else (test, _TRUE, condition))
+
+
+def stated(condition: Node) -> Node:
+    """A condition as a statement."""
+    return condition if condition.type is None else Guard(condition, (Barrier(),), ())
 
 
 def joined(statements: Sequence[Node], facts: Collection[Node], place: Mapping[str, int]) -> list[list[Node]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ..affine import integer
 from ..nodes import (
     Assign,
-    Extent,
+    For,
     Guard,
     Index,
     Load,
@@ -21,10 +21,19 @@ from ..nodes import (
     substitute,
 )
 from ..program import Program
-from .elements import ELEMENTWISE, base_of, element, extents_of, reads_otherwise, subscripts_of
+from .elements import (
+    are_places,
+    as_assign,
+    base_of,
+    element,
+    extents_of,
+    is_elementwise,
+    reads_otherwise,
+    subscripts_of,
+)
 from .joint import Path, equal_lengths, joined, places
-from .nests import enclosed, untaken
-from .requirements import requirements
+from .nests import enclosed, names_lasting, scratch_lengths, untaken, with_body
+from .requirements import of_scratch, requirements
 
 
 def lower(program: Program, *, together: bool = False) -> Program:
@@ -43,8 +52,7 @@ def lower(program: Program, *, together: bool = False) -> Program:
     Requires: operands overlap only where they are the same view; shapes fit, and a slice of an axis has the
     length of the loop, or visibly 1, but does not turn out to be 1: `Program.requires` says so in numbers.
     """
-    taken = {operand.name for operand in program.declared}
-    taken |= {statement.operand.name for statement in enclosed(program.statements) if isinstance(statement, Scratch)}
+    taken = names_lasting(program)
     # What became of each node is only for origins to follow: without any, a third of the time is saved.
     new: dict[Node, Node] | None = {} if program.origins else None
     requires = dict.fromkeys(program.requires)
@@ -61,11 +69,11 @@ def lower(program: Program, *, together: bool = False) -> Program:
         return base_of(assign.target) not in program.locals and _elementwise(assign)
 
     def require(assign: Assign, path: Path) -> None:
-        requires.update(dict.fromkeys(map(path.required, requirements(assign))))
+        requires.update(dict.fromkeys(map(path.required, of_scratch(requirements(assign), lengths))))
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []
-        for group in joined(statements, path.facts, place):
+        for group in joined(list(map(as_assign, statements)), path.facts, place):
             assigns = [s for s in group if isinstance(s, Assign) and loops(s)]
             if len(assigns) == len(group) > 1:
                 result.extend(substitute(_shared_nest(assigns, taken, new), equal_lengths(group, place).get))
@@ -78,35 +86,26 @@ def lower(program: Program, *, together: bool = False) -> Program:
                     then, otherwise = path.branches(statement.condition)
                     branches = block(statement.then, then), block(statement.otherwise, otherwise)
                     result.append(Guard(statement.condition, *map(tuple, branches)))
+                elif type(statement) is For:
+                    result.append(with_body(statement, block(statement.body, path.within(statement))))
                 else:
                     result.append(statement)
         return result
 
+    lengths = scratch_lengths(enclosed(program.statements))
     statements = block(program.statements, Path())
-    lengths = _lengths(list(enclosed(program.statements)))
     if lengths:
         statements = substitute(statements, lengths.get)
-        requires = dict.fromkeys(substitute(requires, lengths.get))
     return program.rewritten(statements, new or {}).replace(requires=tuple(requires))
-
-
-def _lengths(statements: Sequence[Node]) -> dict[Node, Node]:
-    """The lengths of scratch that whole assignments fill, by what they were declared with."""
-    lengths: dict[Node, Node] = {}
-    for statement in statements:
-        if isinstance(statement, Scratch):
-            extents = substitute(statement.extents, lengths.get)
-            lengths.update({Extent(statement.operand, axis): length for axis, length in enumerate(extents)})
-    return lengths
 
 
 def _elementwise(statement: Assign) -> bool:
     return all(
-        isinstance(node, ELEMENTWISE)
+        is_elementwise(node)
         or node is statement
         or (
             isinstance(node, View)
-            and len(node.args) == 1
+            and are_places(node.args[1:])
             and (node.order is not None or isinstance(base_of(node), Operand))
         )
         for node in postorder((statement,))

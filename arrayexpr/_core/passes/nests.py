@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from ..affine import coefficients, depends, injective
+from ..affine import coefficients, depends, difference, injective, linear
 from ..nodes import (
     EFFECTS,
     Apply,
@@ -25,11 +25,12 @@ from ..nodes import (
     Store,
     Stride,
     postorder,
+    substitute,
 )
 from ..ops import operator
 from ..program import Program
 from ..record import made, record, replace
-from ..types import APART, FALLING, INT64, UNIT
+from ..types import APART, BROADCAST, FALLING, INT64, STRIDED, UNIT, ArrayType, ElementType
 
 _EQUAL = operator("equal")
 _AND = operator("logical_and")
@@ -70,7 +71,8 @@ def independent(nest: Nest) -> bool:
     places: dict[Operand, tuple[Node, ...]] = {}
     for access in reversed(nest.accesses):
         if isinstance(access, Store) or access.operand in places:
-            if places.setdefault(access.operand, access.subscripts) != access.subscripts:
+            wanted = places.setdefault(access.operand, access.subscripts)
+            if wanted != access.subscripts and (isinstance(access, Store) or not _apart(access, wanted, indices)):
                 return False
     return all(
         any(_only(subscript, index, indices) for subscript in subscripts)
@@ -117,9 +119,18 @@ def refusal(loop: Loop) -> str | None:
             if not any(injective(subscript, loop.index) for subscript in node.subscripts):
                 return f"iterations may store the same element of {node.operand.name}"
     for node in nodes:
-        if isinstance(node, Load) and stored.get(node.operand, node.subscripts) != node.subscripts:
+        wanted = stored.get(node.operand, node.subscripts) if isinstance(node, Load) else ()
+        if isinstance(node, Load) and wanted != node.subscripts and not _apart(node, wanted, (loop.index,)):
             return f"{node.operand.name} is stored and loaded at different elements"
     return None
+
+
+def _apart(load: Load, stored: Sequence[Node], indices: Sequence[Index]) -> bool:
+    """Whether no iteration of loops loads what one stores: along an axis they stay at places that differ."""
+    return any(
+        not any(depends(place, index) for place in (one, other) for index in indices) and difference(one, other)
+        for one, other in zip(load.subscripts, stored, strict=True)
+    )
 
 
 def _only(subscript: Node, index: Index, indices: Sequence[Index]) -> bool:
@@ -138,7 +149,7 @@ def nest_of(loop: Loop) -> Nest:
 
 
 def map_nests(program: Program, change: Callable[[Nest], Node]) -> Program:
-    """Replace every outermost loop by what `change` makes of its nest."""
+    """Replace every outermost loop of a schedule by what `change` makes of its nest."""
     new: dict[Node, Node] = {}
 
     def visit(statement: Node, facts: Mapping[Node, int]) -> Node:
@@ -149,9 +160,18 @@ def map_nests(program: Program, change: Callable[[Nest], Node]) -> Program:
             told = {**facts, **facts_of(statement.condition)}
             then = tuple(visit(s, told) for s in statement.then)
             return Guard(statement.condition, then, tuple(visit(s, facts) for s in statement.otherwise))
+        if type(statement) is For:
+            new[statement] = with_body(statement, [visit(s, facts) for s in statement.body])
+            return new[statement]
         return statement
 
     return program.rewritten([visit(s, {}) for s in program.statements], new)
+
+
+def with_body(loop: For, body: Iterable[Node]) -> For:
+    """A loop that stays, around another body; itself where that is the same."""
+    body = tuple(body)
+    return loop if body == loop.body else For(loop.index, loop.start, loop.stop, loop.step, body)
 
 
 def facts_of(condition: Node) -> dict[Node, int]:
@@ -179,9 +199,15 @@ def untaken(name: str, taken: Collection[str]) -> str:
 
 def names_taken(program: Program) -> set[str]:
     """The names of operands, of scratch, and of the indices of loops."""
+    indices = {statement.index.name for statement in enclosed(program.statements) if type(statement) is Loop}
+    return names_lasting(program) | indices
+
+
+def names_lasting(program: Program) -> set[str]:
+    """The names of operands, of scratch, and of the indices of loops that stay: new nests are among those."""
     taken = {operand.name for operand in program.declared}
     for statement in enclosed(program.statements):
-        if isinstance(statement, For):
+        if type(statement) is For:
             taken.add(statement.index.name)
         elif isinstance(statement, Scratch):
             taken.add(statement.operand.name)
@@ -225,13 +251,9 @@ def movement(access: Load | Store, index: Index, program: Program, known: Mappin
     total = 0
     strides = byte_strides(access.operand, program)
     for axis, (subscript, stride) in enumerate(zip(access.subscripts, strides, strict=True)):
-        form = coefficients(subscript, known)
-        if form is None:
-            # Terms over unknown lengths do not move with the index unless it stands in them.
-            if index in postorder((subscript,)):
-                return None
-            continue
-        factor = form[1].get(index, 0)
+        factor = factor_of(subscript, index, known)
+        if factor is None:
+            return None
         if factor:
             if stride is None:
                 stride = known.get(Stride(access.operand, axis))
@@ -239,6 +261,18 @@ def movement(access: Load | Store, index: Index, program: Program, known: Mappin
                 return None
             total += factor * stride
     return total
+
+
+def factor_of(subscript: Node, index: Index, known: Mapping[Node, int]) -> int | None:
+    """By how much a subscript rises with an index; None where that is not known."""
+    form = coefficients(subscript, known)
+    if form is not None:
+        return form[1].get(index, 0)
+    # Lengths and scalars beside the index do not move with it.
+    if not depends(subscript, index):
+        return 0
+    symbols = linear(subscript, known)
+    return None if symbols is None else symbols.get(index, 0)
 
 
 def unit_condition(
@@ -306,6 +340,27 @@ def values_under(roots: Iterable[Node]) -> list[Node]:
 def is_constant(scratch: Scratch) -> bool:
     """Whether scratch is of constant extents: inside a loop it is then each iteration's own."""
     return all(isinstance(extent, Constant) for extent in scratch.extents)
+
+
+def scratch_type(element: ElementType, extents: Sequence[Node]) -> ArrayType:
+    """The type of scratch in the order of its axes. One that is of length 1 for sure broadcasts."""
+    single = [isinstance(extent, Constant) and extent.value == 1 for extent in extents]
+    if not any(single):
+        return element.array(len(single), order="C")
+    layout = [BROADCAST if one else STRIDED for one in single]
+    if STRIDED in layout:
+        layout[len(layout) - 1 - layout[::-1].index(STRIDED)] = UNIT
+    return element.array(len(layout), layout=tuple(layout))
+
+
+def scratch_lengths(statements: Iterable[Node], known: Mapping[Node, Node] | None = None) -> dict[Node, Node]:
+    """The lengths of scratch, by what it is declared with, beside those that are known."""
+    lengths = dict(known or {})
+    for statement in statements:
+        if isinstance(statement, Scratch):
+            extents = substitute(statement.extents, lengths.get)
+            lengths.update({Extent(statement.operand, axis): length for axis, length in enumerate(extents)})
+    return lengths
 
 
 def enclosed(statements: Sequence[Node]) -> Iterator[Node]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..affine import integer, least, plus
 from ..nodes import EFFECTS, For, Guard, Index, Loop, Node, Opaque, Scratch, postorder
 from ..program import Program
-from .nests import enclosed, is_constant, shared_out, untaken
+from .nests import enclosed, is_constant, shared_out, untaken, with_body
 
 #: Elements that one thread takes at a time of a loop over contiguous memory: half a megabyte of doubles, some
 #: 50 us of work, beside which handing it out costs nothing.
@@ -40,6 +40,8 @@ def parallelize(program: Program, *, cores: int | None = None) -> Program:
     def visit(statement: Node) -> Node:
         if isinstance(statement, Guard):
             return Guard(statement.condition, tuple(map(visit, statement.then)), tuple(map(visit, statement.otherwise)))
+        if type(statement) is For:
+            return with_body(statement, map(visit, statement.body))
         if type(statement) is not Loop:
             return statement
         if statement.role == "vector" and statement.step is integer(1) and not _pinned(statement):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..affine import integer
-from ..nodes import Apply, Assign, Contract, Guard, Node, Operand, Scratch, postorder, substitute
+from ..nodes import Apply, Assign, Contract, For, Guard, Node, Operand, Scratch, postorder, substitute
 from ..ops import operator
 from ..program import Program
-from .elements import base_of, extents_along, extents_of, longest
+from .elements import as_assign, base_of, extents_along, extents_of, longest
 from .joint import Path
-from .nests import enclosed, untaken
+from .nests import enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
+from .requirements import unshared
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
 
@@ -31,26 +32,29 @@ def products(program: Program) -> Program:
     """
     if not any(isinstance(node, Contract) for node in program.nodes()):
         return program
-    taken = {operand.name for operand in program.declared}
-    taken |= {s.operand.name for s in enclosed(program.statements) if isinstance(s, Scratch)}
+    taken = names_lasting(program)
     new: dict[Node, Node] = {}
     requires = dict.fromkeys(program.requires)
+    lengths = scratch_lengths(enclosed(program.statements))
 
     def block(given: Sequence[Node], path: Path) -> list[Node]:
         statements: list[Node] = []
-        for statement in given:
+        for statement in map(as_assign, given):
             found: dict[Node, None] = {}
             if isinstance(statement, Guard):
                 then, otherwise = path.branches(statement.condition)
                 branches = block(statement.then, then), block(statement.otherwise, otherwise)
                 statements.append(Guard(statement.condition, *map(tuple, branches)))
+            elif type(statement) is For:
+                statements.append(with_body(statement, block(statement.body, path.within(statement))))
             elif isinstance(statement, Assign):
                 made = _apart(statement, taken, found)
                 new[statement] = made[-1]
                 statements.extend(made)
+                lengths.update(scratch_lengths(made, lengths))
             else:
                 statements.append(statement)
-            requires.update(dict.fromkeys(map(path.required, found)))
+            requires.update(dict.fromkeys(map(path.required, substitute(found, lengths.get))))
         return statements
 
     made = block(program.statements, Path())
@@ -85,6 +89,9 @@ def _apart(statement: Assign, taken: set[str], requires: dict[Node, None]) -> li
         last = Assign(statement.target, scratch.operand)
     elif is_product(last):
         requires.update(dict.fromkeys(_fitting(value, statement.target)))
+        assert isinstance(value, Contract)
+        for part in (value.left, value.right):
+            requires.update(dict.fromkeys(unshared(base_of(statement.target), base_of(part))))
     return [*statements, last]
 
 
@@ -104,8 +111,8 @@ def _is_whole(node: Node, value: Node) -> bool:
 def _scratch(value: Node, taken: set[str]) -> Scratch:
     name = untaken("t", taken)
     taken.add(name)
-    t = value.type
-    return Scratch(Operand(name, t.element.array(t.rank, order="C") if t.rank else t.element), lengths_of(value))
+    t, lengths = value.type, lengths_of(value)
+    return Scratch(Operand(name, scratch_type(t.element, lengths)), lengths)
 
 
 def lengths_of(value: Node) -> tuple[Node, ...]:

@@ -12,8 +12,11 @@ from ..nodes import (
     Cast,
     Constant,
     Extent,
+    For,
     Function,
     Guard,
+    Index,
+    Load,
     Node,
     Operand,
     Reduce,
@@ -25,6 +28,7 @@ from ..nodes import (
 from ..program import Program
 from ..regions import beneath, regions
 from .elements import base_of, extents_along, longest
+from .nests import names_lasting, scratch_lengths, scratch_type, untaken
 
 
 def scratch(program: Program) -> Program:
@@ -40,36 +44,32 @@ def scratch(program: Program) -> Program:
                                        r[...] = u[::-1] + v
 
     A local takes another one's scratch where that is of the same type, surely of the same shape, and not mentioned
-    from the region on that assigns it. Programs with a local that the lengths of operands do not tell the shape of,
-    or with statements that may have effects, are left as they are.
+    from the region on that assigns it. One that is first assigned in a loop has its scratch there. Programs with a
+    local that the lengths of operands do not tell the shape of, or with statements that may have effects, are left as
+    they are.
 
     Keeps: the value of every local between its first assignment and its last use.
     Requires: nothing.
     """
     local = set(program.locals)
-    if not local or not all(_plain(statement, local) for statement in program.statements):
+    if not local or any(map(effects, program.statements)):
         return program
-    keeping = _Keeping(local)
+    keeping = _Keeping(local, names_lasting(program) - {operand.name for operand in local})
     statements = keeping.block(program.statements, {}, {})
     if statements is None:
         return program
     return program.rewritten(statements, keeping.new).replace(locals=())
 
 
-def _plain(statement: Node, local: set[Operand]) -> bool:
-    """Whether a statement is an assignment, a guard around some, or mentions no locals."""
-    if isinstance(statement, Guard):
-        return all(_plain(each, local) for each in (*statement.then, *statement.otherwise))
-    if isinstance(statement, Assign):
-        return not effects(statement)
-    return not effects(statement) and local.isdisjoint(n for n in postorder((statement,)) if isinstance(n, Operand))
-
-
 class _Keeping:
     """Gives locals scratch, block by block."""
 
-    def __init__(self, local: set[Operand]):
+    def __init__(self, local: set[Operand], taken: set[str]):
         self.local = local
+        #: The names of what is no local, and of the scratch there is: no two blocks have scratch of one name.
+        self.taken = taken
+        #: The lengths of scratch.
+        self.lengths: dict[Node, Node] = {}
         self.new: dict[Node, Node] = {}
 
     def block(
@@ -86,7 +86,7 @@ class _Keeping:
         statements: list[Node] = []
         # What lies in scratch: the local whose it is now, and a value of its shape, of operands alone.
         held: dict[Operand, tuple[str, Node]] = {}
-        start = 0
+        place = 0
         for group in regions(given):
             # Statements that one nest computes stay neighbours: their scratch is declared before.
             made: list[Node] = []
@@ -98,8 +98,17 @@ class _Keeping:
                     (condition,) = substitute((statement.condition,), called.get)
                     made.append(Guard(condition, tuple(branches[0]), tuple(branches[1])))
                     continue
+                if type(statement) is For:
+                    body = self.block(statement.body, called, shapes)
+                    if body is None:
+                        return None
+                    start, stop, step = substitute((statement.start, statement.stop, statement.step), called.get)
+                    made.append(For(statement.index, start, stop, step, tuple(body)))
+                    self.new[statement] = made[-1]
+                    continue
                 if not isinstance(statement, Assign):
-                    made.append(statement)
+                    made.append(substitute((statement,), called.get)[0])
+                    self.new[statement] = made[-1]
                     continue
                 target, value = statement.target, statement.value
                 (fresh,) = substitute((value,), called.get)
@@ -109,22 +118,25 @@ class _Keeping:
                     (shapes[target],) = substitute(
                         (value,), lambda node: node if isinstance(node, Extent) else shapes.get(node)
                     )
-                    shaped = target.type.element.array(target.type.rank, order="C") if target.type.rank else target.type
+                    extents = tuple(substitute(_extents(fresh, shapes[target]), self.lengths.get))
+                    shaped = scratch_type(target.type.element, extents)
                     free = (
                         operand
                         for operand, (name, first) in held.items()
-                        if operand.type is shaped and last[name] < start and same_lengths(first, shapes[target])
+                        if operand.type is shaped and last[name] < place and same_lengths(first, shapes[target])
                     )
                     operand = next(free, None)
                     if operand is None:
-                        operand = Operand(target.name, shaped)
-                        statements.append(Scratch(operand, _extents(fresh, shapes[target])))
+                        operand = Operand(untaken(target.name, self.taken), shaped)
+                        self.taken.add(operand.name)
+                        statements.append(Scratch(operand, extents))
+                        self.lengths = scratch_lengths((statements[-1],), self.lengths)
                     called[target] = operand
                     held[operand] = target.name, shapes[target]
                 made.append(Assign(substitute((target,), called.get)[0], fresh))
                 self.new[statement] = made[-1]
             statements.extend(made)
-            start += len(group)
+            place += len(group)
         return statements
 
 
@@ -142,4 +154,4 @@ def _told(node: Node) -> bool:
     if isinstance(node, View):
         computed = not isinstance(base_of(node), Operand)
         return not computed or beneath(node, tuple(range(node.type.rank))) is not None
-    return isinstance(node, Apply | Call | Cast | Constant | Extent | Function | Operand | Reduce)
+    return isinstance(node, Apply | Call | Cast | Constant | Extent | Function | Index | Load | Operand | Reduce)

@@ -137,7 +137,7 @@ def _chosen(values: list[Node], order: list[Node]) -> set[Node]:
     sunk, least = _wanted(values, order, frozenset())
     seen: dict[Node, set[_Window]] = {}
     for node in reversed(order):
-        if _is_window(node) and node.arg in sunk and node.type.rank == RANK:
+        if isinstance(node, View) and _is_window(node) and node.arg in sunk and node.type.rank == RANK:
             seen.setdefault(node.arg, set()).add(node.subscripts)
     # Those that are seen alike are kept together: what they are computed from is then read at fewer places.
     alike: dict[frozenset[_Window], list[Node]] = {}

@@ -32,7 +32,18 @@ from ..ops import operator
 from ..program import Program
 from ..types import INT64, ArrayType, element
 from ..vector_math import function_of, is_vector_math
-from .nests import enclosed, extents_known, facts_of, movement, names_taken, parts, refusal, untaken, values_under
+from .nests import (
+    enclosed,
+    extents_known,
+    facts_of,
+    movement,
+    names_taken,
+    parts,
+    refusal,
+    untaken,
+    values_under,
+    with_body,
+)
 
 _ADD = operator("add")
 _SUBTRACT = operator("subtract")
@@ -86,6 +97,8 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
         if isinstance(statement, Guard):
             told = {**known, **facts_of(statement.condition)}
             return (Guard(statement.condition, block(statement.then, told), block(statement.otherwise, known)),)
+        if type(statement) is For:
+            return (with_body(statement, block(statement.body, known)),)
         if type(statement) is not Loop:
             return (statement,)
         if any(isinstance(inner, For) for inner in enclosed(statement.body)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..nodes import (
     Call,
     Cast,
     Constant,
+    For,
     Guard,
     Index,
     Load,
@@ -38,19 +39,21 @@ from ..primitives import EXTREME_AT, reduces
 from ..program import Program
 from ..types import FALLING, INT64, UNIT, ElementType
 from .elements import (
-    ELEMENTWISE,
+    are_places,
+    as_assign,
     base_of,
     element,
     extents_along,
     extents_of,
+    is_elementwise,
     longest,
     reads_otherwise,
     subscripts_of,
 )
 from .joint import Path, equal_lengths, joined, places
-from .nests import byte_strides, enclosed, untaken
+from .nests import byte_strides, enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
 from .neutral import neutral
-from .requirements import requirements
+from .requirements import of_scratch, requirements
 
 #: Elements of a strip of accumulators: what a sweep down the columns keeps in the first cache. Measured on
 #: sum((a - b)**2, axis=0), 4000 x 4000 doubles, eight rows at a time, in ms: strips of 512, 1024, 2048 and 4096
@@ -108,8 +111,7 @@ def sweep(
     Requires: operands overlap only where they are the same view; shapes fit: `Program.requires` says so in
     numbers, but for statements that are swept together.
     """
-    taken = {operand.name for operand in program.declared}
-    taken |= {each.operand.name for each in enclosed(program.statements) if isinstance(each, Scratch)}
+    taken = names_lasting(program)
     new: dict[Node, Node] = {}
     if together:
         assigns = [statement for statement in program.statements if isinstance(statement, Assign)]
@@ -123,29 +125,36 @@ def sweep(
         return program.rewritten(statements, new)
     place = places(program)
     requires = dict.fromkeys(program.requires)
+    lengths = scratch_lengths(enclosed(program.statements))
+
+    def require(conditions: Iterable[Node], made: Sequence[Node], path: Path) -> None:
+        lengths.update(scratch_lengths(made, lengths))
+        requires.update(dict.fromkeys(map(path.required, of_scratch(conditions, lengths))))
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
         result: list[Node] = []
-        for group in joined(statements, path.facts, place):
+        for group in joined(list(map(as_assign, statements)), path.facts, place):
             if len(group) > 1 and not any(isinstance(s, Assign) and base_of(s.target) in program.locals for s in group):
                 found: dict[Node, None] = {}
                 swept = _swept_together(program, group, taken, found)
                 if swept is not None:
                     result.extend(substitute(swept, equal_lengths(group, place).get))
-                    requires.update(dict.fromkeys(map(path.required, found)))
+                    require(found, swept, path)
                     continue
             for statement in group:
                 if isinstance(statement, Guard):
                     then, otherwise = path.branches(statement.condition)
                     branches = block(statement.then, then), block(statement.otherwise, otherwise)
                     result.append(Guard(statement.condition, *map(tuple, branches)))
+                elif type(statement) is For:
+                    result.append(with_body(statement, block(statement.body, path.within(statement))))
                 elif not isinstance(statement, Assign) or base_of(statement.target) in program.locals:
                     # A local that has no scratch is assigned as a whole.
                     result.append(statement)
                 elif _reduces(statement.value):
                     found = {}
                     swept = _apart(program, statement, taken, found)
-                    requires.update(dict.fromkeys(map(path.required, found)))
+                    require(found, swept, path)
                     new[statement] = swept[-1]
                     result.extend(swept)
                 else:
@@ -190,7 +199,7 @@ def _reduces(value: Node) -> bool:
     """Whether a value has reductions, all of which have a fold, and nothing that keeps an order of its own."""
     nodes = postorder((value,))
     found = [node for node in nodes if isinstance(node, Reduce)]
-    if any(isinstance(n, (Opaque, *EFFECTS)) or (isinstance(n, View) and len(n.args) > 1) for n in nodes):
+    if any(isinstance(n, (Opaque, *EFFECTS)) or (isinstance(n, View) and not are_places(n.args[1:])) for n in nodes):
         return False
     return bool(found) and all(map(_has_sweep, found))
 
@@ -235,7 +244,7 @@ def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[
 def _scratch_of(t: ElementType, extents: tuple[Node, ...], taken: set[str]) -> Scratch:
     name = untaken("t", taken)
     taken.add(name)
-    return Scratch(Operand(name, t.array(len(extents), order="C") if extents else t), extents)
+    return Scratch(Operand(name, scratch_type(t, extents)), extents)
 
 
 def _lengths(node: Reduce) -> tuple[Node, ...]:
@@ -252,10 +261,10 @@ def _axes(group: Sequence[Assign]) -> tuple[int, tuple[int, ...]] | None:
                 if not _has_sweep(node):
                     return None
                 found.add((node.arg.type.rank, tuple(sorted(node.axes))))
-            elif not isinstance(node, (*ELEMENTWISE, View)):
+            elif not isinstance(node, View) and not is_elementwise(node):
                 return None
             elif isinstance(node, View) and not isinstance(base_of(node), Operand):
-                if node.subscripts is not None and any(isinstance(item, int) for item in node.subscripts):
+                if node.subscripts is not None and any(isinstance(item, int | Node) for item in node.subscripts):
                     return None
     return found.pop() if len(found) == 1 else None
 
@@ -360,6 +369,10 @@ class _Sweeps:
         known = [extents_along(node.arg, axis) for node in reduces]
         if self.alike:
             return next((extent for extents in known for extent in extents), integer(1))
+        # What is of length 1 by its own numbers is stretched where another one is longer, and so no common length.
+        known = [[extent for extent in extents if extent is not integer(1)] for extents in known]
+        if not any(known):
+            return integer(1)
         if not set.intersection(*map(set, known)):
             raise _Apart
         return longest(list(dict.fromkeys(extent for extents in known for extent in extents)))

@@ -29,7 +29,7 @@ from ..program import Program
 from ..record import replace
 from ..types import BROADCAST, UNIT
 from .banks import IDLE, Copy, Way, copied
-from .blocks import Axis, Places, guarded, inside, over_edge, over_lanes, over_parts, whole
+from .blocks import Axis, Places, guarded, inside, over_edge, over_lanes, over_parts, places_of, whole
 from .elements import base_of, element, subscripts_of
 from .nests import untaken
 from .neutral import neutral
@@ -128,8 +128,9 @@ class _Teams:
         self.parts: dict[Reduce, Operand] = {}
         self.warps: dict[Reduce, Operand] = {}
         self.lanes_along, self.lanes_across = self._named()
-        #: What each lane keeps of the row, by the operand that it is of.
+        #: What each lane keeps of the row, by the operand that it is of, or by the value.
         self.own_rows: dict[Operand, Operand] = {}
+        self.own_values: dict[Node, Operand] = {}
         self._walked: dict[Node, Places] = {}
         #: Copies in local memory of a turn's tile, by the operand that each is of; and how neighbours are taken.
         self.staged = staged
@@ -168,13 +169,17 @@ class _Teams:
                     self.warps[node] = Operand(self._name("warps"), node.type.element.array(2, order="C"))
                     extents = self._part_extents()[0], self.across.lanes // WARP
                     before.append(Scratch(self.warps[node], tuple(map(integer, extents))))
-            body += self._sweep(together)
+            later = [n.arg for n in self.reductions if levels[n] > level]
+            later += [s.value for s in self.assigns if not isinstance(s.target, View)]
+            body += self._sweep(together, later)
         single = [s for s in self.assigns if isinstance(s.target, View)]
         spread = [s for s in self.assigns if not isinstance(s.target, View)]
-        if single:
-            body += self._results(single)
         if spread:
             body += self._spread(spread)
+        if single:
+            # What is stored may lie where other lanes have read a value of the row: in place.
+            body += [Barrier()] if spread else []
+            body += self._results(single)
         inner: tuple[Node, ...] = (*before, *self._over_lanes(body))
         if self.along is not None:
             assert isinstance(self.along.start, Index)
@@ -245,6 +250,7 @@ class _Teams:
         uses: dict[Operand, int] = {}
         for phase in phases:
             for operand in _read(phase):
+                assert isinstance(operand, Operand)
                 if operand.type.rank and operand.type.layout[self.reduced[-1]] != BROADCAST:
                     uses[operand] = uses.get(operand, 0) + 1
         along, across = self._places()
@@ -276,16 +282,37 @@ class _Teams:
             for operand, row in self.own_rows.items():
                 load = element(operand, self._at_index(along, across), None)
                 found[load] = Load(row, (self._row_place(place),))
+            for value, row in self.own_values.items():
+                found[self._element(value, along, across)] = Load(row, (self._row_place(place),))
         return found
 
+    def _is_kept(self, node: Reduce, later: Sequence[Node]) -> bool:
+        """Whether what is reduced is needed again, by values that need nothing else of what lanes keep of the row.
+
+        A softmax computes its exponentials once then, in the registers that the row was in.
+        """
+        value = node.arg
+        if not self.own_rows or isinstance(value, Operand):
+            return False
+        size = max(operand.type.element.itemsize for operand in self.own_rows)
+        read = [_read(each, value) for each in later]
+        return (
+            value.type.element.itemsize <= size
+            and any(value in found for found in read)
+            and not any(found & self.own_rows.keys() for found in read)
+        )
+
     def _value(self, value: Node, along: Places | None, across: Node) -> Node:
+        found = self._element(value, along, across)
+        moved = self._kept_loads(along, across) if self.own_rows else self._staged_loads(along, across)
+        return transform((found,), moved.get)[found] if moved else found
+
+    def _element(self, value: Node, along: Places | None, across: Node) -> Node:
         def reduced(node: Node, at: tuple[Node, ...]) -> Node:
             assert isinstance(node, Reduce)
             return Load(self.parts[node], self._at(along, integer(0)))
 
-        found = element(value, self._at_index(along, across), None, reduced)
-        moved = self._kept_loads(along, across) if self.own_rows else self._staged_loads(along, across)
-        return transform((found,), moved.get)[found] if moved else found
+        return element(value, self._at_index(along, across), None, reduced)
 
     # -- operands that lie along the reduced axis, where lanes do not --
 
@@ -326,15 +353,9 @@ class _Teams:
         full: list[Node] = []
         edge: list[Node] = []
         for operand, (tile, copy) in self.tiles.items():
-            rest, places = 1, {}
-            for k, lanes, turns, vector in reversed(copy.way.axes):
-                lane = quotient(number, rest)
-                if rest * lanes < self.across.lanes * self.along.lanes:
-                    lane = minus(lane, times(quotient(number, rest * lanes), integer(lanes)))
-                rest *= lanes
-                own = (self.across, self.along)[k] if k != IDLE else Axis(integer(0), integer(1))
-                axis = replace(own, lanes=lanes, unroll=turns, vector=vector)
-                places[k] = replace(axis.named("idle" if k == IDLE else "ij"[k], self.taken), lane=lane)
+            places = places_of(
+                copy.way, number, self.across.lanes * self.along.lanes, {0: self.across, 1: self.along}, self.taken
+            )
             at = self._at_index(places[1], places[0].index)
             body: tuple[Node, ...] = (
                 Store(tile, tuple(places[k].within for k in copy.order), element(operand, at, None)),
@@ -347,8 +368,8 @@ class _Teams:
 
     # -- phases --
 
-    def _sweep(self, together: Sequence[Reduce]) -> list[Node]:
-        """Reduce over the row: what each lane takes in, then the lanes' parts."""
+    def _sweep(self, together: Sequence[Reduce], later: Sequence[Node]) -> list[Node]:
+        """Reduce over the row: what each lane takes in, then the lanes' parts. `later` are values of later phases."""
         along, across = self._places()
         vectors = 1 if along is None else along.axis.vector
         unroll, wide = self.across.unroll, self.across.vector
@@ -358,15 +379,18 @@ class _Teams:
         each = Index(self._name("k"))
         start = [Store(acc, (each,), neutral(node.op, acc.type.element)) for node, acc in accumulators.items()]
         body.append(Loop(each, integer(0), integer(count), integer(1), "unroll", tuple(start)))
-        body += self._over_row(
-            along,
-            across,
-            [
-                Store(acc, (own,), Apply(node.op, (Load(acc, (own,)), self._value(node.arg, along, across.index))))
-                for own in (self._own(along, across),)
-                for node, acc in accumulators.items()
-            ],
-        )
+        own = self._own(along, across)
+        stores: list[Node] = []
+        kept: dict[Node, Operand] = {}
+        for node, acc in accumulators.items():
+            value = self._value(node.arg, along, across.index)
+            if node.arg not in kept and self._is_kept(node, later):
+                kept[node.arg] = Operand(self._name("row"), node.arg.type.element.array(1, order="C"))
+                body.append(Scratch(kept[node.arg], (integer(self.held * unroll * wide),)))
+                stores.append(Store(kept[node.arg], (self._row_place(across),), value))
+            stores.append(Store(acc, (own,), Apply(node.op, (Load(acc, (own,)), value))))
+        body += self._over_row(along, across, stores)
+        self.own_values |= kept
         # Those of one kept element are joined pairwise.
         rest = count // vectors
         while rest > 1:
@@ -496,9 +520,9 @@ class _Teams:
         )
 
 
-def _read(value: Node) -> set[Operand]:
-    """The operands that a value reads, but for those within what it reduces."""
-    found: set[Operand] = set()
+def _read(value: Node, leaf: Node | None = None) -> set[Node]:
+    """The operands that a value reads, and the node `leaf` in place of those under it, but for what it reduces."""
+    found: set[Node] = set()
     stack = [value]
     seen: set[Node] = set()
     while stack:
@@ -506,7 +530,7 @@ def _read(value: Node) -> set[Operand]:
         if node in seen or isinstance(node, Reduce):
             continue
         seen.add(node)
-        if isinstance(node, Operand):
+        if isinstance(node, Operand) or node is leaf:
             found.add(node)
         elif not isinstance(node, Extent):
             stack.extend(node.args)

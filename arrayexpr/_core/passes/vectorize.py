@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from ..nodes import Guard, Load, Loop, Node, Store, postorder
+from collections.abc import Sequence
+
+from ..nodes import For, Guard, Load, Loop, Node, Store, postorder
 from ..program import Program
-from .nests import enclosed, refusal, unit_condition
+from .nests import enclosed, refusal, unit_condition, with_body
 
 
 def vectorize(program: Program, *, versions: bool = True) -> Program:
@@ -30,6 +32,9 @@ def vectorize(program: Program, *, versions: bool = True) -> Program:
             then = tuple(s for t in statement.then for s in visit(t))
             otherwise = tuple(s for t in statement.otherwise for s in visit(t))
             return (Guard(statement.condition, then, otherwise),)
+        if type(statement) is For:
+            new[statement] = with_body(statement, block(statement.body))
+            return (new[statement],)
         if type(statement) is not Loop:
             return (statement,)
         if any(type(inner) is Loop for inner in enclosed(statement.body)):
@@ -50,7 +55,7 @@ def vectorize(program: Program, *, versions: bool = True) -> Program:
     def version(statement: Node) -> Node:
         """The guard stands outside the whole nest: it is tested once."""
         loops = [s for s in enclosed((statement,)) if type(s) is Loop and s.role == "vector"]
-        if not loops or isinstance(statement, Guard):
+        if not loops or type(statement) is not Loop:
             return statement
         # Loops over one strip share their index.
         index = loops[0].index
@@ -59,12 +64,15 @@ def vectorize(program: Program, *, versions: bool = True) -> Program:
         condition = unit_condition(accesses, index, program)
         return statement if condition is None else Guard(condition, (statement,), (statement,))
 
-    statements = []
-    for statement in program.statements:
-        for marked in visit(statement):
-            guarded = version(marked) if versions else marked
-            if guarded is not marked:
-                new[statement] = guarded
-            statements.append(guarded)
-    changed = program.rewritten(statements, new)
+    def block(given: Sequence[Node]) -> list[Node]:
+        statements = []
+        for statement in given:
+            for marked in visit(statement):
+                guarded = version(marked) if versions else marked
+                if guarded is not marked:
+                    new[statement] = guarded
+                statements.append(guarded)
+        return statements
+
+    changed = program.rewritten(block(program.statements), new)
     return changed.remarked(remarks)

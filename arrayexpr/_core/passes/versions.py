@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..affine import coefficients, integer, plus, times
+from ..affine import integer, plus, times
 from ..nodes import Apply, Constant, Extent, Guard, Index, Load, Loop, Node, Store, Stride, postorder
 from ..ops import operator
 from ..program import Program
@@ -15,6 +15,7 @@ from .nests import (
     either_unit,
     enclosed,
     extents_known,
+    factor_of,
     facts_of,
     independent,
     map_nests,
@@ -200,14 +201,15 @@ def _step(access: Load | Store, index: Index, program: Program, known: Mapping[N
         if index not in postorder((subscript,)):
             continue
         # Lengths in a subscript, as in a[1:], do not move it.
-        form = coefficients(subscript, {**known, **{n: 0 for n in postorder((subscript,)) if isinstance(n, Extent)}})
-        if form is None:
+        told: dict[Node, int] = {**known, **{n: 0 for n in postorder((subscript,)) if isinstance(n, Extent)}}
+        factor = factor_of(subscript, index, told)
+        if factor is None:
             return None
         stride = byte_strides(access.operand, program)[axis]
         if stride is None:
             stride = known.get(Stride(access.operand, axis))
         step = Stride(access.operand, axis) if stride is None else integer(stride)
-        total = plus(total, times(step, integer(form[1].get(index, 0))))
+        total = plus(total, times(step, integer(factor)))
     return total
 
 

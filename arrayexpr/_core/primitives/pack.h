@@ -129,6 +129,8 @@ static inline void arrayexpr_fetch(const char *p, ptrdiff_t bytes) {
 #define ARRAYEXPR_PACK_LOOPS(SIZE)                                                                                \
     static inline void arrayexpr_row##SIZE(char *t, const char *s, ptrdiff_t step, ptrdiff_t n) {                 \
         if (step == SIZE) memcpy(t, s, (size_t)n * SIZE);                                                         \
+        else if (step == -SIZE)                                                                                   \
+            for (ptrdiff_t j = 0; j < n; ++j) memcpy(t + j * SIZE, s - j * SIZE, SIZE);                           \
         else                                                                                                      \
             for (ptrdiff_t j = 0; j < n; ++j) memcpy(t + j * SIZE, s + j * step, SIZE);                           \
     }                                                                                                             \

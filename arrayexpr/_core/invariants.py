@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..infer import PURE, effects, operations
-from ..nodes import EFFECTS, Assign, Constant, Contract, Extent, Index, Node, Opaque, Operand, Reduce, View, postorder
-from ..touches import touches
+from .infer import PURE, effects, operations
+from .nodes import EFFECTS, Assign, Constant, Contract, Extent, Index, Node, Opaque, Operand, Reduce, View, postorder
+from .touches import touches
 
 #: Operations for each element that are worth an array to keep their result in: below, reading that costs as much.
 _WORTH = 4
 
 
-def invariant_values(body: Sequence[Node], index: Operand) -> list[Node]:
+def invariant_values(body: Sequence[Node], index: Operand | Index) -> list[Node]:
     """The largest values in the statements of a loop that are the same in every iteration, and worth keeping.
 
         for k: u[k] = u[k - 1] * exp(a)     →     exp(a)
