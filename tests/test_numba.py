@@ -402,6 +402,36 @@ def test_reductions_round_as_numba_does(kinds: Sequence[str]) -> None:
     assert "in Numba's order" in explain(mine) and "in order along its axis" in explain(mine)
 
 
+def test_reductions_in_two_orders_do_not_share_a_nest() -> None:
+    """Numba adds up an array typed Fortran with the first axis innermost, and another with the last."""
+
+    def f(a: Any, b: Any) -> Any:
+        return (
+            np.sum(a * a),
+            np.sum(b * b),
+            np.sum(a + b),
+            np.prod(a + 1),
+            np.prod(b + 1),
+            (a - b).mean(),
+            (b * 2).mean(),
+        )
+
+    def extremes(a: Any, b: Any) -> Any:
+        return (a * 1).min(), (b * 1).min(), (a + b).max()
+
+    one, two = both(extremes)
+    a = np.zeros((2, 2))
+    a[0, 1] = a[1, 1] = -0.0
+    b = np.asfortranarray(a)
+    assert same(two(a, b), one(a, b)) and same(two(a[::-1], b[::-1]), one(a[::-1], b[::-1]))
+    plain, mine = both(f)
+    for n in (3, 90):
+        a = np.random.default_rng(n).random((700, n)).astype("f4") * np.float32(0.001)
+        b = np.asfortranarray(a)
+        assert same(mine(a, b), plain(a, b)) and same(mine(b, a), plain(b, a))
+    assert "in Numba's order" in explain(mine)
+
+
 @pytest.mark.parametrize("dtypes", [("f8", "u1", "i8"), pytest.param(("f4", "i2", "u8"), marks=pytest.mark.slow)])
 def test_extremes_are_the_first_of_equals_and_the_first_nan(dtypes: Sequence[str]) -> None:
     def f(a: Any) -> Any:
