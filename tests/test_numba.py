@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -503,6 +504,47 @@ def test_calls_that_are_element_wise() -> None:
         for function in (plain, mine) if numba.version_info.short >= (0, 68) else (mine,):
             with pytest.raises(ValueError, match=error):
                 function(*args)
+
+
+def test_what_has_no_effect_between_statements_ends_no_group() -> None:
+    def new(a: Any, c: Any) -> Any:
+        t = a * 2
+        out = np.empty_like(a)
+        out[:] = t + c
+        return out
+
+    def views(a: Any, c: Any) -> Any:
+        t = a * 2
+        u = t + np.transpose(c)
+        return u - c.transpose()
+
+    def numbers(a: Any, c: Any) -> Any:
+        t = a * 2
+        k = np.sqrt(a.size) + np.float32(max(len(c), 3))
+        return t * k + c
+
+    a, c = np.random.default_rng(0).random((2, 6, 6))
+    for function, lines in ((new, 3), (views, 3), (numbers, 3)):
+        plain, mine = both(function)
+        assert same(mine(a, c), plain(a, c))
+        first, last = function.__code__.co_firstlineno + 1, function.__code__.co_firstlineno + lines
+        assert re.search(rf"line {first}: makes 't': fused with line .*\b{last}\b", explain(mine)), explain(mine)
+
+
+def test_what_may_raise_between_statements_ends_a_group() -> None:
+    def f(a: Any, b: Any, out: Any, k: Any) -> Any:
+        out[:] = a * b
+        n = 8 // k
+        out[:] = out + n
+        return n
+
+    plain, mine = both(f)
+    a, b = np.ones((2, 3, 4))
+    one, two = np.zeros((3, 4)), np.zeros((3, 4))
+    for k in (3, 0):
+        expected, error = run(plain, (a, b, one, k))
+        found, raised = run(mine, (a, b, two, k))
+        assert raised == error and found == expected and same(two, one)
 
 
 def test_what_is_not_taken_says_why() -> None:
