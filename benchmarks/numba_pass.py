@@ -232,8 +232,8 @@ import os, time
 os.environ.pop("ARRAYEXPR_NUMBA", None)
 import numba
 start = time.perf_counter()
-from arrayexpr.adapters import numba_extension
-numba_extension.init()
+import arrayexpr_numba
+arrayexpr_numba.init()
 print((time.perf_counter() - start) * 1e3)
 """
 

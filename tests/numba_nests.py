@@ -65,10 +65,11 @@ class Nest:
         for name, pad in ((outer, "    "), (inner, "        ")):
             lines.append(f"{pad}for {name} in range({self.pick(RANGES).replace('n', bounds[name])}):")
         for number in range(int(self.rng.integers(1, 4))):
+            last = len(lines)
             lines += self.statement(number, " " * 12)
         if self.rng.random() < 0.25:
             lines.insert(2, f"    total = {self.pick(('0.0', '1.5', 'x'))}")
-            place = -1 if self.rng.random() < 0.5 else len(lines)
+            place = last + 1 if self.rng.random() < 0.5 else len(lines)
             lines.insert(place, f"            total {self.pick(('+=', '+=', '*='))} {self.value(1)}")
             return "\n".join(lines) + "\n    return total\n"
         if self.rng.random() < 0.2:

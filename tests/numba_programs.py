@@ -113,5 +113,13 @@ class Source:
     def text(self, statements: int) -> str:
         lines = [f"    {self.statement(count)}" for count in range(statements)]
         results = [name for name in self.locals if self.rng.random() < 0.4] + self.ends
+        if self.rng.random() < 0.2:
+            # A new array between statements, and what is computed for a later one: neither ends what is fused.
+            place = int(self.rng.integers(len(lines) + 1))
+            lines.insert(int(self.rng.integers(place, len(lines) + 1)), f"    w[:] = a * {self.pick(('k', '2'))}")
+            lines.insert(place, f"    w = np.{self.pick(('empty_like', 'zeros_like'))}(a)")
+            results.append("w")
+        if self.rng.random() < 0.2:
+            lines.insert(int(self.rng.integers(len(lines) + 1)), "    x = min(x, 3.0) + np.sqrt(len(a) * 0.5)")
         lines.append(f"    return ({''.join(f'{name}, ' for name in results)})" if results else "    return None")
         return f"def f({', '.join(self.arrays)}, k, x):\n" + "\n".join(lines) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -402,6 +403,36 @@ def test_reductions_round_as_numba_does(kinds: Sequence[str]) -> None:
     assert "in Numba's order" in explain(mine) and "in order along its axis" in explain(mine)
 
 
+def test_reductions_in_two_orders_do_not_share_a_nest() -> None:
+    """Numba adds up an array typed Fortran with the first axis innermost, and another with the last."""
+
+    def f(a: Any, b: Any) -> Any:
+        return (
+            np.sum(a * a),
+            np.sum(b * b),
+            np.sum(a + b),
+            np.prod(a + 1),
+            np.prod(b + 1),
+            (a - b).mean(),
+            (b * 2).mean(),
+        )
+
+    def extremes(a: Any, b: Any) -> Any:
+        return (a * 1).min(), (b * 1).min(), (a + b).max()
+
+    one, two = both(extremes)
+    a = np.zeros((2, 2))
+    a[0, 1] = a[1, 1] = -0.0
+    b = np.asfortranarray(a)
+    assert same(two(a, b), one(a, b)) and same(two(a[::-1], b[::-1]), one(a[::-1], b[::-1]))
+    plain, mine = both(f)
+    for n in (3, 90):
+        a = np.random.default_rng(n).random((700, n)).astype("f4") * np.float32(0.001)
+        b = np.asfortranarray(a)
+        assert same(mine(a, b), plain(a, b)) and same(mine(b, a), plain(b, a))
+    assert "in Numba's order" in explain(mine)
+
+
 @pytest.mark.parametrize("dtypes", [("f8", "u1", "i8"), pytest.param(("f4", "i2", "u8"), marks=pytest.mark.slow)])
 def test_extremes_are_the_first_of_equals_and_the_first_nan(dtypes: Sequence[str]) -> None:
     def f(a: Any) -> Any:
@@ -473,6 +504,47 @@ def test_calls_that_are_element_wise() -> None:
         for function in (plain, mine) if numba.version_info.short >= (0, 68) else (mine,):
             with pytest.raises(ValueError, match=error):
                 function(*args)
+
+
+def test_what_has_no_effect_between_statements_ends_no_group() -> None:
+    def new(a: Any, c: Any) -> Any:
+        t = a * 2
+        out = np.empty_like(a)
+        out[:] = t + c
+        return out
+
+    def views(a: Any, c: Any) -> Any:
+        t = a * 2
+        u = t + np.transpose(c)
+        return u - c.transpose()
+
+    def numbers(a: Any, c: Any) -> Any:
+        t = a * 2
+        k = np.sqrt(a.size) + np.float32(max(len(c), 3))
+        return t * k + c
+
+    a, c = np.random.default_rng(0).random((2, 6, 6))
+    for function, lines in ((new, 3), (views, 3), (numbers, 3)):
+        plain, mine = both(function)
+        assert same(mine(a, c), plain(a, c))
+        first, last = function.__code__.co_firstlineno + 1, function.__code__.co_firstlineno + lines
+        assert re.search(rf"line {first}: makes 't': fused with line .*\b{last}\b", explain(mine)), explain(mine)
+
+
+def test_what_may_raise_between_statements_ends_a_group() -> None:
+    def f(a: Any, b: Any, out: Any, k: Any) -> Any:
+        out[:] = a * b
+        n = 8 // k
+        out[:] = out + n
+        return n
+
+    plain, mine = both(f)
+    a, b = np.ones((2, 3, 4))
+    one, two = np.zeros((3, 4)), np.zeros((3, 4))
+    for k in (3, 0):
+        expected, error = run(plain, (a, b, one, k))
+        found, raised = run(mine, (a, b, two, k))
+        assert raised == error and found == expected and same(two, one)
 
 
 def test_what_is_not_taken_says_why() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -622,10 +623,11 @@ print("arrayexpr" in compiled.metadata)
 def test_numba_finds_the_pass_where_the_environment_says_so(tmp_path: Path) -> None:
     project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
     entry = project["entry-points"]["numba_extensions"]
-    assert entry == {"init": "arrayexpr.adapters.numba_extension:init"}
+    assert entry == {"init": "arrayexpr_numba:init"}
     # As an installed distribution has it, whether or not this one was installed before the entry was there.
     made = tmp_path / "switched-1.dist-info"
     made.mkdir()
+    shutil.copy(Path(__file__).parents[1] / "arrayexpr_numba.py", tmp_path)
     (made / "METADATA").write_text("Metadata-Version: 2.1\nName: switched\nVersion: 1\n")
     (made / "entry_points.txt").write_text(f"[numba_extensions]\ninit = {entry['init']}\n")
 

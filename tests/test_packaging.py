@@ -139,7 +139,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ignore = shutil.ignore_patterns("__pycache__", "*.so", "*.c", "*.html")
     for name in ("arrayexpr", "adapters"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignore)
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "MANIFEST.in", "arrayexpr_numba.py"):
         shutil.copy(ROOT / name, copy)
     code = f"from setuptools.build_meta import build_wheel; build_wheel({str(directory)!r})"
     environment = {**os.environ, "CFLAGS": "-O0"}
@@ -161,14 +161,14 @@ def test_wheel_holds_what_compilers_and_type_checkers_read(wheel: Path) -> None:
             assert name in names
     for source in (ROOT / "adapters").rglob("*.py"):
         assert "arrayexpr/adapters/" + source.relative_to(ROOT / "adapters").as_posix() in names
-    assert "arrayexpr/py.typed" in names
+    assert "arrayexpr/py.typed" in names and "arrayexpr_numba.py" in names
     assert "arrayexpr/_core/nodes.pxd" in names and "arrayexpr/_core/nodes.pyi" in names
 
 
 @pytest.mark.slow
 def test_wheel_holds_nothing_else(wheel: Path) -> None:
     for name in zipfile.ZipFile(wheel).namelist():
-        assert name.startswith(("arrayexpr/", "arrayexpr-")), name
+        assert name.startswith(("arrayexpr/", "arrayexpr-")) or name == "arrayexpr_numba.py", name
         assert name.endswith((".py", ".so", ".pyd", ".pxd", ".pyi", "py.typed")) or ".dist-info/" in name, name
 
 
@@ -189,7 +189,8 @@ def test_wheel_metadata(wheel: Path) -> None:
 def test_wheel_runs_installed(wheel: Path, tmp_path: Path) -> None:
     zipfile.ZipFile(wheel).extractall(tmp_path)
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\nimport arrayexpr, arrayexpr.__main__ as m\n"
-    code += "assert arrayexpr.__file__.startswith(sys.path[0]); m.main(['run', 'a * 2', 'a=21'])"
+    code += "assert arrayexpr.__file__.startswith(sys.path[0]); m.main(['run', 'a * 2', 'a=21'])\n"
+    code += "import arrayexpr_numba; assert arrayexpr_numba.__file__.startswith(sys.path[0])"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
 
@@ -203,6 +204,23 @@ def test_packages_are_all_named() -> None:
     found |= {"arrayexpr." + p.parent.relative_to(ROOT).as_posix().replace("/", ".")
               for p in (ROOT / "adapters").rglob("__init__.py")}  # fmt: skip
     assert set(said) == found
+
+
+def test_the_entry_point_for_numba_imports_nothing_where_it_is_off() -> None:
+    """Numba runs it in every process that compiles, also for who does not use the pass."""
+    entry = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["numba_extensions"]["init"]
+    name, function = entry.split(":")
+    code = f"""
+import os, sys
+sys.path.insert(0, {str(ROOT)!r})
+os.environ.pop("ARRAYEXPR_NUMBA", None)
+before = {{*sys.modules, {name!r}}}
+import {name}
+{entry.replace(":", ".")}()
+print(callable({name}.{function}), sorted(set(sys.modules) - before))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.stdout, done.returncode) == ("True []\n", 0), done.stderr
 
 
 def test_make_lists_its_targets() -> None:

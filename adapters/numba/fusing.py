@@ -6,7 +6,7 @@ and what they assign is apart from all else: then the plan's `regions` hold, els
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from arrayexpr._core.nodes import Apply, Assign, Node, Operand, Reduce, postorder, substitute
@@ -15,7 +15,7 @@ from arrayexpr._core.program import Program
 from arrayexpr._core.regions import regions
 
 from . import operators, walk
-from .reductions import taken_apart
+from .reductions import fold_of, taken_apart
 
 
 @dataclass
@@ -56,7 +56,7 @@ def plan(program: Program) -> Plan:
         return alone
     fused = fuse(split, guarded=True)
     found = [list(_assigns(group)) for group in regions(fused.statements)]
-    if len(found) >= len(single) or any(_too_wide(region) for region in found):
+    if len(found) >= len(single) or any(_too_wide(region) or _in_two_orders(region, folds) for region in found):
         return alone
     stored = tuple(dict.fromkeys(_target(statement) for region in found for statement in region))
     return Plan(found, single, alone.hoisted, stored, folds)
@@ -105,6 +105,19 @@ def _too_wide(region: Sequence[Assign]) -> bool:
     arrays = _names(region)
     operands = {each.name for s in region for each in postorder((s.value,)) if isinstance(each, Operand)}
     return len(arrays) > walk.ARRAYS or len(operands - arrays.keys()) > walk.SCALARS
+
+
+def _in_two_orders(region: Sequence[Assign], folds: Mapping[str, Folded]) -> bool:
+    """Whether a region has reductions in the order of C and others in that of Fortran: a walk has one of them."""
+    orders = set()
+    for statement in region:
+        fold = folds.get(_target(statement))
+        if fold is not None and not fold.target.type.rank:
+            meaning = fold_of(fold.reduce)
+            # A minimum too is the first of equals, and 0.0 equals -0.0.
+            if meaning.kind.kind in "fc":
+                orders.add(meaning.order)
+    return len(orders) > 1
 
 
 def hoist(program: Program) -> Program:

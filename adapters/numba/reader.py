@@ -21,7 +21,7 @@ from numba.np.ufunc.dufunc import DUFunc
 from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand, postorder
 from arrayexpr._core.program import Program
 
-from . import calls, operators, reductions, walk
+from . import calls, operators, reductions, scalars, walk
 from .kinds import host_type, is_array, map_type, types
 from .refusal import Refused
 
@@ -29,12 +29,11 @@ __all__ = ["Group", "Refused", "Taken", "from_host", "origin_of"]
 
 #: Statements taken together at the most: beyond, the code for each by itself, which is there too, would be long.
 MOST: Final = 24
-_SIMPLE: Final = (python.add, python.sub, python.mul, python.neg, python.pos)
-#: What a name that a call starts with may be of: building these touches no array and raises nothing.
-_BUILDERS: Final = (slice,)
+#: New arrays that lie as their argument does: all that these may raise is that there is no memory.
+_LIKE: Final = (np.empty_like, np.zeros_like, np.ones_like)
 _METHODS: Final = {**calls.METHODS, **reductions.METHODS}
 _FUNCTIONS: Final = {**calls.FUNCTIONS, **reductions.FUNCTIONS}
-_METADATA: Final = frozenset(("T", "shape", "ndim", "size", "strides", "itemsize", "nbytes", "dtype"))
+_METADATA: Final = frozenset(("T", "shape", "ndim", "size", "strides", "itemsize", "nbytes", "dtype", "transpose"))
 
 
 @dataclass
@@ -177,10 +176,7 @@ class _Reader:
             return None
         called = self.typemap.get(value.func.name)
         if isinstance(called, types.BoundFunction) and isinstance(called.this, types.Array):
-            # Numba names a method "array.sum", or (types.Array, "argmax").
-            key = called.typing_key
-            name = key[-1] if isinstance(key, tuple) else str(key).rpartition(".")[2]
-            return f"the method {name} of an array"
+            return f"the method {_method(called)} of an array"
         if any(isinstance(self.typemap.get(var.name), types.Array) for var in value.args):
             name = getattr(getattr(called, "typing_key", None), "__name__", None)
             return f"a call of {name or called}"
@@ -208,11 +204,11 @@ class _Reader:
             case "build_tuple":
                 return False
             case "binop" | "unary":
-                plain = all(isinstance(typemap[var.name], (types.Integer, types.Float)) for var in value.list_vars())
-                return not (plain and value.fn in _SIMPLE)
+                kinds = [typemap[var.name] for var in value.list_vars()]
+                model = self.state.flags.error_model
+                return not (_numbers(kinds) and scalars.harmless(value.fn, kinds, model, ir.UNDEFINED))
             case "call":
-                called = typemap[value.func.name]
-                return not (isinstance(called, types.Function) and called.typing_key in _BUILDERS)
+                return not self.harmless(value)
             case "static_getitem" | "getitem":
                 of = typemap[value.value.name]
                 if isinstance(of, types.BaseTuple) and value.op == "static_getitem":
@@ -220,6 +216,29 @@ class _Reader:
                 index = value.index_var if value.op == "static_getitem" else value.index
                 return index is None or type(of) is not types.Array or not _slices(typemap[index.name])
         return True
+
+    def harmless(self, value: Any) -> bool:
+        """Whether a call reads no array and raises nothing, or nothing that the group could be told from."""
+        if value.vararg is not None:
+            return False
+        called = self.typemap[value.func.name]
+        kinds = [self.typemap[var.name] for var in value.args]
+        if isinstance(called, types.BoundFunction):
+            return type(called.this) is types.Array and not kinds and not value.kws and _method(called) == "transpose"
+        if isinstance(called, types.NumberClass):
+            return _numbers(kinds) and not value.kws
+        if not isinstance(called, types.Function):
+            return False
+        function = called.typing_key
+        if function is slice:
+            return True
+        if value.kws:
+            return False
+        if len(kinds) == 1 and type(kinds[0]) is types.Array:
+            # Without memory, what the group made is gone; what it assigned would not be.
+            news = all(taken.new is not None for taken in self.group.statements)
+            return function in (len, np.transpose) or (news and function in _LIKE)
+        return _numbers(kinds) and scalars.callable_(function)
 
     # -- what is taken --
 
@@ -581,6 +600,16 @@ def _is_call_of(inst: Any, name: str) -> bool:
         and inst.value.op == "call"
         and inst.value.func.name == name
     )
+
+
+def _method(called: Any) -> str:
+    """The name of a bound method: Numba has "array.sum", or (types.Array, "argmax")."""
+    key = called.typing_key
+    return str(key[-1]) if isinstance(key, tuple) else str(key).rpartition(".")[2]
+
+
+def _numbers(kinds: Sequence[Any]) -> bool:
+    return all(isinstance(kind, (types.Integer, types.Float)) for kind in kinds)
 
 
 def _element(kind: Any) -> Any:

@@ -1,7 +1,8 @@
 """NumPy's reductions as rows of our table of operators, and as Numba reduces.
 
 Numba goes through an array element by element, in the order of its indices or, of an array typed Fortran, with the
-first axis innermost. Sums and products round in that order; a minimum is the first of equals, or the first NaN.
+first axis innermost (but for sums in 0.67). Sums and products round in that order; a minimum is the first of equals, or
+the first NaN.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numba.core import ir
 
 from arrayexpr._core.nodes import Apply, Node, Reduce
 
-from . import operators, walk
+from . import operators, versions, walk
 from .calls import Known
 from .kinds import map_type, types
 from .refusal import Refused
@@ -158,7 +159,8 @@ def reduction(known: Known, value: Node, given: Any, over: tuple[int, ...], resu
             kind = types.int64 if isinstance(element, types.Integer) and element.signed else types.uint64
     elif operation == "mean" and not isinstance(element, (types.Float, types.Complex)):
         kind = types.float64
-    order = "F" if len(over) == given.ndim > 1 and given.layout == "F" else "C"
+    fortran = len(over) == given.ndim > 1 and given.layout == "F" and (operation != "sum" or versions.FORTRAN_SUMS)
+    order = "F" if fortran else "C"
     made = Reduce(operators.row(Fold, (operation, kind, order)), operators.converted(value, kind), over)
     if fold_of(made).code not in walk.FOLDS:
         raise Refused(f"{operation} in {kind}")

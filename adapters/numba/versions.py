@@ -11,6 +11,10 @@ from arrayexpr._core.errors import UnsupportedError
 #: The last three minor versions. Each was tested; a later one may change what the pass leans on without a word.
 KNOWN: Final = ("0.66", "0.67", "0.68")
 
+#: Whether a sum over all of an array typed Fortran has the first axis innermost, as products and means have: in 0.67 it
+#: goes through any array in the order of its indices.
+FORTRAN_SUMS: Final = numba.version_info.short != (0, 67)
+
 
 def check(version: str = numba.__version__) -> None:
     """Raise UnsupportedError, naming what was found and what fits, for a version of Numba that nobody has tested.

@@ -43,6 +43,7 @@ enum {
     AE_INDICES = 1 << 24, /* elements of a table of indices at the most: it is never let go of */
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
+    AE_FEW = 4096,       /* elements that stay in the first cache */
     AE_STRIP = 512,      /* elements of a tile where they do not */
     AE_PART = 256,       /* columns of a tile that is folded by rows, */
     AE_AREA = 2048,      /* and its elements */
@@ -334,7 +335,9 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
     const intptr_t n = nest->shape[x], rows = nest->shape[x - 1];
     intptr_t tile_rows = rows, tile = n;
     ae_kernel kernel = unit;
-    if (staging && !conflicts && others && any) {
+    /* Small tiles of rows are staged for longer than elements take that are a line apart, but in the first cache. */
+    if (staging && any && (conflicts ? fixed && rows * n * staging <= AE_FEW : others)) {
+        conflicts = 0;
         kernel = any;
         staging = 0;
         for (int j = 0; j < count; j++) staged[j] = 0;
