@@ -506,6 +506,19 @@ def test_calls_that_are_element_wise() -> None:
                 function(*args)
 
 
+def test_reductions_of_what_broadcasts_reduce_all_of_it() -> None:
+    """Statements over several shapes run one by one, and a temporary is then reduced from memory."""
+
+    def f(a: Any, b: Any) -> Any:
+        t = a * 2
+        return t, np.sum(t + b), np.sum(np.sin(a) + b), (np.sin(a) * b).sum(axis=0), (t - b).min(), np.any(t > b)
+
+    plain, mine = both(f)
+    b = np.random.default_rng(1).random((5, 4)) * 3
+    for a in (b[:, :1].copy(), b[:1].copy(), b[:1, :1].copy(), b + 1):
+        assert same(mine(a, b), plain(a, b))
+
+
 def test_what_has_no_effect_between_statements_ends_no_group() -> None:
     def new(a: Any, c: Any) -> Any:
         t = a * 2

@@ -396,7 +396,9 @@ class _Lowering:
     ) -> None:
         """Compute a region over a shape: in one go where all arrays lie alike, else as the walk finds best."""
         builder = self.builder
-        copied = region[0].value if self.falls_back and len(region) == 1 else None
+        # What is reduced goes to no place of its own.
+        alone = self.falls_back and len(region) == 1 and _target(region[0]) not in self.folds
+        copied = region[0].value if alone else None
         if isinstance(copied, Operand) and copied.type.rank:
             # What is copied one by one is what was fused otherwise: no kernel is worth its compile time.
             self.move(shape, arrays[_target(region[0])], self.over(arrays[copied.name], shape))
