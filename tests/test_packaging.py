@@ -169,7 +169,7 @@ def test_wheel_holds_what_compilers_and_type_checkers_read(wheel: Path) -> None:
 def test_wheel_holds_nothing_else(wheel: Path) -> None:
     for name in zipfile.ZipFile(wheel).namelist():
         assert name.startswith(("arrayexpr/", "arrayexpr-")) or name == "arrayexpr_numba.py", name
-        assert name.endswith((".py", ".so", ".pyd", ".pxd", ".pyi", "py.typed")) or ".dist-info/" in name, name
+        assert name.endswith((".py", ".h", ".so", ".pyd", ".pxd", ".pyi", "py.typed")) or ".dist-info/" in name, name
 
 
 @pytest.mark.slow
