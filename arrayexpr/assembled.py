@@ -20,6 +20,13 @@ def _along(x: SymbolicArray, axis: int, part: Any) -> tuple[Any, ...]:
     return tuple(part if k == axis else _WHOLE for k in range(x.ndim))
 
 
+def _axis_of(name: str, x: SymbolicArray, axis: Any) -> Any:
+    """The axis that a function goes along, as it was given; none need be said of an array that has one."""
+    if axis is None and x.ndim > 1:
+        raise UnsupportedError(f"{name} of {x.type} without an axis cannot be traced: expected axis=")
+    return 0 if axis is None else axis
+
+
 def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append: Any = np._NoValue) -> Any:
     """`np.diff`."""
     if prepend is not np._NoValue or append is not np._NoValue:
@@ -39,11 +46,7 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = np._NoValue, append:
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     """`np.roll`, by numbers of places that are known."""
     x: Any = as_symbolic(a, "roll")
-    if axis is None:
-        if x.ndim > 1:
-            raise UnsupportedError(f"np.roll of {x.type} without an axis cannot be traced: expected axis=")
-        axis = 0
-    shifts = np.broadcast_arrays(shift, axis)
+    shifts = np.broadcast_arrays(shift, _axis_of("np.roll", x, axis))
     if shifts[0].dtype.kind not in "iu":
         raise TypeMismatch(f"np.roll by {shift!r}: expected whole numbers that are known")
     total: dict[int, int] = {}
@@ -75,11 +78,7 @@ def accumulated(name: str, ufunc: Any, like: Any, a: Any, axis: Any, dtype: Any,
     x = as_symbolic(a, name)
     if not x.ndim:
         raise TypeError(f"{name} of a scalar {x.type}: expected an array")
-    if axis is None:
-        if x.ndim > 1:
-            raise UnsupportedError(f"{name} of {x.type} without an axis cannot be traced: expected axis=")
-        axis = 0
-    axis = normalize_axis_index(axis, x.ndim)
+    axis = normalize_axis_index(_axis_of(name, x, axis), x.ndim)
     made = x.astype(like(np.zeros(1, x.dtype), dtype=dtype).dtype).copy()
     localise(made)
     length = lengths_of(made)[axis].node

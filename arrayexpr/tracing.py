@@ -47,8 +47,8 @@ from .symbolic import (
 
 _LOCAL: Final = "_arrayexpr_local_"
 _local_numbers: Final = itertools.count()
-#: Functions that call these are traced as `rewriting` writes them.
-OF_SHAPES: Final = frozenset(("range", "len", "zeros", "ones", "empty", "full"))
+#: Functions that call these are traced as `rewriting` writes them: `range`, and what `shapes.OF_SHAPES` stands for.
+_REWRITTEN: Final = frozenset(("range", "len", "zeros", "ones", "empty", "full"))
 
 
 class Trace:
@@ -345,7 +345,7 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
         called = "kernel"
     run = function
-    if not OF_SHAPES.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ())):
+    if not _REWRITTEN.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ())):
         # Few functions need it, and no other's first result waits for its import.
         from .rewriting import rewritten
 

@@ -11,7 +11,12 @@ import os
 from typing import Any
 
 import pytest
+from hypothesis import assume
+from hypothesis import strategies as st
+from kernels import check, comparable
+from strategies import operand_arrays, overlapping_arrays
 
+import arrayexpr
 from arrayexpr._core.nodes import Apply
 from arrayexpr._core.program import Program
 
@@ -85,3 +90,12 @@ def supported(program: Program) -> bool:
             if t.kind in node.op.vector_math:
                 return False
     return True
+
+
+def agrees_by_opencl(data: Any, drawn: Any) -> None:
+    """A program that was drawn, compiled for PoCL, on arrays of its own and on such as share memory."""
+    device = opencl("portable computing")
+    assume(not isinstance(device, str) and supported(drawn.program) and comparable(drawn.program))
+    kernel = arrayexpr.compile(drawn.program, device=device)
+    check(drawn.program, kernel, data.draw(operand_arrays(drawn)), give=data.draw(st.booleans()))
+    check(drawn.program, kernel, data.draw(overlapping_arrays(drawn)))

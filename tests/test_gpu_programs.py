@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 from cuda_host import HostCuda
-from gpu_support import need, opencl, supported
+from gpu_support import agrees_by_opencl, need, supported
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from kernels import check, comparable
 from statements import Case, case
-from strategies import operand_arrays, overlapping_arrays, programs
+from strategies import operand_arrays, programs
 
 import arrayexpr
 from arrayexpr._core.errors import ArrayExprError, UnsupportedError
@@ -66,11 +66,7 @@ def test_whole_programs_by_cuda() -> None:
 @settings(max_examples=20)
 @given(st.data(), programs(max_nodes=8, max_statements=2))
 def test_reductions_by_opencl(data: Any, drawn: Any) -> None:
-    device = opencl("portable computing")
-    assume(not isinstance(device, str) and supported(drawn.program) and comparable(drawn.program))
-    kernel = arrayexpr.compile(drawn.program, device=device)
-    check(drawn.program, kernel, data.draw(operand_arrays(drawn)), give=data.draw(st.booleans()))
-    check(drawn.program, kernel, data.draw(overlapping_arrays(drawn)))
+    agrees_by_opencl(data, drawn)
 
 
 @needs_gxx
@@ -98,8 +94,4 @@ def test_many_whole_programs_by_cuda() -> None:
 @settings(max_examples=150)
 @given(st.data(), programs())
 def test_many_reductions(data: Any, drawn: Any) -> None:
-    device = opencl("portable computing")
-    assume(not isinstance(device, str) and supported(drawn.program) and comparable(drawn.program))
-    kernel = arrayexpr.compile(drawn.program, device=device)
-    check(drawn.program, kernel, data.draw(operand_arrays(drawn)), give=data.draw(st.booleans()))
-    check(drawn.program, kernel, data.draw(overlapping_arrays(drawn)))
+    agrees_by_opencl(data, drawn)

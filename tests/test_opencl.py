@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gpu_support import LACKING, oclgrind, opencl, pocl, supported  # noqa: F401
+from gpu_support import LACKING, agrees_by_opencl, oclgrind, opencl, pocl, supported  # noqa: F401
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from kernels import check, comparable
@@ -83,11 +83,7 @@ def test_random_programs(data: Any, case: Any) -> None:
 @settings(max_examples=25)
 @given(st.data(), elementwise_programs(max_nodes=8, max_statements=2, calls=True))
 def test_random_programs_compiled(data: Any, case: Any) -> None:
-    found = opencl("portable computing")
-    assume(not isinstance(found, str) and supported(case.program) and comparable(case.program))
-    kernel = arrayexpr.compile(case.program, device=found)
-    check(case.program, kernel, data.draw(operand_arrays(case)), give=data.draw(st.booleans()))
-    check(case.program, kernel, data.draw(overlapping_arrays(case)))
+    agrees_by_opencl(data, case)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
