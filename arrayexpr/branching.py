@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from ._core.errors import UnsupportedError
 from ._core.types import BOOL, FLOAT64
-from .carried import UNDEFINED, Part, value_of
+from .carried import UNDEFINED, Part, Unusable, value_of
 from .promotion import WEAK
 from .symbolic import SymbolicArray, as_element, computed
 
@@ -38,7 +39,8 @@ class KnownChoice:
 
     def begin(self, values: dict[str, Any]) -> tuple[Any, ...]:
         """The values of the names when the branch begins."""
-        return tuple(value_of(values, name) for name in self.names)
+        given = ((name, value_of(values, name)) for name in self.names)
+        return tuple(_without_value(name) if value is UNDEFINED else value for name, value in given)
 
     def end(self, values: dict[str, Any]) -> None:
         """Take the values of the names when the branch ends."""
@@ -47,6 +49,10 @@ class KnownChoice:
     def after(self) -> tuple[Any, ...]:
         """The values of the names after the choice."""
         return self.values
+
+
+def _without_value(name: str) -> Unusable:
+    return Unusable(UnsupportedError(f"{name} is used before it has a value"))
 
 
 class TracedChoice(Part):
