@@ -44,6 +44,7 @@ cdef extern from "numpy/arrayobject.h":
 
     object PyDataMem_SetHandler(object)
 
+LARGE = ARRAYEXPR_LARGE if ARRAYEXPR_CACHES else 0
 _BYTES = np.dtype(np.uint8)
 
 
@@ -106,12 +107,12 @@ def kept():
     return arrayexpr_total
 
 
-def addresses():
-    """Where the functions are that take and give blocks of `large` bytes and more; none where no memory is kept."""
-    if not ARRAYEXPR_CACHES:
-        return {}
-    _configure()
-    return {"take": <uintptr_t>&arrayexpr_take, "give": <uintptr_t>&arrayexpr_give, "large": ARRAYEXPR_LARGE}
+cdef void *take(size_t size) noexcept nogil:
+    return arrayexpr_take(size)
+
+
+cdef void give(void *data) noexcept nogil:
+    arrayexpr_give(data)
 
 
 cdef object new_array(PyObject *descr, int rank, const npy_intp *shape, const npy_intp *strides):
@@ -119,7 +120,7 @@ cdef object new_array(PyObject *descr, int rank, const npy_intp *shape, const np
     cdef int k
     for k in range(rank):
         size *= shape[k]
-    if not ARRAYEXPR_CACHES or size < <npy_intp>ARRAYEXPR_LARGE:
+    if LARGE == 0 or size < <npy_intp>LARGE:
         return PyArray_New(descr, rank, shape, strides)
     if not _configured:
         _configure()
@@ -131,11 +132,11 @@ cdef object new_array(PyObject *descr, int rank, const npy_intp *shape, const np
 
 
 cdef void *allocate(size_t size) noexcept:
-    return arrayexpr_take(size) if ARRAYEXPR_CACHES and size >= ARRAYEXPR_LARGE else stdlib.malloc(size)
+    return arrayexpr_take(size) if LARGE and size >= LARGE else stdlib.malloc(size)
 
 
 cdef void free(void *data, size_t size) noexcept:
-    if ARRAYEXPR_CACHES and size >= ARRAYEXPR_LARGE:
+    if LARGE and size >= LARGE:
         arrayexpr_give(data)
     else:
         stdlib.free(data)
