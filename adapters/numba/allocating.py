@@ -45,8 +45,8 @@ def _memory(typing: Any, size: Any, align: Any) -> Any:
     return signature(pointer, size, align), codegen
 
 
-@overload_classmethod(Kept, "_allocate", target="CPU")  # type: ignore[untyped-decorator]
-def _allocate(cls, size, align):
+@overload_classmethod(Kept, "_allocate", target="CPU")
+def _allocate(cls, size, align):  # type: ignore[no-untyped-def]
     return lambda cls, size, align: _memory(size, align)
 
 
