@@ -12,23 +12,53 @@ from typing import Any, Final
 
 import numpy as np
 
+from ._core.errors import UnsupportedError
 from ._core.types import BOOL, FLOAT64
-from .carried import UNDEFINED, Part, value_of
+from .carried import UNDEFINED, Part, Unusable, value_of
 from .promotion import WEAK
 from .symbolic import SymbolicArray, as_element, computed
+
+
+def choice(test: Any, names: tuple[str, ...], line: int) -> KnownChoice | TracedChoice:
+    """The branches of `if test`, which bind the names."""
+    # Of arrays with axes Python's own error is raised.
+    if not isinstance(test, SymbolicArray) or test.ndim:
+        return KnownChoice(bool(test), names)
+    return TracedChoice(test, names, line)
+
+
+class KnownChoice:
+    """One `if` whose test is known while its function is traced: an iterator over the branch that is run."""
+
+    def __init__(self, test: bool, names: tuple[str, ...]):
+        self.test = test
+        self.names = names
+
+    def __iter__(self) -> Iterator[bool]:
+        yield self.test
+
+    def begin(self, values: dict[str, Any]) -> tuple[Any, ...]:
+        """The values of the names when the branch begins."""
+        given = ((name, value_of(values, name)) for name in self.names)
+        return tuple(_without_value(name) if value is UNDEFINED else value for name, value in given)
+
+    def end(self, values: dict[str, Any]) -> None:
+        """Take the values of the names when the branch ends."""
+        self.values = self.begin(values)
+
+    def after(self) -> tuple[Any, ...]:
+        """The values of the names after the choice."""
+        return self.values
+
+
+def _without_value(name: str) -> Unusable:
+    return Unusable(UnsupportedError(f"{name} is used before it has a value"))
 
 
 class TracedChoice(Part):
     """One `if` of a function that is being traced: an iterator over the branches that its statements are run for."""
 
-    def __init__(self, test: Any, names: tuple[str, ...], line: int):
-        #: Whether the test holds, where that is known.
-        self.known: bool | None = None
-        self.names = names
-        # Of arrays with axes Python's own error is raised.
-        if not isinstance(test, SymbolicArray) or test.ndim:
-            self.known = bool(test)
-            return
+    def __init__(self, test: SymbolicArray, names: tuple[str, ...], line: int):
         super().__init__(names, f"the choice in line {line}")
         self.condition = as_element(test.node, BOOL)
         self.branch = True
@@ -37,9 +67,6 @@ class TracedChoice(Part):
 
     def __iter__(self) -> Iterator[bool]:
         """Each branch for which the body is to be run."""
-        if self.known is not None:
-            yield self.known
-            return
         yield from self._settle()
         self.recorder.enter_choice(self.written)
         bodies = []
@@ -53,17 +80,8 @@ class TracedChoice(Part):
         for self.branch in (True, False):
             yield self.branch
 
-    def begin(self, values: dict[str, Any]) -> tuple[Any, ...]:
-        """The values of the names when a branch begins."""
-        if self.known is not None:
-            return tuple(value_of(values, name) for name in self.names)
-        return super().begin(values)
-
     def end(self, values: dict[str, Any]) -> None:
         """Take the values of the names when a branch ends."""
-        if self.known is not None:
-            self.values = tuple(value_of(values, name) for name in self.names)
-            return
         for name in self.names:
             given = self.carried[name].value if name in self.carried else UNDEFINED
             if value_of(values, name) is not given or self.before[name] is not UNDEFINED:
@@ -72,10 +90,6 @@ class TracedChoice(Part):
 
     def _is_carried(self, before: Any) -> bool:
         return True
-
-    def after(self) -> tuple[Any, ...]:
-        """The values of the names after the choice."""
-        return self.values if self.known is not None else super().after()
 
     def _last(self, name: str) -> Any:
         everywhere = self.bound[True] & self.bound[False]

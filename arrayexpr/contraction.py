@@ -12,7 +12,8 @@ from ._core.errors import ShapeMismatch, TypeMismatch, UnsupportedError
 from ._core.nodes import Reduce, Slice, View
 from ._core.ops import operator
 from .promotion import ON_BOOL, rule_of
-from .symbolic import SymbolicArray, as_symbolic, call_rule, dot, into, reduced, strong
+from .reductions import reduced
+from .symbolic import SymbolicArray, as_symbolic, call_rule, dot, into, strong
 
 _MATMUL: Final = rule_of(np.matmul)
 _MULTIPLY: Final = rule_of(np.multiply)

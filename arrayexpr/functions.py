@@ -15,6 +15,7 @@ from ._core.ops import Operator, is_operator, operator, operators
 from ._core.types import BOOL, INT64, ElementType, element
 from .contraction import FUNCTIONS as CONTRACTIONS
 from .promotion import ROW_NAMES, SAMPLES, filled, integer_bounds, number, result_type, rule_of, rule_of_row, shortened
+from .reductions import normal_axes, reduced
 from .symbolic import (
     HANDLED_FUNCTIONS,
     SymbolicArray,
@@ -24,9 +25,7 @@ from .symbolic import (
     call_ufunc,
     cast,
     computed,
-    normal_axes,
     operand_of,
-    reduced,
     stored,
     strong,
 )

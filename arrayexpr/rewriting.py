@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from .branching import OF_NUMBERS, TracedChoice, negated
+from .branching import OF_NUMBERS, choice, negated
 from .looping import TracedLoop
 from .shapes import OF_SHAPES
 
@@ -36,10 +36,7 @@ class Helpers:
         """The loop over `range(*bounds)`."""
         return TracedLoop(index, names, line, bounds)
 
-    @staticmethod
-    def choice(test: Any, names: tuple[str, ...], line: int) -> TracedChoice:
-        """The branches of `if test`."""
-        return TracedChoice(test, names, line)
+    choice = staticmethod(choice)
 
     negated = staticmethod(negated)
 
@@ -53,13 +50,10 @@ class Helpers:
         return (other or function)(*args, **kwargs)
 
 
-def rewritten(function: Callable[..., Any], choices: bool = False) -> Callable[..., Any]:
-    """A function that does the same, of symbolic lengths too; itself where it needs nothing, or has no source.
-
-    With `choices` it does so where a test in an `if` is symbolic.
-    """
+def rewritten(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that does the same, of symbolic lengths and tests too; itself where none is, or it has no source."""
     if isinstance(function, types.MethodType):
-        method = rewritten(function.__func__, choices)
+        method = rewritten(function.__func__)
         return function if method is function.__func__ else types.MethodType(method, function.__self__)
     code = getattr(function, "__code__", None)
     if not isinstance(function, types.FunctionType) or code is None:
@@ -72,9 +66,8 @@ def rewritten(function: Callable[..., Any], choices: bool = False) -> Callable[.
     define = tree.body[0] if tree.body else None
     if not isinstance(define, ast.FunctionDef):
         return function
-    if choices:
-        define.body = _without_returns(define.body)
-    rewriter = _Rewriter(define, choices)
+    define.body = _without_returns(define.body)
+    rewriter = _Rewriter(define)
     define = rewriter.visit(define)
     if not rewriter.count:
         return function
@@ -113,18 +106,16 @@ def rewritten(function: Callable[..., Any], choices: bool = False) -> Callable[.
 class _Rewriter(ast.NodeTransformer):
     """Writes loops, choices and calls anew as calls of `Helpers`; a loop stands a second time, as it was."""
 
-    def __init__(self, define: ast.FunctionDef, choices: bool):
+    def __init__(self, define: ast.FunctionDef):
         # Copies of a statement are told to be that one.
         for mark, node in enumerate(ast.walk(define)):
             node.mark = mark  # type: ignore[attr-defined]
         self.root, self.define = define, _copied([define])[0]
-        self.choices = choices
         self.count = 0
 
     def visit_For(self, at: ast.For) -> Any:
         called = at.iter
-        if self.choices:
-            at = ast.copy_location(ast.For(at.target, at.iter, _without_continue(at.body), at.orelse), at)
+        at = ast.copy_location(ast.For(at.target, at.iter, _without_continue(at.body), at.orelse), at)
         plain = (
             isinstance(called, ast.Call)
             and isinstance(called.func, ast.Name)
@@ -162,7 +153,7 @@ class _Rewriter(ast.NodeTransformer):
         return [ast.copy_location(node, at) for node in (ast.Assign([ast.Name(loop, ast.Store())], made), choice)]
 
     def visit_If(self, at: ast.If) -> Any:
-        if not self.choices or _leaves([*at.body, *at.orelse]):
+        if _leaves([*at.body, *at.orelse]):
             self.generic_visit(at)
             return at
         self.count += 1
@@ -188,7 +179,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Assign(self, at: ast.Assign) -> Any:
         value = at.value
-        if not self.choices or not isinstance(value, ast.IfExp):
+        if not isinstance(value, ast.IfExp):
             return self.generic_visit(at)
         then, otherwise = (ast.copy_location(ast.Assign(at.targets, x), at) for x in (value.body, value.orelse))
         return self.visit(ast.copy_location(ast.If(value.test, [then], [otherwise]), at))

@@ -31,7 +31,6 @@ from ._core.ops import operator
 from ._core.types import BOOL, FLOAT64, INT64, ArrayType, ElementType, element
 from .promotion import (
     FALSE,
-    ON_BOOL,
     TRUE,
     WEAK,
     Kind,
@@ -44,28 +43,13 @@ from .promotion import (
     rule_of,
 )
 
-_FLOAT32: Final = element("float32")
-_UINT64: Final = element("uint64")
-
-_ADD: Final = rule_of(np.add)
-_SUBTRACT: Final = rule_of(np.subtract)
 _MULTIPLY: Final = rule_of(np.multiply)
-_TRUE_DIVIDE: Final = rule_of(np.true_divide)
 _FLOOR_DIVIDE: Final = rule_of(np.floor_divide)
 _REMAINDER: Final = rule_of(np.remainder)
 _POWER: Final = rule_of(np.power)
 _MATMUL: Final = rule_of(np.matmul)
-_AND: Final = rule_of(np.bitwise_and)
-_OR: Final = rule_of(np.bitwise_or)
-_XOR: Final = rule_of(np.bitwise_xor)
-_LEFT: Final = rule_of(np.left_shift)
-_RIGHT: Final = rule_of(np.right_shift)
 _EQUAL: Final = rule_of(np.equal)
 _NOT_EQUAL: Final = rule_of(np.not_equal)
-_LESS: Final = rule_of(np.less)
-_LESS_EQUAL: Final = rule_of(np.less_equal)
-_GREATER: Final = rule_of(np.greater)
-_GREATER_EQUAL: Final = rule_of(np.greater_equal)
 _MINIMUM: Final = rule_of(np.minimum)
 _MAXIMUM: Final = rule_of(np.maximum)
 _NEGATIVE: Final = rule_of(np.negative)
@@ -79,10 +63,6 @@ _CONJUGATE: Final = rule_of(np.conjugate)
 _RINT: Final = rule_of(np.rint)
 # The ufunc that np.clip calls has no public name.
 _CLIP: Final = rule_of(np._core.umath.clip)  # type: ignore[attr-defined]
-
-
-class Undecided(TypeError):
-    """What Python asks of a number is not known while tracing."""
 
 
 class _AttributeUnsupported(UnsupportedError, AttributeError):
@@ -329,6 +309,30 @@ def operand_of(value: Any, what: str) -> tuple[Kind, Any]:
     raise TypeMismatch(f"{what}: got {t.__name__}: expected a symbolic array or a number")
 
 
+_Operator = Callable[["SymbolicArray", Any], Any]
+
+
+def _arithmetic(ufunc: Any, symbol: str) -> tuple[_Operator, _Operator, _Operator]:
+    """`x op y`, `y op x` where y is no symbolic array, and `x op= y`."""
+    rule = rule_of(ufunc)
+
+    def forward(x: SymbolicArray, y: Any) -> Any:
+        return _binary(rule, x, y)
+
+    def reflected(x: SymbolicArray, y: Any) -> Any:
+        return _with_constant(rule, x, y, True)
+
+    def in_place(x: SymbolicArray, y: Any) -> Any:
+        return _in_place(x, _binary(rule, x, y), symbol)
+
+    return forward, reflected, in_place
+
+
+def _comparison(ufunc: Any) -> _Operator:
+    rule = rule_of(ufunc)
+    return lambda x, y: _binary(rule, x, y)
+
+
 # -- The class ------------------------------------------------------------------------------------
 
 
@@ -425,7 +429,7 @@ class SymbolicArray:
         raise TypeError(f"a symbolic array {self.type} cannot be iterated over: its length is unknown while tracing")
 
     def __bool__(self) -> bool:
-        raise Undecided(
+        raise TypeError(
             f"the truth of a symbolic array {self.type} is unknown while tracing: "
             "expected np.where (or &, |, ~) in place of `if`, `and`, `or`, `not`, and of chained comparisons"
         )
@@ -466,50 +470,30 @@ class SymbolicArray:
 
     # Python's operators.
 
-    def __add__(self, other: Any) -> Any:
-        return _binary(_ADD, self, other)
+    __add__, __radd__, __iadd__ = _arithmetic(np.add, "+=")
+    __sub__, __rsub__, __isub__ = _arithmetic(np.subtract, "-=")
+    __mul__, __rmul__, __imul__ = _arithmetic(np.multiply, "*=")
+    __truediv__, __rtruediv__, __itruediv__ = _arithmetic(np.true_divide, "/=")
+    __floordiv__, __rfloordiv__, __ifloordiv__ = _arithmetic(np.floor_divide, "//=")
+    __mod__, __rmod__, __imod__ = _arithmetic(np.remainder, "%=")
+    __and__, __rand__, __iand__ = _arithmetic(np.bitwise_and, "&=")
+    __or__, __ror__, __ior__ = _arithmetic(np.bitwise_or, "|=")
+    __xor__, __rxor__, __ixor__ = _arithmetic(np.bitwise_xor, "^=")
+    __lshift__, __rlshift__, __ilshift__ = _arithmetic(np.left_shift, "<<=")
+    __rshift__, __rrshift__, __irshift__ = _arithmetic(np.right_shift, ">>=")
+    __matmul__, __rmatmul__ = _arithmetic(np.matmul, "@=")[:2]
 
-    def __radd__(self, other: Any) -> Any:
-        return _with_constant(_ADD, self, other, True)
-
-    def __sub__(self, other: Any) -> Any:
-        return _binary(_SUBTRACT, self, other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return _with_constant(_SUBTRACT, self, other, True)
-
-    def __mul__(self, other: Any) -> Any:
-        return _binary(_MULTIPLY, self, other)
-
-    def __rmul__(self, other: Any) -> Any:
-        return _with_constant(_MULTIPLY, self, other, True)
-
-    def __truediv__(self, other: Any) -> Any:
-        return _binary(_TRUE_DIVIDE, self, other)
-
-    def __rtruediv__(self, other: Any) -> Any:
-        return _with_constant(_TRUE_DIVIDE, self, other, True)
-
-    def __floordiv__(self, other: Any) -> Any:
-        return _binary(_FLOOR_DIVIDE, self, other)
-
-    def __rfloordiv__(self, other: Any) -> Any:
-        return _with_constant(_FLOOR_DIVIDE, self, other, True)
-
-    def __mod__(self, other: Any) -> Any:
-        return _binary(_REMAINDER, self, other)
-
-    def __rmod__(self, other: Any) -> Any:
-        return _with_constant(_REMAINDER, self, other, True)
+    def __imatmul__(self, other: Any) -> Any:
+        product = self @ other
+        if self.ndim == 0 or product.ndim < self.ndim:
+            raise ShapeMismatch(f"@= on {self.type}: expected a product of as many axes")
+        return _in_place(self, product, "@=", False)
 
     def __divmod__(self, other: Any) -> Any:
-        quotient, rest = _binary(_FLOOR_DIVIDE, self, other), _binary(_REMAINDER, self, other)
-        return NotImplemented if quotient is NotImplemented else (quotient, rest)
+        return self // other, self % other
 
     def __rdivmod__(self, other: Any) -> Any:
-        quotient = _with_constant(_FLOOR_DIVIDE, self, other, True)
-        rest = _with_constant(_REMAINDER, self, other, True)
-        return NotImplemented if quotient is NotImplemented else (quotient, rest)
+        return other // self, other % self
 
     def __pow__(self, other: Any, modulo: None = None) -> Any:
         return NotImplemented if modulo is not None else _power(self, other)
@@ -517,59 +501,16 @@ class SymbolicArray:
     def __rpow__(self, other: Any, modulo: None = None) -> Any:
         return NotImplemented if modulo is not None else _with_constant(_POWER, self, other, True)
 
-    def __matmul__(self, other: Any) -> Any:
-        return _binary(_MATMUL, self, other)
+    def __ipow__(self, other: Any) -> Any:  # type: ignore[misc]
+        return _in_place(self, _power(self, other), "**=")
 
-    def __rmatmul__(self, other: Any) -> Any:
-        return _with_constant(_MATMUL, self, other, True)
-
-    def __and__(self, other: Any) -> Any:
-        return _binary(_AND, self, other)
-
-    def __rand__(self, other: Any) -> Any:
-        return _with_constant(_AND, self, other, True)
-
-    def __or__(self, other: Any) -> Any:
-        return _binary(_OR, self, other)
-
-    def __ror__(self, other: Any) -> Any:
-        return _with_constant(_OR, self, other, True)
-
-    def __xor__(self, other: Any) -> Any:
-        return _binary(_XOR, self, other)
-
-    def __rxor__(self, other: Any) -> Any:
-        return _with_constant(_XOR, self, other, True)
-
-    def __lshift__(self, other: Any) -> Any:
-        return _binary(_LEFT, self, other)
-
-    def __rlshift__(self, other: Any) -> Any:
-        return _with_constant(_LEFT, self, other, True)
-
-    def __rshift__(self, other: Any) -> Any:
-        return _binary(_RIGHT, self, other)
-
-    def __rrshift__(self, other: Any) -> Any:
-        return _with_constant(_RIGHT, self, other, True)
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, (np.less, np.less_equal, np.greater, np.greater_equal))
 
     def __eq__(self, other: object) -> Any:
         return _compared(_binary(_EQUAL, self, other), "==", other)
 
     def __ne__(self, other: object) -> Any:
         return _compared(_binary(_NOT_EQUAL, self, other), "!=", other)
-
-    def __lt__(self, other: Any) -> Any:
-        return _binary(_LESS, self, other)
-
-    def __le__(self, other: Any) -> Any:
-        return _binary(_LESS_EQUAL, self, other)
-
-    def __gt__(self, other: Any) -> Any:
-        return _binary(_GREATER, self, other)
-
-    def __ge__(self, other: Any) -> Any:
-        return _binary(_GREATER_EQUAL, self, other)
 
     def __neg__(self) -> SymbolicArray:
         return _unary(_NEGATIVE, self)
@@ -582,48 +523,6 @@ class SymbolicArray:
 
     def __invert__(self) -> SymbolicArray:
         return _unary(_INVERT, self)
-
-    def __iadd__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_ADD, self, other), "+=")
-
-    def __isub__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_SUBTRACT, self, other), "-=")
-
-    def __imul__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_MULTIPLY, self, other), "*=")
-
-    def __itruediv__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_TRUE_DIVIDE, self, other), "/=")
-
-    def __ifloordiv__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_FLOOR_DIVIDE, self, other), "//=")
-
-    def __imod__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_REMAINDER, self, other), "%=")
-
-    def __ipow__(self, other: Any) -> Any:  # type: ignore[misc]
-        return _in_place(self, _power(self, other), "**=")
-
-    def __imatmul__(self, other: Any) -> Any:
-        product = _binary(_MATMUL, self, other)
-        if self.ndim == 0 or (product is not NotImplemented and product.ndim < self.ndim):
-            raise ShapeMismatch(f"@= on {self.type}: expected a product of as many axes")
-        return _in_place(self, product, "@=", False)
-
-    def __iand__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_AND, self, other), "&=")
-
-    def __ior__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_OR, self, other), "|=")
-
-    def __ixor__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_XOR, self, other), "^=")
-
-    def __ilshift__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_LEFT, self, other), "<<=")
-
-    def __irshift__(self, other: Any) -> Any:
-        return _in_place(self, _binary(_RIGHT, self, other), ">>=")
 
     # Views and assignments.
 
@@ -790,42 +689,18 @@ class SymbolicArray:
     def mean(
         self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = np._NoValue
     ) -> SymbolicArray:
-        _no_where("mean", where)
-        kind = self.type.element.kind
-        half = dtype is None and self.type.element is element("float16")
-        if dtype is None:
-            dtype = FLOAT64 if kind in "biu" else _FLOAT32 if half else None
-        axes = normal_axes(self, axis)
-        total = reduced("add", self, axes, dtype, keepdims)
-        mean = _divided(total, _count(self, axes, keepdims))
-        return into(out, strong(cast(mean, self.type.element)) if half and out is None else mean)
+        from .reductions import mean
+
+        return mean(self, axis, dtype, out, keepdims, where)
 
     def var(
         self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
         where: Any = np._NoValue, mean: Any = np._NoValue, correction: Any = np._NoValue
     ) -> SymbolicArray:  # fmt: skip
-        _no_where("var", where)
-        if correction is not np._NoValue:
-            ddof = correction
-        element_in = self.type.element
-        if dtype is None and element_in.kind in "biu":
-            dtype = FLOAT64
-        axes = normal_axes(self, axis)
-        if mean is np._NoValue:
-            mean = _divided(reduced("add", self, axes, dtype, True), _count(self, axes, True))
-        distance = call_rule(_SUBTRACT, (self, mean))
-        if distance.type.element.kind == "c":
-            parts = [call_rule(_SQUARE, (part,)) for part in (distance.real, distance.imag)]
-            distance = call_rule(_ADD, parts)
-        else:
-            distance = call_rule(_SQUARE, (distance,))
-        if dtype is not None and element(dtype).kind == "c":
-            dtype = None
-        total = reduced("add", distance, axes, dtype, keepdims)
-        count: Any = _count(self, axes, keepdims)
-        if ddof:
-            count = call_rule(_MAXIMUM, (call_rule(_SUBTRACT, (count, ddof)), 0))
-        return into(out, _divided(total, count))
+        from .reductions import variance
+
+        given = ddof if correction is np._NoValue else correction
+        return into(out, variance(self, axis, dtype, given, keepdims, where, mean))
 
     def std(
         self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = False, *,
@@ -893,8 +768,8 @@ class SymbolicArray:
             raise UnsupportedError(f"np.{function.__name__} cannot be traced with these arguments: {error}") from None
 
 
-def _unknown_value(what: str, x: SymbolicArray) -> Undecided:
-    return Undecided(f"a symbolic array {x.type} has no value while tracing, to be converted to {what}")
+def _unknown_value(what: str, x: SymbolicArray) -> TypeError:
+    return TypeError(f"a symbolic array {x.type} has no value while tracing, to be converted to {what}")
 
 
 def _compared(result: Any, symbol: str, other: Any) -> Any:
@@ -1145,7 +1020,7 @@ def into(out: Any, value: SymbolicArray) -> SymbolicArray:
     return _write(out, value, "out", False)
 
 
-# -- Ufuncs and reductions ------------------------------------------------------------------------
+# -- Ufuncs, and reductions, whose module needs this one -------------------------------------------
 
 
 def call_ufunc(ufunc: Any, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -1168,107 +1043,31 @@ def call_ufunc(ufunc: Any, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any
     return into(out, call_rule(rule_of(ufunc), inputs, None if dtype is None else element(dtype).dtype))
 
 
-_REDUCTIONS: Final = frozenset(
-    {"add", "multiply", "minimum", "maximum", "fmin", "fmax", "logical_and", "logical_or"}
-    | {"bitwise_and", "bitwise_or", "bitwise_xor"}
-)
+def _ufunc_reduce(ufunc: Any, array: Any, *args: Any, **kwargs: Any) -> SymbolicArray:
+    from .reductions import ufunc_reduce
 
-
-def _ufunc_reduce(
-    ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = np._NoValue, where: Any = np._NoValue
-) -> SymbolicArray:  # fmt: skip
-    if ufunc.__name__ not in _REDUCTIONS:
-        raise UnsupportedError(f"np.{ufunc.__name__}.reduce cannot be traced: no operator reduces by it")
-    x = as_symbolic(array, f"np.{ufunc.__name__}.reduce")
-    return _reduction(ufunc.__name__, x, axis, dtype, out, keepdims, initial, where)
-
-
-def _ufunc_accumulate(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> SymbolicArray:
-    from .assembled import accumulated
-
-    return accumulated(f"np.{ufunc.__name__}.accumulate", ufunc, ufunc.accumulate, array, axis, dtype, out)
-
-
-def _no_where(name: str, where: Any) -> None:
-    if where is not np._NoValue and where is not True:
-        raise UnsupportedError(f"{name} with where= cannot be traced: expected np.where inside it")
-
-
-def normal_axes(x: SymbolicArray, axis: Any) -> tuple[int, ...]:
-    if axis is None:
-        return tuple(range(x.ndim))
-    if x.ndim == 0 and axis in (0, -1):
-        return ()
-    axes: tuple[int, ...] = normalize_axis_tuple(axis, x.ndim)
-    return axes
+    return ufunc_reduce(ufunc, array, *args, **kwargs)
 
 
 def _reduction(
     name: str, x: SymbolicArray, axis: Any, dtype: Any, out: Any, keepdims: Any,
     initial: Any = np._NoValue, where: Any = np._NoValue
 ) -> SymbolicArray:  # fmt: skip
-    _no_where(f"{name}.reduce", where)
-    if initial is not np._NoValue and not (initial is None and name in ("add", "multiply")):
-        raise UnsupportedError(f"{name}.reduce with initial= cannot be traced: expected the operator on the result")
-    return into(out, reduced(name, x, normal_axes(x, axis), dtype, bool(keepdims)))
+    from .reductions import reduction
 
-
-def reduced(name: str, x: SymbolicArray, axes: tuple[int, ...], dtype: Any, keepdims: bool) -> SymbolicArray:
-    own = x.type.element
-    kind = own.kind
-    if kind == "V":
-        raise TypeMismatch(f"{name}.reduce of {own}: NumPy has no such loop")
-    to = own
-    if dtype is not None:
-        to = element(dtype)
-    elif name in ("add", "multiply") and (kind == "b" or (kind in "iu" and own.bits < 64)):
-        # NumPy sums short integers in its default ones.
-        to = _UINT64 if kind == "u" else INT64
-    if name in ("logical_and", "logical_or"):
-        to = BOOL
-    op = ON_BOOL.get(name, operator(name)) if to is BOOL else operator(name)
-    if to.kind not in op.kinds:
-        raise TypeMismatch(f"{name}.reduce of {to}: NumPy has no such loop")
-    node = cast(x, to)
-    if not axes:
-        return computed(node, to)
-    return strong(Reduce(op, node, axes, keepdims))
+    return reduction(name, x, axis, dtype, out, keepdims, initial, where)
 
 
 def _extreme_at(name: str, x: SymbolicArray, axis: Any, out: Any, keepdims: Any) -> SymbolicArray:
-    if axis is None:
-        axes = tuple(range(x.ndim))
-    else:
-        axes = (normalize_axis_index(axis, x.ndim),) if x.ndim else ()
-    if x.type.element.kind == "V":
-        raise TypeMismatch(f"{name} of {x.type.element}: NumPy has no such loop")
-    if not axes:
-        return into(out, strong(Constant(0, INT64)))
-    return into(out, strong(Reduce(operator(name), x.node, axes, bool(keepdims))))
+    from .reductions import extreme_at
+
+    return extreme_at(name, x, axis, out, keepdims)
 
 
-def _count(x: SymbolicArray, axes: tuple[int, ...], keepdims: bool) -> SymbolicArray:
-    """How many elements a reduction over the axes takes, as int64."""
-    if not axes:
-        return strong(Constant(1, INT64))
-    node = x.node
-    places = list(axes)
-    while isinstance(node, View) and node.order is not None:
-        places = [node.order[k] for k in places]
-        node = node.arg
-    if isinstance(node, Operand):
-        count: Node = Extent(node, places[0])
-        for k in places[1:]:
-            count = Apply(operator("multiply"), (count, Extent(node, k)))
-        return strong(count)
-    # The extents of an expression are those of all that is broadcast in it: count its elements.
-    return strong(Reduce(operator("add"), Cast(filled(x.node, True), INT64), axes, keepdims))
+def _ufunc_accumulate(ufunc: Any, array: Any, axis: Any = 0, dtype: Any = None, out: Any = None) -> SymbolicArray:
+    from .assembled import accumulated
 
-
-def _divided(total: SymbolicArray, count: SymbolicArray) -> SymbolicArray:
-    """A sum over a count, computed in NumPy's common type and brought back to the sum's."""
-    return strong(cast(call_rule(_TRUE_DIVIDE, (total, count)), total.type.element))
+    return accumulated(f"np.{ufunc.__name__}.accumulate", ufunc, ufunc.accumulate, array, axis, dtype, out)
 
 
 def dot(x: Any, y: Any, out: Any = None) -> SymbolicArray:

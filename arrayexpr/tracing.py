@@ -36,7 +36,6 @@ from .symbolic import (
     RECORDER,
     Recorder,
     SymbolicArray,
-    Undecided,
     as_symbolic,
     computed,
     in_memory,
@@ -47,8 +46,6 @@ from .symbolic import (
 
 _LOCAL: Final = "_arrayexpr_local_"
 _local_numbers: Final = itertools.count()
-#: Functions that call these are traced as `rewriting` writes them: `range`, and what `shapes.OF_SHAPES` stands for.
-_REWRITTEN: Final = frozenset(("range", "len", "zeros", "ones", "empty", "full"))
 
 
 class Trace:
@@ -344,24 +341,18 @@ def trace(function: Callable[..., Any], *specs: Any, name: str | None = None) ->
     called = str(name or getattr(function, "__name__", "kernel"))
     if name is None and (not called.isidentifier() or keyword.iskeyword(called)):
         called = "kernel"
-    run = function
-    if not _REWRITTEN.isdisjoint(getattr(getattr(function, "__code__", None), "co_names", ())):
-        # Few functions need it, and no other's first result waits for its import.
+    try:
+        return _traced(function, called, _parameters(function, called, specs))
+    except ArrayExprError:
+        raise
+    except TypeError:
+        # Python or NumPy asked for a number: few functions do, and no other's first result waits for this import.
         from .rewriting import rewritten
 
         run = rewritten(function)
-    try:
-        try:
-            return _traced(run, called, _parameters(function, called, specs))
-        except Undecided:
-            from .rewriting import rewritten
-
-            run = rewritten(function, choices=True)
-            if run is function:
-                raise
-        return _traced(run, called, _parameters(function, called, specs))
-    except Undecided as error:
-        raise TypeError(str(error)).with_traceback(error.__traceback__) from None
+        if run is function:
+            raise
+    return _traced(run, called, _parameters(function, called, specs))
 
 
 def _traced(function: Callable[..., Any], called: str, parameters: Sequence[tuple[str, SymbolicArray, str]]) -> Program:

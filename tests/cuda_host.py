@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import re
 import subprocess
@@ -17,7 +18,20 @@ from arrayexpr._core.passes.banks import conflicts
 from arrayexpr.adapters import cuda
 from arrayexpr.target import gpu
 
-_HEADER = Path(__file__).with_name("cuda_host.h")
+_COMMAND = ["g++", "-O1", "-w", "-shared", "-fPIC", "-fwrapv", "-ffp-contract=off", "-fno-strict-aliasing", "-mf16c"]
+#: What was compiled in this process, by its text; and the header, read once: three quarters of each compilation.
+_compiled = tempfile.TemporaryDirectory(prefix="arrayexpr-")
+
+
+@functools.cache
+def _header() -> Path:
+    path = Path(_compiled.name) / "cuda_host.h"
+    path.write_text(Path(__file__).with_name("cuda_host.h").read_text())
+    # Compilers that cannot do that read the text.
+    subprocess.run([*_COMMAND, "-x", "c++-header", str(path), "-o", f"{path}.gch"], capture_output=True)
+    return path
+
+
 _ACCESS = np.dtype(
     [
         ("site", "i4"),
@@ -43,7 +57,6 @@ class HostCuda:
         self.accesses: list[np.ndarray] = []
         self.sources: list[Any] = []
         self.blocks: list[int] = []
-        self._folder = tempfile.TemporaryDirectory()
 
     def lacks(self, element: Any) -> str:
         return f"arithmetic of {element}" if element.name in ("longdouble", "clongdouble") else ""
@@ -70,21 +83,11 @@ class HostCuda:
                 f'extern "C" int launch_{kernel.name}(int blocks, int lanes, void **args) '
                 f"{{ return launched(call_{kernel.name}, blocks, lanes, args, {fibered}); }}"
             )
-        whole = "\n".join([f'#include "{_HEADER}"', text, *launchers])
-        path = Path(self._folder.name) / hashlib.sha256(whole.encode()).hexdigest()[:24]
-        path.with_suffix(".cpp").write_text(whole)
-        command = [
-            "g++",
-            "-O1",
-            "-w",
-            "-shared",
-            "-fPIC",
-            "-fwrapv",
-            "-ffp-contract=off",
-            "-fno-strict-aliasing",
-            "-mf16c",
-        ]
-        subprocess.run([*command, str(path.with_suffix(".cpp")), "-o", str(path), "-lm"], check=True)
+        whole = "\n".join([f'#include "{_header()}"', text, *launchers])
+        path = Path(_compiled.name) / hashlib.sha256(whole.encode()).hexdigest()[:24]
+        if not path.exists():
+            path.with_suffix(".cpp").write_text(whole)
+            subprocess.run([*_COMMAND, str(path.with_suffix(".cpp")), "-o", str(path), "-lm"], check=True)
         library = ctypes.CDLL(str(path))
         return [(library, getattr(library, f"launch_{kernel.name}")) for kernel in source.kernels]
 

@@ -229,6 +229,33 @@ def test_what_a_choice_cannot_keep_is_refused() -> None:
             arrayexpr.kernel(function)(np.ones(3))
 
 
+def test_choices_by_numbers_beside_loops_over_lengths() -> None:
+    def scaled_by(scale: Any) -> Callable[[Any], Any]:
+        def total(a: Any) -> Any:
+            s = 0.0
+            if scale is not None:
+                start = 1
+            for k in range(len(a)):
+                x = a[k] if scale is None else a[k] * scale
+                s = s + x
+            return s if scale is None else s + start
+
+        return total
+
+    a = np.arange(4.0)
+    for scale in (None, 2):
+        assert arrayexpr.kernel(scaled_by(scale))(a) == scaled_by(scale)(a)
+
+    def reads_too_early(a: Any) -> Any:
+        count = len(a)
+        if a.ndim > 1:
+            rows = a
+        return rows * count
+
+    with pytest.raises(UnsupportedError, match="rows is used before it has a value"):
+        arrayexpr.kernel(reads_too_early)(a)
+
+
 # -- Random functions -------------------------------------------------------------------------------
 
 

@@ -257,7 +257,7 @@ def test_every_operator_compiles() -> None:
     """NVRTC takes the text of every operator on every type, and says what host and device spell otherwise."""
     pytest.importorskip("cuda.bindings.nvrtc", reason="the test extra brings NVRTC", exc_type=ImportError)
     from strategies import applicable
-    from test_operators_c import operand_types
+    from test_operators import operand_types
 
     from arrayexpr._core.engine.launches import Choice, scheduled
     from arrayexpr._core.nodes import Apply, Assign, Operand

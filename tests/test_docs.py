@@ -221,6 +221,29 @@ def test_every_page_is_reached() -> None:
             assert page.relative_to(index.parent).as_posix() in text
 
 
+def files(folder: str) -> set[str]:
+    """The names of a folder's sources, without suffixes."""
+    kinds = {".py", ".pyx", ".pxd", ".pxi", ".h"}
+    return {path.name.partition(".")[0] for path in (ROOT / folder).iterdir() if path.suffix in kinds}
+
+
+def test_architecture_names_every_file() -> None:
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    before, _, after = text.partition("## Where things are")
+    described = {}
+    for section in after.split("\n### ")[1:]:
+        folder, _, table = section.partition("\n")
+        rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", table, flags=re.MULTILINE)
+        described[folder.strip("`/")] = [name for row in rows for name in re.findall(r"\w+", row)]
+    described["arrayexpr/_core/passes"] += set(re.findall(r"^\| `(\w+)` \|", before, flags=re.MULTILINE))
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / "arrayexpr").rglob("*.py")}
+    assert set(described) == folders | {"adapters"}
+    for folder, names in described.items():
+        assert len(names) == len(set(names)), f"{folder}: a file is named twice"
+        here = files(folder) - {"__init__"}
+        assert set(names) - {"__init__"} == here, f"{folder}: {here ^ set(names)}"
+
+
 def test_generated_pages_are_fresh() -> None:
     spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
     assert spec is not None and spec.loader is not None

@@ -11,6 +11,7 @@ import pytest
 
 import arrayexpr
 from arrayexpr._core.engine.compiler import compiler
+from arrayexpr.expression import expression
 
 OK, RAISED, SHAPE, OVERLAP = range(4)
 
@@ -87,7 +88,7 @@ def test_tiles(tmp_path: Path) -> None:
     [("a[1:]", 8), ("a[:-2]", 9), ("a[::-1]", 7), ("a[1:6:2]", 8), ("a[None, 3]", 5), ("a[-2:]", 4)],
 )
 def test_views(view: str, length: int, tmp_path: Path) -> None:
-    rank = arrayexpr.expression.expression(view, {"a": ("float64", 1)}).results[0].type.rank
+    rank = expression(view, {"a": ("float64", 1)}).results[0].type.rank
     axes = ", ".join(":" * rank)
     call = Compiled(program(f"def k(a: float64[:], *, r: float64[{axes}]):\n    r[...] = {view} * 2.0\n"), tmp_path)
     a = np.arange(float(length))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from cuda_host import HostCuda
 from gpu_support import need
-from test_operators_c import sample
+from test_operators import sample
 
 import arrayexpr
 from arrayexpr._core.ops import operators

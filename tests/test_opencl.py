@@ -14,7 +14,7 @@ from kernels import check, comparable
 from layouts import LAYOUTS, lay_out, same, ulps, values
 from strategies import applicable, elementwise_programs, operand_arrays, overlapping_arrays
 from test_gpu_complex import units_off
-from test_operators_c import operand_types, sample
+from test_operators import operand_types, sample
 
 import arrayexpr
 from arrayexpr._core.interpret import interpret

@@ -72,13 +72,7 @@ class ReductionNode(ExprNodes.ExprNode):  # type: ignore[misc]
 
     def generate_result_code(self, code: Any) -> None:
         computation, result = self.computation, self.result()
-        computation.kernels.use(code)
-        computation.check_none(code)
-        code.begin_block()
-        results = computation.declare(code)
-        every = [operand for operand in computation.places if operand.type.rank]
-        code.putln(f"ptrdiff_t arrayexpr_lengths[{self.rank}];")
-        values.stretch(code, self.pos, every, results, self.rank)
+        results = values.opened(computation, code, self.pos, self.rank)
         # Kernels ask the target for a shape: a result has another one.
         code.putln(f"{values.SLICE} arrayexpr_whole;")
         code.putln("memset(&arrayexpr_whole, 0, sizeof arrayexpr_whole);")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -89,13 +88,7 @@ class Value:
 
     def generate(self, code: Any, result: str) -> None:
         computation = self.computation
-        computation.kernels.use(code)
-        computation.check_none(code)
-        code.begin_block()
-        results = computation.declare(code)
-        every = [operand for operand in computation.places if operand.type.rank]
-        code.putln(f"ptrdiff_t arrayexpr_lengths[{self.type.ndim}];")
-        stretch(code, self.pos, every, results, self.type.ndim)
+        results = opened(computation, code, self.pos, self.type.ndim)
         fortran = bool(self.type.is_f_contig and not self.type.is_c_contig)
         allocate(
             code,
@@ -112,14 +105,21 @@ class Value:
         code.end_block()
 
 
-def stretch(code: Any, pos: Any, arrays: Sequence[Operand], results: dict[Operand, str], rank: int) -> None:
-    """The C that finds the shape that arrays are stretched to, as `arrayexpr_lengths`."""
+def opened(computation: Any, code: Any, pos: Any, rank: int) -> dict[Operand, str]:
+    """The operands of an expression in a block of C that begins, where `arrayexpr_lengths` is the shape they have."""
+    computation.kernels.use(code)
+    computation.check_none(code)
+    code.begin_block()
+    results: dict[Operand, str] = computation.declare(code)
+    arrays = [operand for operand in computation.places if operand.type.rank]
+    code.putln(f"ptrdiff_t arrayexpr_lengths[{rank}];")
     ranks = ", ".join(str(operand.type.rank) for operand in arrays)
     call = (
         f"arrayexpr_stretch({rank}, {len(arrays)}, ARRAYEXPR_LIST(const int, {ranks}), {geometry(arrays, results)}, "
         "arrayexpr_lengths)"
     )
     code.putln(code.error_goto_if_neg(call, pos))
+    return results
 
 
 def settle(node: VectorNode, env: Any) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from Cython.Compiler import ExprNodes, PyrexTypes
@@ -312,6 +312,18 @@ def _among(nodes: list[Any], env: Any) -> bool:
     )
 
 
+def _analysed(node: Any, names: Sequence[str], env: Any) -> Any:
+    """What an operator becomes whose operands make an expression on memoryviews; None of others."""
+    operands = {name: getattr(node, name).analyse_types(env) for name in names}
+    if _among(list(operands.values()), env):
+        made = combined(node, operands, env)
+        if made is not None:
+            return made
+    for name, operand in operands.items():
+        setattr(node, name, Analysed(operand))
+    return None
+
+
 class _Binary:
     """A binary operator: `+`, `-`, `*`, `/`, `//`, `%`, `**`, `&`, `|`, `^`, `<<`, `>>`."""
 
@@ -323,13 +335,8 @@ class _Binary:
     def analyse_types(self: Any, env: Any) -> Any:
         if not directives.is_on(env):
             return super().analyse_types(env)  # type: ignore[misc]
-        operand1, operand2 = self.operand1.analyse_types(env), self.operand2.analyse_types(env)
-        if _among([operand1, operand2], env):
-            made = combined(self, {"operand1": operand1, "operand2": operand2}, env)
-            if made is not None:
-                return made
-        self.operand1, self.operand2 = Analysed(operand1), Analysed(operand2)
-        return super().analyse_types(env)  # type: ignore[misc]
+        made = _analysed(self, ("operand1", "operand2"), env)
+        return super().analyse_types(env) if made is None else made  # type: ignore[misc]
 
 
 class _Unary:
@@ -341,13 +348,8 @@ class _Unary:
         return super().infer_type(env) if found is None else found  # type: ignore[misc]
 
     def analyse_types(self: Any, env: Any) -> Any:
-        operand = self.operand.analyse_types(env)
-        if _among([operand], env):
-            made = combined(self, {"operand": operand}, env)
-            if made is not None:
-                return made
-        self.operand = Analysed(operand)
-        return super().analyse_types(env)  # type: ignore[misc]
+        made = _analysed(self, ("operand",), env)
+        return super().analyse_types(env) if made is None else made  # type: ignore[misc]
 
 
 class _Comparison:
@@ -367,13 +369,8 @@ class _Comparison:
     def analyse_types(self: Any, env: Any) -> Any:
         if not directives.is_on(env) or self.cascade is not None or self.operator not in _COMPARISONS:
             return super().analyse_types(env)  # type: ignore[misc]
-        operand1, operand2 = self.operand1.analyse_types(env), self.operand2.analyse_types(env)
-        if _among([operand1, operand2], env):
-            made = combined(self, {"operand1": operand1, "operand2": operand2}, env)
-            if made is not None:
-                return made
-        self.operand1, self.operand2 = Analysed(operand1), Analysed(operand2)
-        return super().analyse_types(env)  # type: ignore[misc]
+        made = _analysed(self, ("operand1", "operand2"), env)
+        return super().analyse_types(env) if made is None else made  # type: ignore[misc]
 
 
 _COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")

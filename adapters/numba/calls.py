@@ -18,7 +18,7 @@ from numba.core.typing import signature
 from arrayexpr._core.nodes import Apply, Node
 
 from . import operators
-from .kinds import host_type, map_type, types
+from .kinds import host_type, map_type, mapped, types
 from .refusal import Refused
 
 
@@ -102,9 +102,7 @@ class Select(operators.Meaning):
     def __init__(self, condition: Any, x: Any, y: Any, wanted: Any):
         self.key = (condition, x, y, wanted)
         self.condition, self.x, self.y, self.wanted = self.key
-        kind = map_type(wanted)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(wanted)
         self.name = "numba.where"
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
@@ -129,9 +127,7 @@ class Extreme(operators.Meaning):
     def __init__(self, function: Any, one: Any, two: Any, common: Any):
         self.key = (function, one, two, common)
         self.function, self.one, self.two, self.common = self.key
-        kind = map_type(common)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(common)
         self.name = f"numba.{function.__name__}"
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:

@@ -36,6 +36,18 @@ def map_type(host: Any) -> ElementType | None:
         return None
 
 
+def mapped(host: Any) -> ElementType:
+    """The element type of a Numba scalar type that has one.
+
+    >>> from numba import types
+    >>> mapped(types.float32)
+    float32
+    """
+    found = map_type(host)
+    assert found is not None, host
+    return found
+
+
 def host_type(kind: ElementType) -> Any:
     """The Numba type of our element type.
 

@@ -20,7 +20,7 @@ from arrayexpr._core.nodes import Apply, Node
 from arrayexpr._core.ops import Operator
 from arrayexpr._core.types import ElementType
 
-from .kinds import host_type, map_type, types
+from .kinds import host_type, mapped, types
 
 #: The ufuncs of the operators that assign in place.
 INPLACE: Final = {
@@ -108,9 +108,7 @@ class Scalar(Meaning):
     def __init__(self, function: Any, given: tuple[Any, ...], constants: tuple[Any, ...], sig: Any):
         self.key = (function, given, constants, sig)
         self.function, self.given, self.constants, self.sig = self.key
-        kind = map_type(sig.return_type)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(sig.return_type)
         self.name = f"numba.{function.__name__}"
         self.arity = constants.count(None)
         self.cost = CHEAP if is_cheap(function) else COSTLY
@@ -144,9 +142,7 @@ class Convert(Meaning):
     def __init__(self, given: Any, wanted: Any):
         self.key = (given, wanted)
         self.given, self.wanted = self.key
-        kind = map_type(wanted)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(wanted)
         self.name = f"numba.to_{wanted}"
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
@@ -163,9 +159,7 @@ class Loop(Meaning):
     def __init__(self, ufunc: Any, given: tuple[Any, ...], wanted: Any):
         self.key = (ufunc, given, wanted)
         self.ufunc, self.given, self.wanted = self.key
-        kind = map_type(wanted)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(wanted)
         self.name = f"numba.{ufunc.__name__}_into"
         self.arity = len(given)
         self.cost = CHEAP if is_cheap(ufunc) else COSTLY

@@ -17,7 +17,7 @@ from arrayexpr._core.nodes import Apply, Node, Reduce
 
 from . import operators, versions, walk
 from .calls import Known
-from .kinds import map_type, types
+from .kinds import map_type, mapped, types
 from .refusal import Refused
 
 _PLAIN: Final = ("a",)
@@ -48,9 +48,7 @@ class Fold(operators.Meaning):
     def __init__(self, operation: str, element: Any, order: str):
         self.key = (operation, element, order)
         self.operation, self.element, self.order = operation, element, order
-        kind = map_type(element)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(element)
         self.name = self.reduction = f"numba.{operation}"
 
     @property
@@ -113,9 +111,7 @@ class Truth(operators.Meaning):
     def __init__(self, given: Any):
         self.key = (given,)
         self.given = given
-        kind = map_type(types.boolean)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(types.boolean)
         self.name = "numba.truth"
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:

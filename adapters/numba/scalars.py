@@ -16,7 +16,7 @@ from numba.core import ir
 from numba.core.errors import TypingError
 from numba.core.typing import signature
 
-from .kinds import map_type, types
+from .kinds import mapped, types
 from .operators import CHEAP, COSTLY, HostOperator, Meaning, is_cheap, row
 
 _ARITHMETIC: Final = frozenset((
@@ -69,9 +69,7 @@ class Operation(Meaning):
     def __init__(self, function: Any, given: tuple[Any, ...], static: tuple[Any, ...], sig: Any, wanted: Any):
         self.key = (function, given, static, sig, wanted)
         self.function, self.given, self.static, self.sig, self.wanted = self.key
-        kind = map_type(wanted)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(wanted)
         self.name = f"numba.{function.__name__}"
         self.arity = len(given)
         self.cost = CHEAP if is_cheap(function) else COSTLY
@@ -131,9 +129,7 @@ class Call(Meaning):
     def __init__(self, function: Any, host: Any, given: tuple[Any, ...], sig: Any):
         self.key = (function, host, given, sig)
         self.function, self.host, self.given, self.sig = self.key
-        kind = map_type(sig.return_type)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(sig.return_type)
         self.name = f"numba.{function.__name__}"
         self.arity = len(given)
         self.cost = CHEAP if is_cheap(function) or function in _BUILTINS else COSTLY
@@ -156,9 +152,7 @@ class Select(Meaning):
 
     def __init__(self, wanted: Any):
         self.key = (wanted,)
-        kind = map_type(wanted)
-        assert kind is not None
-        self.kind = kind
+        self.kind = mapped(wanted)
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
         return builder.select(*values)
@@ -171,7 +165,7 @@ class Not(Meaning):
     """A bool turned."""
 
     name, arity, cost, key = "numba.not", 1, CHEAP, ()
-    kind = map_type(types.boolean)  # type: ignore[assignment]
+    kind = mapped(types.boolean)
 
     def emit(self, context: Any, builder: Any, values: Sequence[Any]) -> Any:
         return builder.not_(values[0])
