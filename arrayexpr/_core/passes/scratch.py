@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
 
-from ..infer import Lengths, effects, lengths, operands, same_lengths
+from ..infer import Lengths, effects, lengths, operands
 from ..nodes import (
     Apply,
     Assign,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from ..affine import depends, integer, least, minus, plus
@@ -525,9 +525,7 @@ def _common(regions: Sequence[_Region]) -> _Region:
 # -- Strips that are used again -----------------------------------------------------------------
 
 
-def _reused(
-    statements: Sequence[Node], values: Sequence[Operand], extent: Node, names: Names
-) -> tuple[Node, ...]:
+def _reused(statements: Sequence[Node], values: Sequence[Operand], extent: Node, names: Names) -> tuple[Node, ...]:
     """The statements under declarations of their scratch, as little as the lifetimes of the values allow.
 
     `names` are those that are taken.
