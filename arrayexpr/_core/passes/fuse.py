@@ -629,7 +629,8 @@ class _Fusion:
             if not self.guarded or any(base(node).name not in self.operands for node in (arrays[0], other)):
                 return None
             alike.append((arrays[0], other))
-        parts = {node: _seen(node, view) for node in arrays}
+        # An element by its place, as b[1] beside b, is the same one everywhere.
+        parts = {node: _seen(node, view) if at else node for node, at in value.reads}
         found = substitute((value.value,), parts.get)[0]
         return found if found.type.rank == view.type.rank else None
 

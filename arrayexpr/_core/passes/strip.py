@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from ..affine import depends, integer, least, minus, plus
@@ -33,6 +33,7 @@ from ..program import Program
 from ..types import INT64, ArrayType, element
 from ..vector_math import function_of, is_vector_math
 from .nests import (
+    Names,
     enclosed,
     extents_known,
     facts_of,
@@ -224,7 +225,9 @@ class _Strips:
         if not any(stage.needed for stage in stages):
             return None
         statements = [statement for stage in stages for statement in stage.statements()]
-        body = _reused(statements, self.values, integer(self.size), {*self.taken, self.first.key})
+        names = Names(self.taken)
+        names.add(self.first.key)
+        body = _reused(statements, self.values, integer(self.size), names)
         if self.whole:
             return body
         assert isinstance(self.first, Index)
@@ -522,10 +525,11 @@ def _common(regions: Sequence[_Region]) -> _Region:
 # -- Strips that are used again -----------------------------------------------------------------
 
 
-def _reused(
-    statements: Sequence[Node], values: Sequence[Operand], extent: Node, taken: Collection[str]
-) -> tuple[Node, ...]:
-    """The statements under declarations of their scratch, as little as the lifetimes of the values allow."""
+def _reused(statements: Sequence[Node], values: Sequence[Operand], extent: Node, names: Names) -> tuple[Node, ...]:
+    """The statements under declarations of their scratch, as little as the lifetimes of the values allow.
+
+    `names` are those that are taken.
+    """
     stores: list[Store] = []
     last = dict.fromkeys(values, 0)
     for statement in enclosed(statements):
@@ -538,7 +542,6 @@ def _reused(
         for node in postorder((read,)) if read is not None else ():
             if isinstance(node, Load) and node.operand in last:
                 last[node.operand] = len(stores)
-    names = set(taken)
     new: dict[Operand, Operand] = {}
     living: dict[Operand, None] = {}
     free: dict[ArrayType, list[Operand]] = {}
