@@ -156,8 +156,8 @@ class _Instances:
         requires = dict.fromkeys(self.given.requires)
         for found in self.requires:
             requires.update(found)
-        made = self.given.rewritten(self.statements, {}).replace(requires=tuple(requires))
-        return made.remarked(self.remarks)
+        program = self.given.rewritten(self.statements, {}).replace(requires=tuple(requires))
+        return program.remarked(self.remarks)
 
     def instance(self, form: _Form, stands: dict[Node, Node]) -> Sequence[Node]:
         """The statements of one that is of a form."""
@@ -188,4 +188,4 @@ class _Instances:
 
 def _named(name: str, stands: dict[Node, Node]) -> str:
     """What the operand of a form is called in a statement."""
-    return next(before.key for node, before in stands.items() if isinstance(node, Operand) and node.name == name)
+    return next(str(before.key) for node, before in stands.items() if isinstance(node, Operand) and node.name == name)
