@@ -107,6 +107,8 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
             if body == statement.body:
                 return (statement,)
             changed = Loop(statement.index, statement.start, statement.stop, statement.step, statement.role, body)
+        elif statement.role != "reduce" and not any(is_cut(node) for node in postorder(statement.body)):
+            return (statement,)
         else:
             found = _Strips(statement, program, known, taken, size, vector_math).statements()
             if found is None:
@@ -115,6 +117,10 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
             return found
         new[statement] = changed
         return (changed,)
+
+    def is_cut(node: Node) -> bool:
+        """Whether a loop may be one over strips for the sake of a node."""
+        return isinstance(node, Apply) and (node.op is _WHERE or (vector_math and is_vector_math(node)))
 
     def block(statements: Iterable[Node], known: Mapping[Node, int]) -> tuple[Node, ...]:
         return tuple(s for statement in statements for s in visit(statement, known))
