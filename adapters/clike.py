@@ -644,8 +644,10 @@ class Writer:
                 text[node] = (named[node], _ATOM)
                 continue
             match node:
-                case Constant(value):
+                case Constant(value) if node.type.element.kind in "iu":
                     text[node] = (str(value), _ATOM if value >= 0 else _UNARY)
+                case Constant():
+                    text[node] = self.literal(node)
                 case Index(name):
                     text[node] = (self.names.of("index", name), _ATOM)
                 case Extent(operand, axis):

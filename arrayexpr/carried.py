@@ -32,6 +32,8 @@ class Part:
         self.carried: dict[str, Carried] = {}
         #: What is wrong with what a name is bound to.
         self.lost: dict[str, ArrayExprError] = {}
+        #: Names bound anew to what they had, as far as is known: not so where an array of that is assigned meanwhile.
+        self.same: dict[str, SymbolicArray] = {}
         self.settled = False
 
     def _settle(self) -> Iterator[Any]:
@@ -41,6 +43,7 @@ class Part:
             self.settled = True
             yield from self._trial()
             assigned = self.recorder.leave_trial()
+            self._carry_changed(assigned)
             self._check_in_place(assigned)
             if self.settled:
                 break
@@ -49,6 +52,14 @@ class Part:
         for carried in self.carried.values():
             carried.start(self.recorder)
         self.written = {*assigned, *(carried.local for carried in self.carried.values())}
+
+    def _carry_changed(self, assigned: Collection[Operand]) -> None:
+        """Keep in locals what names are bound to by the same words as before, of arrays that have changed since."""
+        for name, now in self.same.items():
+            if name not in self.carried and name not in self.lost and self.recorder.overtakes(assigned, now._node):
+                self.carried[name] = Carried(name, self.before[name], now, self)
+                self.settled = False
+        self.same.clear()
 
     def _trial(self) -> Iterator[Any]:
         """Enter the part with nothing known of what is assigned, and run the body."""
@@ -108,6 +119,8 @@ class Part:
         elif now is not before and not _same(before, now) and self._is_carried(before):
             self.carried[name] = Carried(name, before, now, self)
             self.settled = False
+        elif now is not before and isinstance(now, SymbolicArray):
+            self.same[name] = now
 
     def _left(self, name: str) -> Any:
         """What a name has when the body ends, where that does not bind it to anything else."""

@@ -130,6 +130,10 @@ class Trace:
         if self._memory(operand) is None:
             self._writes.setdefault(None, []).append(stamp)
 
+    def overtakes(self, assigned: Iterable[Operand], node: Node) -> bool:
+        """Whether assignments to operands may change what a node reads."""
+        return not {self._memory(o) for o in assigned}.isdisjoint(map(self._memory, self._read(node)))
+
     def program(self, *results: Any, name: str = "kernel") -> Program:
         """The program of what was recorded, and then of the results."""
         token = RECORDER.set(self)

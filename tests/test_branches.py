@@ -256,6 +256,46 @@ def test_choices_by_numbers_beside_loops_over_lengths() -> None:
         arrayexpr.kernel(reads_too_early)(a)
 
 
+def same_words_of_another_time(a: Any, b: Any) -> Any:
+    w = b[::-1] - 2.0
+    for _ in range(len(a)):
+        w = b[::-1] - 2.0
+        b[:] = w * 0.5
+    return w
+
+
+def same_words_in_a_branch(a: Any, b: Any) -> Any:
+    w = a - 0.5
+    if a[0] < b[-1] or a[0] > -2:
+        b[1:] = w[:-1] * 2.0
+        w = a - 0.5
+    return w
+
+
+def never(a: Any, b: Any) -> Any:
+    for k in range(len(a)):
+        for j in range(len(a)):
+            if k > k:
+                continue
+            a[k] = j - b[-1]
+    return a
+
+
+def an_element_beside_its_array(a: Any, b: Any) -> Any:
+    w = (a + b)[::-1] - 0.5
+    w = w[::-1] - b[1]
+    b[::2] = a[::2] * w[-1]
+    return w * -0.5
+
+
+@pytest.mark.parametrize(
+    "function", [same_words_of_another_time, same_words_in_a_branch, never, an_element_beside_its_array]
+)
+def test_functions_that_were_wrong(function: Callable[..., Any]) -> None:
+    for seed in range(3):
+        _agrees(function, seed)
+
+
 # -- Random functions -------------------------------------------------------------------------------
 
 

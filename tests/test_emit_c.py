@@ -50,10 +50,10 @@ int NAME(const arrayexpr_array *arrays, void *scratch, int threads);
 ptrdiff_t NAME_scratch(const arrayexpr_array *arrays);
 static long long number(void) { long long x; if (scanf("%lld", &x) != 1) exit(9); return x; }
 int main(void) {
-    static arrayexpr_array arrays[40];
-    static ptrdiff_t shape[40][32], strides[40][32];
-    static long long buffer[40], offset[40], size[40];
-    static unsigned char *bytes[40];
+    static arrayexpr_array arrays[80];
+    static ptrdiff_t shape[80][32], strides[80][32];
+    static long long buffer[80], offset[80], size[80];
+    static unsigned char *bytes[80];
     int n = (int)number(), k, m;
     for (k = 0; k < n; ++k) {
         buffer[k] = number(); offset[k] = number();

@@ -17,15 +17,16 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 OURS = """
-__init__ _core _core.affine _core.assumption _core.driver _core.engine _core.engine.block _core.engine.compiler
-_core.engine.dispatch _core.engine.handover _core.engine.memory _core.engine.overlap _core.engine.plan
-_core.engine.pool _core.engine.reading _core.engine.recording _core.engine.runtime _core.engine.specialise
-_core.engine.sweep _core.errors _core.infer _core.layout _core.nodes _core.ops _core.ops_c _core.ops_numpy
-_core.passes _core.passes.elements _core.passes.fuse _core.passes.hoist _core.passes.inline _core.passes.joint
-_core.passes.lower _core.passes.nests _core.passes.requirements _core.passes.share _core.passes.simplify
-_core.passes.sink_views _core.passes.strip _core.passes.tiles _core.passes.vectorize _core.primitives _core.printer
-_core.program _core.record _core.regions _core.rewrite _core.types _core.vector_math _core.verify _core.windows
-build composite contraction functions kernel promotion symbolic target tracing
+__init__ _core _core.affine _core.assumption _core.driver _core.engine _core.engine.block
+_core.engine.caching_allocator _core.engine.compiler _core.engine.dispatch _core.engine.handover _core.engine.memory
+_core.engine.overlap _core.engine.plan _core.engine.pool _core.engine.reading _core.engine.recording
+_core.engine.runtime _core.engine.specialise _core.engine.sweep _core.errors _core.infer _core.layout _core.nodes
+_core.ops _core.ops_c _core.ops_numpy _core.passes _core.passes.elements _core.passes.fuse _core.passes.hoist
+_core.passes.inline _core.passes.joint _core.passes.lower _core.passes.nests _core.passes.requirements
+_core.passes.share _core.passes.simplify _core.passes.sink_views _core.passes.strip _core.passes.tiles
+_core.passes.vectorize _core.primitives _core.printer _core.program _core.record _core.regions _core.rewrite
+_core.types _core.vector_math _core.verify _core.windows build composite contraction functions kernel promotion
+reductions symbolic target tracing
 """
 
 

@@ -267,6 +267,32 @@ def test_calls_like_the_last_one_do_not_ask_again(monkeypatch: pytest.MonkeyPatc
     assert call(fresh(), fresh(), 40, rng.random((5, 7))) == 0
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_calls_like_the_last_one_of_a_loop_with_guards(first: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def limited(a: Any, b: Any, first: Any) -> None:
+        for k in range(first, len(a)):
+            if a[k - 1] > b[k] or k < 3:
+                a[k] = a[k - 1] * 0.5 + b[k]
+            elif b[0] > 0:
+                a[k] = b[k] - a[k - 1]
+
+    asked = []
+    run = Runtime.run
+    monkeypatch.setattr(Runtime, "run", lambda self, *args: asked.append(self) or run(self, *args))
+    kernel = arrayexpr.kernel(limited)
+    rng = np.random.default_rng(0)
+    for call in range(30):
+        # Other numbers each time, so that each guard holds in some calls and not in others.
+        a, b = rng.normal(size=12), rng.normal(size=12)
+        expected = a.copy()
+        limited(expected, b, first)
+        before = len(asked)
+        kernel(a, b, first)
+        assert_same(expected, a)
+        # From 0 on the first iteration reads the last element, and is run step by step.
+        assert (len(asked) == before) == (first == 1 and call > 0)
+
+
 def test_calls_like_the_last_one_have_the_indices_of_loops_around() -> None:
     def function(a: Any, b: Any, n: Any) -> None:
         for t in range(n):

@@ -14,6 +14,7 @@ share: cost 3 to 2
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import time
@@ -52,6 +53,12 @@ SCHEDULE_PASSES: Final = (
     "vectorize",
     "parallelize",
 )
+
+#: The passes that look at one statement of the top at a time, and from how many on those that are alike are looked for.
+_EACH: Final = SCHEDULE_PASSES[SCHEDULE_PASSES.index("sweep") :]
+_MANY: Final = 64
+#: Options that these passes do not take.
+_WHOLE: Final = frozenset(("contract", "guarded", "lowered"))
 
 Pass = Callable[..., Program]
 
@@ -160,7 +167,13 @@ def _run(
     if check:
         verify(program)
     cost = total_operations(program.statements) if record else 0.0
-    for name, (function, takes) in zip(chosen, functions, strict=True):
+    for place, (name, (function, takes)) in enumerate(zip(chosen, functions, strict=True)):
+        if len(program.statements) >= _MANY and not (record or options.keys() - _WHOLE) and chosen[place:] == _EACH:
+            from .alike import scheduled
+
+            found = scheduled(program, _EACH, functools.partial(run, check=check))
+            if found is not None:
+                return found
         given = {key: value for key, value in options.items() if key in takes}
         log = Log()
         if record and "log" in takes:

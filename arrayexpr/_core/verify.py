@@ -283,7 +283,8 @@ class _Verifier:
                 check_node(node.operand)
             if node.operand.name in self.names:
                 _fail(f"{show(node)}: {node.operand.name} is declared already, expected a name of its own")
-            self.declare(node.operand, show(node))
+            self.names[node.operand.name] = node.operand
+            self.visible.add(node.operand)
             declared.append(node.operand.name)
         elif isinstance(node, (SideEffect, Unreorderable)):
             self.effect(node, self.names)

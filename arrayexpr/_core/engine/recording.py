@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +29,8 @@ class Recording:
         self.whole = True
         #: Whether steps were planned meanwhile, so that `tests` is not all any more.
         self.planned = False
+        #: Whether a loop over elements was run otherwise than by its code.
+        self.otherwise = False
         self.ran: list[tuple[Any, ...]] = []
         self._tests = tests
 
@@ -87,7 +89,7 @@ class Recording:
         """
         from .chain import Chain
 
-        fixed = self._tests.fixed
+        fixed, apart = self._tests.all if self.otherwise else self._tests.usual
         if not self.whole or fixed is None:
             return None
         arrays = [slots[name] for name in names]
@@ -100,7 +102,7 @@ class Recording:
             return None
         arrays += own.values()
         last = given if allocates else len(names)
-        watched |= self._tests.apart
+        watched |= apart
         pairs = [
             (j, k) for k in range(last) for j in range(k) if names[j] in watched or names[k] in watched or k >= given
         ]
@@ -111,32 +113,46 @@ class Recording:
 class Tests:
     """What the steps of a plan are chosen by, beside layouts: scalars, and which arrays share memory.
 
-    `fixed` are the operands whose values say which iterations there are, where views begin and which branch is taken;
-    None where something else does, such as an element of an array. `given` are operands, `assigned` what may change.
+    `usual` leaves out what is asked within steps that a loop over elements is run by where its code does not do, and
+    `all` has that too. Each is the operands whose values say which iterations there are, where views begin and which
+    branch is taken, or None where something else does, such as an element of an array; and the operands of which it is
+    asked whether they share memory. `given` are operands, `assigned` what may change.
     """
 
     def __init__(self, plan: Plan, given: frozenset[str], assigned: frozenset[str]):
         self.windows: dict[str, str] = {}
         self.indices: set[str] = set()
         conditions: list[Node] = []
-        for step in plan.every_step():
+        seldom: list[Node] = []
+        stack: list[tuple[Any, bool]] = [(step, False) for step in plan.steps]
+        while stack:
             # Of what kind they are is not asked: few programs import them.
-            each: Any = step
+            each, within = stack.pop()
+            found = seldom if within else conditions
+            inside = within
             if hasattr(each, "views"):
                 self.windows[each.slot] = each.base
-                conditions += [n for view in each.views for n in view.args[1:]]
+                found += [n for view in each.views for n in view.args[1:]]
             elif hasattr(each, "asked"):
-                conditions += each.asked
+                found += each.asked
+                if hasattr(each.otherwise, "bounds"):
+                    found += [each.node.start, each.node.stop, each.node.step]
+                inside = True
             elif hasattr(each, "bounds"):
                 self.indices.add(each.index)
-                conditions += [each.node.start, each.node.stop, each.node.step]
+                found += [each.node.start, each.node.stop, each.node.step]
             elif hasattr(each, "taken"):
-                conditions.append(each.node.condition)
-        self.apart: frozenset[str] = frozenset()
-        self.fixed: frozenset[str] | None = frozenset()
+                found.append(each.node.condition)
+            stack += [(step, inside) for step in getattr(each, "inside", ())]
+        self.usual = self._told(conditions, given, assigned)
+        self.all = self._told(conditions + seldom, given, assigned) if seldom else self.usual
+
+    def _told(
+        self, conditions: Iterable[Node], given: frozenset[str], assigned: frozenset[str]
+    ) -> tuple[frozenset[str] | None, frozenset[str]]:
         names: set[str] = set()
         apart: set[str] = set()
-        stack = conditions
+        stack = list(conditions)
         seen: set[Node] = set()
         while stack:
             node = stack.pop()
@@ -150,12 +166,11 @@ class Tests:
             elif isinstance(node, Apply | Cast):
                 stack.extend(node.args)
             else:
-                self.fixed = None
+                return None, frozenset()
         names -= self.indices
         if names - given or names & assigned:
-            self.fixed = None
-        if self.fixed is not None:
-            self.fixed, self.apart = frozenset(names), frozenset(apart)
+            return None, frozenset()
+        return frozenset(names), frozenset(apart)
 
     def bases(self, step: RegionStep, slots: Mapping[str, Any]) -> list[Any]:
         """Per stream of a step the array that it is part of; None for a length, and for the index of a loop."""

@@ -154,7 +154,7 @@ def _step(
         return None
     told = [n for access in builder.accesses for n in _told(access)]
     given = {name: operand for name, operand in builder.names.items() if name not in builder.stored}
-    loads = {n.operand for n in postorder(told) if isinstance(n, Load)}
+    loads = {n.operand for n in postorder(told) if isinstance(n, Load) and n.type.element.kind in "iu"}
     scalars = [n for n in postorder(asked) if isinstance(n, Operand)]
     return SerialStep(
         loop,
@@ -174,9 +174,20 @@ def _told(access: _Access) -> Iterator[Node]:
     yield from access.subscripts
     for each in access.around[1:]:
         if isinstance(each, _Test):
-            yield each.condition
+            yield from _limits(each.condition)
         else:
             yield from (each.start, each.stop)
+
+
+def _limits(condition: Node) -> Iterator[Node]:
+    """What a test compares indices with."""
+    if isinstance(condition, Apply) and condition.op.name in ("logical_not", "logical_and", "logical_or"):
+        for each in condition.args:
+            yield from _limits(each)
+    elif isinstance(condition, Apply) and condition.op.name in (*_BELOW, *_ABOVE):
+        for one, other in (condition.args, condition.args[::-1]):
+            if isinstance(one, Index):
+                yield other
 
 
 class _Builder:
@@ -413,6 +424,7 @@ def run_serial(step: SerialStep, slots: Bound, run: Run, streams: Any) -> None:
         return
     loop = step.otherwise
     if not _does(step, slots, values):
+        slots.recording.otherwise = True
         if not isinstance(loop, LoopStep):
             run(loop, slots)
             return

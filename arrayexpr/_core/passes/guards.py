@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 
 from ..assumption import Assumption
 from ..infer import PURE, effects
@@ -45,10 +46,14 @@ def guards(program: Program) -> Program:
     if any(effects(statement) != PURE for statement in program.statements):
         return program
     place = places(program)
-    tests = dict.fromkeys(_assumed(program.assumption, program, place) if program.assumption is not None else ())
-    tests.update(dict.fromkeys(_shared(program.statements, place)))
+    assumed = _assumed(program.assumption, program, place) if program.assumption is not None else ()
+    tests: dict[Node, None] = {}
+    for test in chain(assumed, _shared(program.statements, place)):
+        tests[test] = None
+        if len(tests) > _TESTS:
+            return program
     condition = conjunction(tests)
-    if condition is None or len(tests) > _TESTS:
+    if condition is None:
         return program
     otherwise = program if program.assumption is None else program.assumption.otherwise
     locals_ = {operand.name: operand for operand in (*program.locals, *otherwise.locals)}

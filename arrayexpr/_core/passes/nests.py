@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from ..affine import coefficients, depends, difference, injective, linear
 from ..nodes import (
@@ -35,6 +35,8 @@ from ..types import APART, BROADCAST, FALLING, INT64, STRIDED, UNIT, ArrayType, 
 _EQUAL = operator("equal")
 _AND = operator("logical_and")
 _OR = operator("logical_or")
+#: Underscores after a name at the most, before numbers.
+_UNDERSCORES = 4
 
 
 @record
@@ -186,15 +188,50 @@ def facts_of(condition: Node) -> dict[Node, int]:
     return {}
 
 
-def untaken(name: str, taken: Collection[str]) -> str:
-    """The name, with underscores after it where it is taken.
+def untaken(name: str, taken: Container[str]) -> str:
+    """The name, with underscores after it where it is taken, and a number too where some of those are.
 
     >>> untaken("i", {"i", "i_"})
     'i__'
+    >>> untaken("i", {"i" + "_" * k for k in range(5)})
+    'i____1'
     """
-    while name in taken:
+    for _ in range(_UNDERSCORES):
+        if name not in taken:
+            return name
         name += "_"
-    return name
+    if name not in taken:
+        return name
+    # The numbers so far are taken, as those of thousands of statements are: by bisection.
+    least = most = 1
+    while f"{name}{most}" in taken:
+        least, most = most, 2 * most
+    while most - least > 1:
+        middle = (least + most) // 2
+        if f"{name}{middle}" in taken:
+            least = middle
+        else:
+            most = middle
+    return f"{name}{most}"
+
+
+class Names:
+    """Names taken beside others, which stay as they are."""
+
+    def __init__(self, others: Container[str]):
+        self.others = others
+        self.own: set[str] = set()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.own or name in self.others
+
+    def add(self, name: str) -> None:
+        """Take one more."""
+        self.own.add(name)
+
+    def update(self, names: Iterable[str]) -> None:
+        """Take some more."""
+        self.own.update(names)
 
 
 def names_taken(program: Program) -> set[str]:
@@ -353,14 +390,25 @@ def scratch_type(element: ElementType, extents: Sequence[Node]) -> ArrayType:
     return element.array(len(layout), layout=tuple(layout))
 
 
-def scratch_lengths(statements: Iterable[Node], known: Mapping[Node, Node] | None = None) -> dict[Node, Node]:
-    """The lengths of scratch, by what it is declared with, beside those that are known."""
-    lengths = dict(known or {})
+def scratch_lengths(statements: Iterable[Node]) -> dict[Node, Node]:
+    """The lengths of scratch, by what it is declared with."""
+    lengths: dict[Node, Node] = {}
+    add_scratch_lengths(lengths, statements)
+    return lengths
+
+
+def add_scratch_lengths(lengths: dict[Node, Node], statements: Iterable[Node]) -> None:
+    """Add the lengths of the scratch that statements declare to those that are known.
+
+    What a length is computed as stands for itself: who puts lengths in looks no further into it.
+    """
     for statement in statements:
         if isinstance(statement, Scratch):
             extents = substitute(statement.extents, lengths.get)
-            lengths.update({Extent(statement.operand, axis): length for axis, length in enumerate(extents)})
-    return lengths
+            for axis, length in enumerate(extents):
+                lengths[Extent(statement.operand, axis)] = length
+                if isinstance(length, Apply):
+                    lengths[length] = length
 
 
 def enclosed(statements: Sequence[Node]) -> Iterator[Node]:

@@ -10,7 +10,7 @@ from ..ops import operator
 from ..program import Program
 from .elements import as_assign, base_of, extents_along, extents_of, longest
 from .joint import Path
-from .nests import enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
+from .nests import add_scratch_lengths, enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
 from .requirements import unshared
 
 _EQUAL, _OR = operator("equal"), operator("logical_or")
@@ -51,7 +51,7 @@ def products(program: Program) -> Program:
                 made = _apart(statement, taken, found)
                 new[statement] = made[-1]
                 statements.extend(made)
-                lengths.update(scratch_lengths(made, lengths))
+                add_scratch_lengths(lengths, made)
             else:
                 statements.append(statement)
             requires.update(dict.fromkeys(map(path.required, substitute(found, lengths.get))))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from heapq import heappop, heappush
 
-from ..infer import effects, operands, same_lengths
+from ..infer import Lengths, effects, lengths, operands
 from ..nodes import (
     Apply,
     Assign,
@@ -27,8 +28,9 @@ from ..nodes import (
 )
 from ..program import Program
 from ..regions import beneath, regions
+from ..types import ArrayType
 from .elements import base_of, extents_along, longest
-from .nests import names_lasting, scratch_lengths, scratch_type, untaken
+from .nests import add_scratch_lengths, names_lasting, scratch_type, untaken
 
 
 def scratch(program: Program) -> Program:
@@ -54,7 +56,7 @@ def scratch(program: Program) -> Program:
     local = set(program.locals)
     if not local or any(map(effects, program.statements)):
         return program
-    keeping = _Keeping(local, names_lasting(program) - {operand.name for operand in local})
+    keeping = _Keeping(program, local)
     statements = keeping.block(program.statements, {}, {})
     if statements is None:
         return program
@@ -64,10 +66,14 @@ def scratch(program: Program) -> Program:
 class _Keeping:
     """Gives locals scratch, block by block."""
 
-    def __init__(self, local: set[Operand], taken: set[str]):
+    def __init__(self, program: Program, local: set[Operand]):
         self.local = local
+        self.operands = (*program.operands, *program.results)
+        self.place = {operand.name: k for k, operand in enumerate(self.operands)}
         #: The names of what is no local, and of the scratch there is: no two blocks have scratch of one name.
-        self.taken = taken
+        self.taken = names_lasting(program) - {operand.name for operand in local}
+        #: The lengths of locals as expressions of operands' lengths, by what they are.
+        self.known: dict[Lengths, tuple[Node, ...] | None] = {}
         #: The lengths of scratch.
         self.lengths: dict[Node, Node] = {}
         self.new: dict[Node, Node] = {}
@@ -84,8 +90,8 @@ class _Keeping:
         for k, statement in enumerate(given):
             last.update(dict.fromkeys(operands(statement), k))
         statements: list[Node] = []
-        # What lies in scratch: the local whose it is now, and a value of its shape, of operands alone.
-        held: dict[Operand, tuple[str, Node]] = {}
+        # The scratch of the block by its type and lengths.
+        held: dict[tuple[ArrayType, Lengths], _Held] = {}
         place = 0
         for group in regions(given):
             # Statements that one nest computes stay neighbours: their scratch is declared before.
@@ -118,35 +124,69 @@ class _Keeping:
                     (shapes[target],) = substitute(
                         (value,), lambda node: node if isinstance(node, Extent) else shapes.get(node)
                     )
-                    extents = tuple(substitute(_extents(fresh, shapes[target]), self.lengths.get))
+                    extents = tuple(substitute(self.extents(fresh, shapes[target]), self.lengths.get))
                     shaped = scratch_type(target.type.element, extents)
-                    free = (
-                        operand
-                        for operand, (name, first) in held.items()
-                        if operand.type is shaped and last[name] < place and same_lengths(first, shapes[target])
-                    )
-                    operand = next(free, None)
+                    alike = held.setdefault((shaped, lengths(shapes[target])), _Held())
+                    operand = alike.free(place)
                     if operand is None:
                         operand = Operand(untaken(target.name, self.taken), shaped)
                         self.taken.add(operand.name)
                         statements.append(Scratch(operand, extents))
-                        self.lengths = scratch_lengths((statements[-1],), self.lengths)
+                        add_scratch_lengths(self.lengths, statements[-1:])
+                    alike.take(operand, last[target.name])
                     called[target] = operand
-                    held[operand] = target.name, shapes[target]
                 made.append(Assign(substitute((target,), called.get)[0], fresh))
                 self.new[statement] = made[-1]
             statements.extend(made)
             place += len(group)
         return statements
 
+    def extents(self, value: Node, shaped: Node) -> tuple[Node, ...]:
+        """The lengths of a value: those of the operands that they surely are of, as those of `shaped` are."""
+        alike = lengths(shaped)
+        if alike not in self.known:
+            self.known[alike] = self.of_operands(alike)
+        found = self.known[alike]
+        if found is not None:
+            return found
+        return tuple(longest(extents_along(value, axis)) for axis in range(value.type.rank))
 
-def _extents(value: Node, shaped: Node) -> tuple[Node, ...]:
-    """The lengths of a value: those of an operand where it surely has its shape, as `shaped` does."""
-    axes = range(value.type.rank)
-    for node in postorder((shaped,)):
-        if isinstance(node, Operand) and same_lengths(node, shaped):
-            return tuple(Extent(node, axis) for axis in axes)
-    return tuple(longest(extents_along(value, axis)) for axis in axes)
+    def of_operands(self, alike: Lengths) -> tuple[Node, ...] | None:
+        """Lengths as those of operands that broadcast together; None where parts of some are among them.
+
+        A local's are so told by operands, of which there are some, and not by the locals that it is computed of.
+        """
+        found: list[Node] = []
+        for axis in alike:
+            if not all(isinstance(each, tuple) and len(each) == 2 and each[0] in self.place for each in axis):
+                return None
+            among = sorted((self.place[name], k) for name, k in axis)
+            found.append(longest([Extent(self.operands[place], k) for place, k in among]))
+        return tuple(found)
+
+
+class _Held:
+    """Scratch of one type and one shape, in the order in which it was declared, and until when it is needed."""
+
+    def __init__(self) -> None:
+        self.operands: list[Operand] = []
+        self.places: dict[Operand, int] = {}
+        #: By the statement that mentions it last, and what no statement needs any more.
+        self.needed: list[tuple[int, int]] = []
+        self.spare: list[int] = []
+
+    def free(self, place: int) -> Operand | None:
+        """The first that no statement from a place on needs."""
+        while self.needed and self.needed[0][0] < place:
+            heappush(self.spare, heappop(self.needed)[1])
+        return self.operands[heappop(self.spare)] if self.spare else None
+
+    def take(self, operand: Operand, last: int) -> None:
+        """Have one, up to a statement."""
+        place = self.places.setdefault(operand, len(self.operands))
+        if place == len(self.operands):
+            self.operands.append(operand)
+        heappush(self.needed, (last, place))
 
 
 def _told(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 
 from ..affine import depends, integer, least, minus, plus
@@ -33,6 +33,7 @@ from ..program import Program
 from ..types import INT64, ArrayType, element
 from ..vector_math import function_of, is_vector_math
 from .nests import (
+    Names,
     enclosed,
     extents_known,
     facts_of,
@@ -106,6 +107,8 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
             if body == statement.body:
                 return (statement,)
             changed = Loop(statement.index, statement.start, statement.stop, statement.step, statement.role, body)
+        elif statement.role != "reduce" and not any(is_cut(node) for node in postorder(statement.body)):
+            return (statement,)
         else:
             found = _Strips(statement, program, known, taken, size, vector_math).statements()
             if found is None:
@@ -114,6 +117,10 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
             return found
         new[statement] = changed
         return (changed,)
+
+    def is_cut(node: Node) -> bool:
+        """Whether a loop may be one over strips for the sake of a node."""
+        return isinstance(node, Apply) and (node.op is _WHERE or (vector_math and is_vector_math(node)))
 
     def block(statements: Iterable[Node], known: Mapping[Node, int]) -> tuple[Node, ...]:
         return tuple(s for statement in statements for s in visit(statement, known))
@@ -224,7 +231,9 @@ class _Strips:
         if not any(stage.needed for stage in stages):
             return None
         statements = [statement for stage in stages for statement in stage.statements()]
-        body = _reused(statements, self.values, integer(self.size), {*self.taken, self.first.key})
+        names = Names(self.taken)
+        names.add(self.first.key)
+        body = _reused(statements, self.values, integer(self.size), names)
         if self.whole:
             return body
         assert isinstance(self.first, Index)
@@ -522,10 +531,11 @@ def _common(regions: Sequence[_Region]) -> _Region:
 # -- Strips that are used again -----------------------------------------------------------------
 
 
-def _reused(
-    statements: Sequence[Node], values: Sequence[Operand], extent: Node, taken: Collection[str]
-) -> tuple[Node, ...]:
-    """The statements under declarations of their scratch, as little as the lifetimes of the values allow."""
+def _reused(statements: Sequence[Node], values: Sequence[Operand], extent: Node, names: Names) -> tuple[Node, ...]:
+    """The statements under declarations of their scratch, as little as the lifetimes of the values allow.
+
+    `names` are those that are taken.
+    """
     stores: list[Store] = []
     last = dict.fromkeys(values, 0)
     for statement in enclosed(statements):
@@ -538,7 +548,6 @@ def _reused(
         for node in postorder((read,)) if read is not None else ():
             if isinstance(node, Load) and node.operand in last:
                 last[node.operand] = len(stores)
-    names = set(taken)
     new: dict[Operand, Operand] = {}
     living: dict[Operand, None] = {}
     free: dict[ArrayType, list[Operand]] = {}

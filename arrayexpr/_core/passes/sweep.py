@@ -51,7 +51,17 @@ from .elements import (
     subscripts_of,
 )
 from .joint import Path, equal_lengths, joined, places
-from .nests import byte_strides, enclosed, names_lasting, scratch_lengths, scratch_type, untaken, with_body
+from .nests import (
+    Names,
+    add_scratch_lengths,
+    byte_strides,
+    enclosed,
+    names_lasting,
+    scratch_lengths,
+    scratch_type,
+    untaken,
+    with_body,
+)
 from .neutral import neutral
 from .requirements import of_scratch, requirements
 
@@ -111,7 +121,7 @@ def sweep(
     Requires: operands overlap only where they are the same view; shapes fit: `Program.requires` says so in
     numbers, but for statements that are swept together.
     """
-    taken = names_lasting(program)
+    taken = Names(names_lasting(program))
     new: dict[Node, Node] = {}
     if together:
         assigns = [statement for statement in program.statements if isinstance(statement, Assign)]
@@ -128,7 +138,7 @@ def sweep(
     lengths = scratch_lengths(enclosed(program.statements))
 
     def require(conditions: Iterable[Node], made: Sequence[Node], path: Path) -> None:
-        lengths.update(scratch_lengths(made, lengths))
+        add_scratch_lengths(lengths, made)
         requires.update(dict.fromkeys(map(path.required, of_scratch(conditions, lengths))))
 
     def block(statements: Sequence[Node], path: Path) -> list[Node]:
@@ -165,7 +175,7 @@ def sweep(
 
 
 def _swept_together(
-    program: Program, group: Sequence[Node], taken: set[str], requires: dict[Node, None]
+    program: Program, group: Sequence[Node], taken: Names, requires: dict[Node, None]
 ) -> list[Node] | None:
     """The sweeps that statements of one region share; None where they have no reductions, or none that share them."""
     assigns = [statement for statement in group if isinstance(statement, Assign)]
@@ -173,20 +183,20 @@ def _swept_together(
     if axes is None or any(reads_otherwise(statement) for statement in assigns):
         return None
     try:
-        sweeps = _Sweeps(program, assigns, axes, set(taken), alike=False)
+        sweeps = _Sweeps(program, assigns, axes, Names(taken), alike=False)
         made = sweeps.statements()
         across = sweeps.turns()
         if across is None:
-            taken |= sweeps.taken
+            taken.update(sweeps.taken.own)
             requires.update(dict.fromkeys(sweeps.requirements()))
             return [*sweeps.rows, *made]
-        taken |= {row.operand.name for row in sweeps.rows}
-        turned = _Sweeps(program, assigns, axes, set(taken), alike=False, turned=True)
+        taken.update(row.operand.name for row in sweeps.rows)
+        turned = _Sweeps(program, assigns, axes, Names(taken), alike=False, turned=True)
         other = turned.statements()
     except (_Apart, UnsupportedError):
         return None
     # Names within one version are free in the other, but for the scratch of both.
-    taken |= sweeps.taken | turned.taken
+    taken.update(sweeps.taken.own | turned.taken.own)
     requires.update(dict.fromkeys(sweeps.requirements()))
     return [*sweeps.rows, *turned.rows, Guard(across, tuple(other), tuple(made))]
 
@@ -208,7 +218,7 @@ def _has_sweep(node: Reduce) -> bool:
     return reduces(node.op, node.arg.type.element, node.type.element, len(node.axes))
 
 
-def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[Node, None]) -> list[Node]:
+def _apart(program: Program, statement: Assign, taken: Names, requires: dict[Node, None]) -> list[Node]:
     """The sweeps of one statement; what does not share them is assigned to scratch before."""
     if reads_otherwise(statement):
         whole = _scratch_of(statement.target.type.element, extents_of(statement.target), taken)
@@ -241,7 +251,7 @@ def _apart(program: Program, statement: Assign, taken: set[str], requires: dict[
     return [*before, *(_apart(program, rest, taken, requires) if _reduces(value) else [rest])]
 
 
-def _scratch_of(t: ElementType, extents: tuple[Node, ...], taken: set[str]) -> Scratch:
+def _scratch_of(t: ElementType, extents: tuple[Node, ...], taken: Names) -> Scratch:
     name = untaken("t", taken)
     taken.add(name)
     return Scratch(Operand(name, scratch_type(t, extents)), extents)
@@ -323,7 +333,7 @@ class _Sweeps:
         program: Program,
         group: Sequence[Assign],
         axes: tuple[int, tuple[int, ...]],
-        taken: set[str],
+        taken: Names,
         *,
         alike: bool,
         turned: bool = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..affine import integer, plus, times
-from ..nodes import Apply, Constant, Extent, Guard, Index, Load, Loop, Node, Store, Stride, postorder
+from ..nodes import Apply, Constant, Extent, For, Guard, Index, Load, Loop, Node, Store, Stride, postorder
 from ..ops import operator
 from ..program import Program
 from .nests import (
@@ -56,8 +56,7 @@ def versions(program: Program, *, size: int = SIZE) -> Program:
     # In several threads the outermost loop is shared out: it keeps its length.
     extents = extents_known(program)
     cores = program.target.cores if program.target is not None else 1
-    nests = [s for s in enclosed(program.statements) if type(s) is Loop]
-    weight = _MOST * len(postorder(nests))
+    large = weight(program, size) > size
 
     def change(nest: Nest) -> Node:
         known = {**extents, **nest.facts}
@@ -65,7 +64,7 @@ def versions(program: Program, *, size: int = SIZE) -> Program:
         if any(loop.role != "serial" for loop in nest.loops) or not independent(nest):
             return _by_innermost(whole, program, known)
         leaves = _leaves(nest, program, known, outermost=1 if cores > 1 else 0)
-        if weight > size:
+        if large:
             del leaves[1:-1]
         (_, made) = leaves.pop()
         for condition, leaf in reversed(leaves):
@@ -74,6 +73,21 @@ def versions(program: Program, *, size: int = SIZE) -> Program:
         return made
 
     return map_nests(program, change)
+
+
+def weight(program: Program, enough: int = SIZE) -> int:
+    """The nodes of all versions of a program's nests, or more than enough of them."""
+    nodes = 0
+    stack = list(program.statements)
+    while stack and nodes <= enough:
+        statement = stack.pop()
+        if type(statement) is Loop:
+            nodes += _MOST * len(postorder((statement,)))
+        elif type(statement) is For:
+            stack.extend(statement.body)
+        elif isinstance(statement, Guard):
+            stack.extend((*statement.then, *statement.otherwise))
+    return nodes
 
 
 def _by_innermost(statement: Node, program: Program, known: Mapping[Node, int]) -> Node:
