@@ -87,7 +87,8 @@ def vector_instructions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
     header = tmp_path_factory.mktemp("headers") / "vectors.h"
     header.write_text("#include <immintrin.h>\n")
     make = [*command, *compiler.FLAGS, "-x", "c-header", str(header), "-o", f"{header}.gch"]
-    if not command or "Free Software" not in compiler._version(command) or subprocess.run(make).returncode:
+    gcc = bool(command) and "Free Software" in compiler._version(command)
+    if not gcc or subprocess.run(make, capture_output=True).returncode:
         yield
         return
     compile_one = compiler._compile
