@@ -181,3 +181,49 @@ def loop_program(choice: random.Random, *, length: int = 5) -> str:
     locals_ = [f"{name} = local(int64[:])" for name in writer.names]
     body = "\n".join(f"    {line}" for line in (*locals_, *lines))
     return f"def f(u: int64[:, :], v: int64[:, :], a: int64[:], b: int64[:], n: int64):\n{body}\n"
+
+
+def time_loop(choice: random.Random, *, length: int = 6) -> str:
+    """The text of a program that runs loops over statements of whole arrays, and of parts that stay in their places.
+
+    Its operands are `u`, `v` and `w` of one length of at least 6, and a scalar `n`. Locals are of a block, or are
+    assigned before a loop and again in it.
+    """
+    names: list[str] = []
+
+    def value(known: list[str], part: str) -> str:
+        def one() -> str:
+            name = choice.choice(known)
+            shift = {"": [""], "1:-1": ["[1:-1]", "[:-2]", "[2:]"], ":": ["", "[::-1]"]}[part]
+            return f"{name}{choice.choice(shift)}"
+
+        x, y = one(), choice.choice([one(), one(), "3", "n"])
+        found = choice.choice(_BINARY[:3]).format(x, y)
+        return choice.choice([found, found, f"({found}) * {one()}", f"({found}) - reduce(add, {x}, (0,))"])
+
+    def block(count: int, known: list[str], depth: int) -> list[str]:
+        lines: list[str] = []
+        known = list(known)
+        for _ in range(count):
+            kind = choice.random()
+            if kind < 0.4:
+                name = choice.choice([*(k for k in known if k not in "uvw"), f"t{len(names)}"])
+                if name not in known:
+                    names.append(name)
+                lines.append(f"{name}[...] = {value(known, ':')}")
+                known = [*dict.fromkeys([*known, name])]
+            elif kind < 0.65:
+                lines.append(f"{choice.choice('uvw')}[...] = {value(known, ':')}")
+            elif kind < 0.85 or not depth:
+                lines.append(f"{choice.choice('uvw')}[1:-1] = {value(known, '1:-1')}")
+            else:
+                index = f"k{depth}"
+                lines.append(f"for {index} in range(0, {choice.choice(['n', '2'])}, 1):")
+                lines += [f"    {line}" for line in block(choice.randint(2, 5), known, depth - 1)]
+        return lines
+
+    body = [f"    {line}" for line in block(length, list("uvw"), 1)]
+    lines = [*block(2, list("uvw"), 0), "for k in range(0, n, 1):", *body, *block(1, list("uvw"), 0)]
+    locals_ = [f"{name} = local(int64[:])" for name in dict.fromkeys(names)]
+    text = "\n".join(f"    {line}" for line in (*locals_, *lines))
+    return f"def f(u: int64[:], v: int64[:], w: int64[:], n: int64):\n{text}\n"

@@ -11,7 +11,7 @@ import loop_programs
 import numpy as np
 import pytest
 from layouts import clone
-from loop_programs import loop_program
+from loop_programs import loop_program, time_loop
 from statements import MOTION, SIBLINGS, Case, case
 from test_emit_c import CC, OK, OVERLAP, SHAPE, STRICT, build
 from test_emit_c import call as called
@@ -607,6 +607,16 @@ def check_loops(seed: int, folder: Path, length: int) -> None:
     counted["ok" if code == OK else "refused"] += 1
     for name, value in (expected if code == OK else before).items():
         np.testing.assert_array_equal(got[name], value, err_msg=f"{name} of\n{text}")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_time_loops(seed: int, tmp_path: Path) -> None:
+    program = parse(time_loop(random.Random(seed)))
+    binary = build(program, tmp_path, flags=["-std=gnu99", "-w", "-O1", *STRICT[6:]])
+    rng = np.random.default_rng(seed)
+    for n in (0, 1, 4):
+        arrays = {name: rng.integers(-3, 4, 7) for name in "uvw"} | {"n": np.array(n)}
+        assert compare(binary, program, arrays)[0] == OK
 
 
 def test_random_programs_of_loops(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loop_programs import time_loop
 from statements import MOTION, SIBLINGS, Case, case
 
 import arrayexpr
@@ -17,7 +18,7 @@ from arrayexpr._core.driver import ARRAY_PASSES, run
 from arrayexpr._core.engine.plan import RegionStep
 from arrayexpr._core.errors import ArrayExprError
 from arrayexpr._core.interpret import interpret
-from arrayexpr._core.nodes import Apply, Assign, Operand, Slice, View
+from arrayexpr._core.nodes import Apply, Assign, For, Operand, Slice, View
 from arrayexpr._core.ops import operator
 from arrayexpr._core.parser import parse
 from arrayexpr._core.passes import fuse as fusing
@@ -509,3 +510,81 @@ def test_statements_that_read_one_set_of_arrays_along_different_axes_are_one_reg
     kernel, x, y = arrayexpr.kernel(differences), np.arange(5.0), np.arange(4.0)
     np.testing.assert_allclose(kernel(x, y), differences(x, y))
     assert arrayexpr.explain(kernel, x, y).count("\nStep ") == 1
+
+
+# -- Loops that stay ------------------------------------------------------------------------------
+
+
+def in_loop(*lines: str, locals: str = "t") -> Program:
+    declared = "".join(f"    {name} = local(int64[:])\n" for name in locals.split())
+    body = "\n".join(f"        {line}" for line in lines)
+    return parse(
+        f"def f(u: int64[:], v: int64[:], w: int64[:], n: int64):\n{declared}    for k in range(0, n, 1):\n{body}\n"
+    )
+
+
+def body_of(program: Program) -> list[str]:
+    (loop,) = (s for s in program.statements if isinstance(s, For))
+    return [repr(statement) for statement in loop.body]
+
+
+def test_a_local_of_an_iteration_is_gone() -> None:
+    program = fuse(in_loop("t[...] = u + w", "v[...] = t * t", "u[...] = u - v"), guarded=True)
+    assert body_of(program)[0] == "v[...] = (u + w) * (u + w)"
+    assert not program.locals
+    assert program.assumption is not None and program.assumption.apart == ("u", "v")
+
+
+def test_what_is_read_after_a_loop_is_kept() -> None:
+    text = (
+        "def f(u: int64[:], n: int64):\n    t = local(int64[:])\n    t[...] = u * 2\n"
+        "    for k in range(0, n, 1):\n        t[...] = u + 1\n        u[...] = t * t\n    u[...] = u + t\n"
+    )
+    assert "t[...] = u + 1" in body_of(fuse(parse(text), guarded=True))
+
+
+def test_two_arrays_that_change_places_still_do() -> None:
+    given = in_loop("t[...] = u[:-2] + u[2:]", "v[1:-1] = t * t", "u[...] = v")
+    assert body_of(fuse(given, guarded=True))[-1] == "u[...] = v"
+    given = in_loop("v[...] = u[::-1] + w", "u[...] = v", locals="")
+    assert fuse(given, guarded=True) is given
+
+
+def check_time_loop(seed: int, engine: str | None = None) -> bool:
+    """A program of loops means the same with its statements fused. Whether those in loops were."""
+    program = parse(time_loop(random.Random(seed)))
+    fused = fuse(program, guarded=bool(seed % 2))
+    verify(fused)
+    rng = np.random.default_rng(seed)
+    for n in (0, 1, 3):
+        given = {name: rng.integers(-3, 4, 7) for name in "uvw"} | {"n": np.int64(n)}
+        one, two = ({name: np.copy(value) for name, value in given.items()} for _ in range(2))
+        interpret(program, one)
+        interpret(fused, two)
+        for name, value in one.items():
+            np.testing.assert_array_equal(two[name], value, err_msg=f"{name} of\n{program}\n{fused}")
+    if engine is not None:
+        kernel = arrayexpr.compile(program, engine=engine)
+        for share in (False, True, False):
+            memory = rng.integers(-3, 4, 9)
+            sets = []
+            for _ in range(2):
+                own = memory.copy()
+                sets.append([own[:7], own[2:] if share else own[:7][::-1].copy(), own[:7].copy() + 1])
+            interpret(program, dict(zip("uvwn", [*sets[0], np.int64(3)], strict=True)))
+            kernel(*sets[1], 3)
+            for expected, found in zip(*sets, strict=True):
+                np.testing.assert_array_equal(found, expected, err_msg=str(program))
+    loops = [[s for s in p.statements if isinstance(s, For)] for p in (program, fused)]
+    return loops[0] != loops[1]
+
+
+def test_random_time_loops() -> None:
+    assert sum(check_time_loop(seed, "block" if seed < 10 else None) for seed in range(50)) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_many_random_time_loops(seed: int) -> None:
+    for k in range(60):
+        check_time_loop(100 * seed + k, "block" if k % 3 else "c")

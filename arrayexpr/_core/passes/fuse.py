@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from ..assumption import Assumption
@@ -11,6 +12,7 @@ from ..nodes import (
     Assign,
     Contract,
     Extent,
+    For,
     Node,
     Operand,
     Pack,
@@ -25,6 +27,7 @@ from ..nodes import (
 )
 from ..program import Program
 from ..regions import Access, Group, Meeting, Part, base, beneath, part_of
+from ..swaps import swapped
 from .nests import untaken
 
 #: Of a value that is computed again for each reader, the operations and the arrays read at the most.
@@ -56,30 +59,94 @@ def fuse(program: Program, *, guarded: bool = False) -> Program:
     Requires: who runs the program asks `Program.assumption`.
     """
     original = program
+    loops = _Loops(program, guarded)
+    program = outer = loops.program
     if guarded:
         program = _parted(program)
-    if len(program.statements) < 2:
-        return program
     statements, fresh = _renamed(program)
     fusion = _Fusion(program, statements, fresh, guarded)
-    made = fusion.statements()
+    made = fusion.statements() if len(statements) > 1 else statements
+    apart, alike = set(loops.apart), list(loops.alike)
     if made == statements:
+        fused = outer
+    else:
+        new = {before: fusion.new.get(now, now) for before, now in zip(program.statements, statements, strict=True)}
+        left = {name for statement in made for name in operands(statement)}
+        apart |= fusion.seen_outside()
+        alike += fusion.alike
+        fused = program.rewritten(made, {k: v for k, v in new.items() if k is not v})
+        fused = fused.replace(locals=tuple(o for o in (*program.locals, *fresh) if o.name in left))
+    if fused is original:
         return original
-    new = {before: fusion.new.get(now, now) for before, now in zip(program.statements, statements, strict=True)}
-    named = {operand.name for operand in program.operands + program.results}
-    left = {name for statement in made for name in operands(statement)}
+    apart &= {operand.name for operand in program.operands + program.results}
     before = program.assumption
-    apart = named & fusion.seen_outside()
     if before is not None:
         apart |= set(before.apart)
-    alike = (*(before.alike if before is not None else ()), *dict.fromkeys(fusion.alike))
-    assumption = before
-    if apart or alike:
-        otherwise = original if before is None else before.otherwise
-        lengths = () if before is None else before.lengths
-        assumption = Assumption(tuple(sorted(apart)), alike, otherwise, lengths)
-    fused = program.rewritten(made, {k: v for k, v in new.items() if k is not v})
-    return fused.replace(locals=tuple(o for o in (*program.locals, *fresh) if o.name in left), assumption=assumption)
+        alike = [*before.alike, *alike]
+    if not apart and not alike:
+        return fused
+    otherwise = original if before is None else before.otherwise
+    lengths = () if before is None else before.lengths
+    return fused.replace(assumption=Assumption(tuple(sorted(apart)), tuple(dict.fromkeys(alike)), otherwise, lengths))
+
+
+class _Loops:
+    """A program whose loops that stay have fused bodies.
+
+    A body is what one iteration does: what holds for a program holds for it, and iterations keep their order. Locals
+    that nothing around a loop mentions are its own, another one in each iteration.
+    """
+
+    def __init__(self, program: Program, guarded: bool):
+        self.given = program
+        self.guarded = guarded
+        self.apart: set[str] = set()
+        self.alike: list[tuple[Node, Node]] = []
+        self.taken = {operand.name for operand in program.declared}
+        self.fresh: list[Operand] = []
+        self.new: dict[Node, Node] = {}
+        self.program = program
+        if any(type(statement) is For for statement in program.statements):
+            statements = self._block(program.statements, {operand.name for operand in program.locals})
+            left = {name for statement in statements for name in operands(statement)}
+            if statements != program.statements:
+                kept = tuple(o for o in (*program.locals, *self.fresh) if o.name in left)
+                self.program = program.rewritten(statements, self.new).replace(locals=kept)
+
+    def _block(self, statements: Sequence[Node], locals_: Collection[str]) -> tuple[Node, ...]:
+        """The statements, with the loops among them; of `locals_` nothing outside knows."""
+        mentions = Counter(name for statement in statements for name in operands(statement))
+        made = []
+        for statement in statements:
+            if type(statement) is For:
+                own = {name for name in operands(statement) if mentions[name] == 1 and name in locals_}
+                body = self._body(statement.body, own)
+                if body != statement.body:
+                    self.new[statement] = For(statement.index, statement.start, statement.stop, statement.step, body)
+                made.append(self.new.get(statement, statement))
+            else:
+                made.append(statement)
+        return tuple(made)
+
+    def _body(self, statements: Sequence[Node], own: Collection[str]) -> tuple[Node, ...]:
+        statements = self._block(statements, own)
+        # Where two arrays change places, the copy of one to the other stays by itself.
+        last = len(statements) - (swapped(statements) is not None)
+        given, rest = statements[:last], statements[last:]
+        if len(given) < 2 or not any(isinstance(s, Assign) and s.target.type.rank for s in given):
+            return statements
+        kept = {name for statement in rest for name in operands(statement)}
+        declared = {operand.name: operand for operand in (*self.given.declared, *self.fresh)}
+        mine = [declared[name] for name in own if name not in kept]
+        program = Program("body", self.given.operands, given, locals=mine)
+        fusion = _Fusion(program, given, (), self.guarded, before=declared.keys() - own)
+        made = fusion.statements()
+        if made == given:
+            return statements
+        self.apart |= fusion.seen_outside()
+        self.alike += fusion.alike
+        self.new.update(fusion.new)
+        return (*made, *rest)
 
 
 def _parted(program: Program) -> Program:
@@ -312,7 +379,14 @@ def _names(part: Part) -> set[str]:
 class _Fusion:
     """Places statements one after the other; of each operand it knows where it is read and assigned last."""
 
-    def __init__(self, program: Program, given: Sequence[Node], fresh: Sequence[Operand], guarded: bool):
+    def __init__(
+        self,
+        program: Program,
+        given: Sequence[Node],
+        fresh: Sequence[Operand],
+        guarded: bool,
+        before: Iterable[str] = (),
+    ):
         self.guarded = guarded
         self.private = {operand.name for operand in (*program.locals, *fresh)}
         self.operands = {operand.name for operand in program.operands}
@@ -327,7 +401,8 @@ class _Fusion:
         self.floor = 0
         self.written = _History(self.meet)
         self.read = _History(self.meet)
-        self.version: dict[str, int] = {}
+        #: How often each was assigned; those of `before` have been elsewhere, and have their shape.
+        self.version = dict.fromkeys(before, 1)
         #: What the parts of an operand hold, which have no elements in common.
         self.values: dict[str, list[_Value]] = {}
         self.latest: dict[Access, int] = {}

@@ -31,6 +31,8 @@ def order_axes(program: Program) -> Program:
         if not all(loop.role == "serial" for loop in nest.loops) or not independent(nest):
             return nest.rebuilt(range(len(nest.loops)))
         nest = _flipped(nest, program, known)
+        if len(nest.loops) == 1:
+            return nest.rebuilt((0,))
         weights = [_weight(nest, loop.index, program, known) for loop in nest.loops]
         if any(w is None for w in weights):
             return nest.rebuilt(range(len(nest.loops)))
@@ -53,8 +55,13 @@ def _weight(nest: Nest, index: Index, program: Program, known: dict[Node, int]) 
 def _flipped(nest: Nest, program: Program, known: dict[Node, int]) -> Nest:
     loops, body = list(nest.loops), nest.body
     for k, loop in enumerate(loops):
-        steps = [movement(access, loop.index, program, known) for access in nest.accesses]
-        falling = None not in steps and min(steps, default=0) < 0 and max(steps, default=0) <= 0  # type: ignore[type-var,operator]
+        falling = False
+        for access in nest.accesses:
+            step = movement(access, loop.index, program, known)
+            if step is None or step > 0:
+                falling = False
+                break
+            falling = falling or step < 0
         if falling and isinstance(loop.start, Constant) and loop.start.value == 0 and loop.step is integer(1):
             last = minus(loop.stop, integer(1))
             mirrored = minus(last, loop.index)

@@ -135,8 +135,11 @@ def _in_vector_functions(statements: tuple[Node, ...]) -> tuple[Node, ...]:
 
     Wherever they stand, in a strip or not: the bits of a value depend on its operands alone.
     """
+    nodes = postorder(statements)
+    if all(_in_vector_function(node) is node for node in nodes):
+        return statements
     done: dict[Node, Node] = {}
-    for node in postorder(statements):
+    for node in nodes:
         if isinstance(node, Function):
             done[node] = node
             continue
@@ -216,7 +219,10 @@ class _Strips:
             return None
         if not all(isinstance(statement, Store) for statement in loop.body):
             return None
-        if any(isinstance(node, (*EFFECTS, Opaque)) for node in postorder(loop.body)):
+        nodes = postorder(loop.body)
+        if loop.role == "serial" and not any(isinstance(n, Apply) and self._may_stand_alone(n) for n in nodes):
+            return None
+        if any(isinstance(node, (*EFFECTS, Opaque)) for node in nodes):
             return None
         if loop.role == "serial" and refusal(loop) is not None:
             return None
@@ -238,6 +244,10 @@ class _Strips:
             return body
         assert isinstance(self.first, Index)
         return (Loop(self.first, loop.start, loop.stop, integer(self.size), loop.role, body),)
+
+    def _may_stand_alone(self, node: Apply) -> bool:
+        """Whether a value may be a reason to have strips: a function, or a choice of which a branch may be costly."""
+        return node.op is _WHERE or (self.vector_math and is_vector_math(node))
 
     def over(self, stores: Sequence[Node], role: str = "serial") -> Loop:
         """A loop over the elements of a strip."""
