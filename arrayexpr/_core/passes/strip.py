@@ -119,7 +119,7 @@ def strip(program: Program, *, size: int = SIZE) -> Program:
         return (changed,)
 
     def is_cut(node: Node) -> bool:
-        """Whether a loop may be one over strips for the sake of a node."""
+        """Whether a node may be a reason to have strips: a function, or a choice of which a branch may be costly."""
         return isinstance(node, Apply) and (node.op is _WHERE or (vector_math and is_vector_math(node)))
 
     def block(statements: Iterable[Node], known: Mapping[Node, int]) -> tuple[Node, ...]:
@@ -219,10 +219,7 @@ class _Strips:
             return None
         if not all(isinstance(statement, Store) for statement in loop.body):
             return None
-        nodes = postorder(loop.body)
-        if loop.role == "serial" and not any(isinstance(n, Apply) and self._may_stand_alone(n) for n in nodes):
-            return None
-        if any(isinstance(node, (*EFFECTS, Opaque)) for node in nodes):
+        if any(isinstance(node, (*EFFECTS, Opaque)) for node in postorder(loop.body)):
             return None
         if loop.role == "serial" and refusal(loop) is not None:
             return None
@@ -244,10 +241,6 @@ class _Strips:
             return body
         assert isinstance(self.first, Index)
         return (Loop(self.first, loop.start, loop.stop, integer(self.size), loop.role, body),)
-
-    def _may_stand_alone(self, node: Apply) -> bool:
-        """Whether a value may be a reason to have strips: a function, or a choice of which a branch may be costly."""
-        return node.op is _WHERE or (self.vector_math and is_vector_math(node))
 
     def over(self, stores: Sequence[Node], role: str = "serial") -> Loop:
         """A loop over the elements of a strip."""
