@@ -55,7 +55,7 @@ def whole_programs(device: Any, seeds: range, length: int = 10) -> None:
 
 
 def test_whole_programs_by_opencl() -> None:
-    whole_programs(need("portable computing"), range(10))
+    whole_programs(need("portable computing"), range(6))
 
 
 @needs_gxx
