@@ -457,7 +457,7 @@ def _does(step: SerialStep, slots: Slots, values: range) -> bool:
 
 
 def _share_memory(one: Any, other: Any) -> bool:
-    """Whether two arrays have an element in common, as even and odd places of one have not; or it takes long to tell."""
+    """Whether two arrays have an element in common, as even and odd places have not; or it takes long to tell."""
     if not np.may_share_memory(one, other):
         return False
     try:
