@@ -11,11 +11,14 @@ are to grow with k + m, where expanded they would with k times m.
     python benchmarks/optimiser.py
     python benchmarks/optimiser.py --sizes 1000 10000 --pytensor-python path/to/python-with-pytensor
 
-Beside expressions there are programs of statements over locals: `stages`, each reading two of the thirty before it, of
-which every tenth is a result, and `updates`, each assigning one of forty operands from two others. Their size is the
-count of statements, and only the passes on arrays take part: the schedules are of regions, and made when they run.
+Beside expressions there are programs of statements: `stages`, each reading two of the thirty before it, of which every
+tenth is a result, `mixed`, the same of three types, `updates`, each assigning one of forty operands from two others, a
+`chain` of locals, `siblings` that read the same arrays, `stencils` by turns of two arrays, and `reductions` over rows.
+Their size is the count of statements. Measured are the passes on arrays, all passes, as for C ahead of time, and the
+text of the schedule, which may be much longer than the program.
 
-The bars: at least 100,000 nodes/s at 10,000 nodes, and t(100,000) / t(10,000) at most 12; 10,000 statements in one.
+The bars: at least 100,000 nodes/s at 10,000 nodes, and t(100,000) / t(10,000) at most 12; 10,000 statements in one
+second.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 SHAPES = ("chain", "tree", "constants")
+#: Programs of statements.
+PROGRAMS = ("stages", "mixed", "updates", "chain", "siblings", "stencils", "reductions")
 
 
 # -- The expressions, for any library that makes one from its operands ----------------------------
@@ -153,42 +158,100 @@ def build(shape: str, n: int) -> Any:
 
 
 def statements(shape: str, n: int) -> Any:
-    """A program of n statements."""
+    """A program of n statements, of one of PROGRAMS."""
     import random
 
-    from arrayexpr._core.nodes import Apply, Assign, Operand
+    from arrayexpr._core.nodes import Apply, Assign, Cast, Constant, Operand, Reduce, Slice, View
     from arrayexpr._core.ops import operator
     from arrayexpr._core.program import Program
-    from arrayexpr._core.types import FLOAT64
+    from arrayexpr._core.types import FLOAT64, INT64, Real
 
-    choice, vector = random.Random(0), FLOAT64.array(1)
-    binary = [operator(name) for name in ("add", "multiply", "subtract")]
+    choice, vector, matrix = random.Random(0), FLOAT64.array(1), FLOAT64.array(2)
+    add, multiply, subtract = binary = [operator(name) for name in ("add", "multiply", "subtract")]
     given = [Operand(f"a{k}", vector) for k in range(40)]
-    known, results, locals_, made = list(given), [], [], []
-    for k in range(n):
-        target = choice.choice(given) if shape == "updates" else Operand(f"t{k}", vector)
-        value = Apply(choice.choice(binary), (choice.choice(known[-30:]), choice.choice(known[-30:])))
-        made.append(Assign(target, value))
-        if shape == "stages":
-            known.append(target)
+    made: list[Any] = []
+    if shape in ("stages", "updates"):
+        known, results, locals_ = list(given), [], []
+        for k in range(n):
+            target = choice.choice(given) if shape == "updates" else Operand(f"t{k}", vector)
+            value = Apply(choice.choice(binary), (choice.choice(known[-30:]), choice.choice(known[-30:])))
+            made.append(Assign(target, value))
+            if shape == "stages":
+                known.append(target)
+                (results if k % 10 == 9 or k == n - 1 else locals_).append(target)
+        return Program(shape, given, made, results, locals=locals_)
+    if shape == "chain":
+        locals_ = [Operand(f"t{k}", vector) for k in range(n)]
+        for k, target in enumerate(locals_):
+            before = locals_[k - 1] if k else given[0]
+            made.append(Assign(target, Apply(binary[k % 3], (before, given[k // 3 % 4]))))
+        return Program(shape, given[:4], made, locals_[-1:], locals=locals_[:-1])
+    if shape == "siblings":
+        results = [Operand(f"r{k}", vector) for k in range(n)]
+        for k, target in enumerate(results):
+            scaled = Apply(multiply, (given[k % 4], Constant(float(k), FLOAT64)))
+            made.append(Assign(target, Apply(binary[k % 3], (scaled, given[k // 4 % 4]))))
+        return Program(shape, given[:4], made, results)
+    if shape == "mixed":
+        types = (FLOAT64, Real(32), INT64)
+        known_of = {t: [Operand(f"a{t.name}{k}", t.array(1)) for k in range(10)] for t in types}
+        given, results, locals_ = [o for known in known_of.values() for o in known], [], []
+        for k in range(n):
+            t = choice.choice(types)
+            target = Operand(f"t{k}", t.array(1))
+            pair = [choice.choice(known_of[choice.choice(types)][-30:]) for _ in range(2)]
+            value = Apply(choice.choice(binary), tuple(x if x.type.element is t else Cast(x, t) for x in pair))
+            made.append(Assign(target, value))
+            known_of[t].append(target)
             (results if k % 10 == 9 or k == n - 1 else locals_).append(target)
-    return Program(shape, given, made, results, locals=locals_)
+        return Program(shape, given, made, results, locals=locals_)
+    if shape == "stencils":
+        u, v = Operand("u", matrix), Operand("v", matrix)
+
+        def window(of: Any, rows: tuple[int | None, int | None], columns: tuple[int | None, int | None]) -> Any:
+            return View(of, (Slice(*rows), Slice(*columns)))
+
+        for k in range(n):
+            one, other = (u, v) if k % 2 == 0 else (v, u)
+            rows = Apply(add, (window(one, (0, -2), (1, -1)), window(one, (2, None), (1, -1))))
+            columns = Apply(add, (window(one, (1, -1), (0, -2)), window(one, (1, -1), (2, None))))
+            value = Apply(multiply, (Constant(0.25, FLOAT64), Apply(add, (rows, columns))))
+            made.append(Assign(window(other, (1, -1), (1, -1)), value))
+        return Program(shape, (u, v), made, ())
+    assert shape == "reductions", shape
+    matrices = [Operand(f"m{k}", matrix) for k in range(8)]
+    results = [Operand(f"r{k}", vector) for k in range(n)]
+    for k, target in enumerate(results):
+        scaled = Apply(add, (matrices[k // 8 % 8], Constant(float(k), FLOAT64)))
+        made.append(Assign(target, Reduce(add, Apply(multiply, (matrices[k % 8], scaled)), (1,))))
+    return Program(shape, matrices, made, results)
 
 
-def measure_statements(shape: str, n: int, repeat: int) -> tuple[float, float, int]:
-    """The best seconds of `fuse` and of all passes on arrays, verified between, and how many statements are left."""
+def measure_statements(shape: str, n: int, repeat: int) -> tuple[dict[str, float], int, float]:
+    """The best seconds of the passes on arrays, of all passes, verified between, and of printing; how many statements
+    of a schedule there are; and the MiB that the process took at the most. Meant for a process of its own."""
+    import resource
+
     from arrayexpr._core.driver import ARRAY_PASSES, run
 
-    best = fusing = float("inf")
+    best: dict[str, float] = {}
     for _ in range(repeat):
         program = statements(shape, n)
-        steps: list[Any] = []
+        times: dict[str, float] = {}
         gc.collect()
         start = time.perf_counter()
-        after = run(program, ARRAY_PASSES, guarded=True, steps=steps)
-        best = min(best, time.perf_counter() - start)
-        fusing = min(fusing, next(step.seconds for step in steps if step.name == "fuse"))
-    return fusing, best, len(after.statements)
+        run(program, ARRAY_PASSES, guarded=True)
+        times["arrays"] = time.perf_counter() - start
+        gc.collect()
+        start = time.perf_counter()
+        after = run(program)
+        times["all"] = time.perf_counter() - start
+        best = {key: min(value, best.get(key, value)) for key, value in times.items()}
+    taken = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    start = time.perf_counter()
+    str(after)
+    best["print"] = time.perf_counter() - start
+    return best, len(after.statements), taken
 
 
 def check(contract: str) -> None:
@@ -286,7 +349,11 @@ def main() -> None:
     parser.add_argument("--pytensor-python", default=sys.executable, help="a Python that has PyTensor")
     parser.add_argument("--pytensor-limit", type=float, default=60.0, help="seconds for each size (default 60)")
     parser.add_argument("--pytensor-one", nargs=2, metavar=("SHAPE", "N"), help=argparse.SUPPRESS)
+    parser.add_argument("--statements-one", nargs=2, metavar=("SHAPE", "N"), help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.statements_one:
+        print(json.dumps(measure_statements(options.statements_one[0], int(options.statements_one[1]), options.repeat)))
+        return
     if options.pytensor_one:
         print(json.dumps(measure_pytensor(options.pytensor_one[0], int(options.pytensor_one[1]))))
         return
@@ -320,11 +387,14 @@ def main() -> None:
     for count, size in ((1000, 10), (10, 1000), (1000, 1000), (10_000, 1000), (1000, 10_000)):
         seconds, visits = measure_calls(count, size, options.contract, options.repeat, not options.no_verify)
         print(f"{count:>8}{size:>12}{seconds * 1e3:>10.1f}{visits:>12,}{visits / (count + size):>24.1f}")
-    print(f"\n{'statements':<10}{'count':>8}{'left':>8}{'fuse, ms':>12}{'all, ms':>10}")
-    for shape in ("stages", "updates"):
+    header = f"\n{'statements':<12}{'count':>8}{'left':>8}{'arrays, ms':>12}{'all, ms':>10}{'text, ms':>10}{'MiB':>8}"
+    print(header)
+    for shape in PROGRAMS:
         for n in (1_000, 10_000):
-            fusing, all_of_it, left = measure_statements(shape, n, options.repeat)
-            print(f"{shape:<10}{n:>8}{left:>8}{fusing * 1e3:>12.0f}{all_of_it * 1e3:>10.0f}")
+            command = [sys.executable, __file__, "--statements-one", shape, str(n), "--repeat", str(options.repeat)]
+            best, left, taken = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            times = f"{best['arrays'] * 1e3:>12.0f}{best['all'] * 1e3:>10.0f}{best['print'] * 1e3:>10.0f}"
+            print(f"{shape:<12}{n:>8}{left:>8}{times}{taken:>8.0f}", flush=True)
     for shape in SHAPES:
         if (shape, 10_000) in totals and (shape, 100_000) in totals:
             print(f"{shape}: t(100,000) / t(10,000) = {totals[shape, 100_000] / totals[shape, 10_000]:.1f}")

@@ -14,6 +14,7 @@ from passes_support import assert_same, copies
 
 import arrayexpr
 from arrayexpr._core.affine import integer, minus, plus
+from arrayexpr._core.engine import serial
 from arrayexpr._core.engine.loopstep import LoopStep
 from arrayexpr._core.engine.runtime import Runtime
 from arrayexpr._core.engine.serial import SerialStep
@@ -265,6 +266,25 @@ def test_calls_like_the_last_one_do_not_ask_again(monkeypatch: pytest.MonkeyPatc
     # One array by two names.
     assert call(memory, memory, 30, rng.random((5, 7))) >= 1
     assert call(fresh(), fresh(), 40, rng.random((5, 7))) == 0
+
+
+def test_arrays_between_one_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scan(a: Any, b: Any) -> None:
+        for k in range(1, len(a)):
+            a[k] = a[k - 1] * 0.5 + b[k]
+
+    ran = []
+    loop = serial.run_loop
+    monkeypatch.setattr(serial, "run_loop", lambda *args: ran.append(args) or loop(*args))
+    kernel = arrayexpr.kernel(scan)
+    # Even and odd places have no element in common; of the others one is read that was stored, in later calls too.
+    for first, second, shared in ((0, 1, False), (0, 1, False), (0, 2, True), (1, 0, False), (2, 0, True)):
+        one, two = np.arange(24.0), np.arange(24.0)
+        scan(one[first : first + 20 : 2], one[second : second + 20 : 2])
+        ran.clear()
+        kernel(two[first : first + 20 : 2], two[second : second + 20 : 2])
+        assert_same(one, two)
+        assert bool(ran) == shared
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -146,18 +146,18 @@ class _Instances:
             if each is None:
                 self.statements.append(statement)
                 continue
-            made = done.get(statement)
-            if made is None:
+            found = done.get(statement)
+            if found is None:
                 form = forms[each[0]]
-                made = self.instance(form, each[1])
+                found = self.instance(form, each[1])
                 if not any(form.inner.values()):
-                    done[statement] = made
-            self.statements.extend(made)
+                    done[statement] = found
+            self.statements.extend(found)
         requires = dict.fromkeys(self.given.requires)
-        for found in self.requires:
-            requires.update(found)
-        program = self.given.rewritten(self.statements, {}).replace(requires=tuple(requires))
-        return program.remarked(self.remarks)
+        for conditions in self.requires:
+            requires.update(conditions)
+        made = self.given.rewritten(self.statements, {}).replace(requires=tuple(requires))
+        return made.remarked(self.remarks)
 
     def instance(self, form: _Form, stands: dict[Node, Node]) -> Sequence[Node]:
         """The statements of one that is of a form."""
@@ -188,4 +188,4 @@ class _Instances:
 
 def _named(name: str, stands: dict[Node, Node]) -> str:
     """What the operand of a form is called in a statement."""
-    return next(str(before.key) for node, before in stands.items() if isinstance(node, Operand) and node.name == name)
+    return next(x.name for node, x in stands.items() if isinstance(x, Operand) and node.key == name)

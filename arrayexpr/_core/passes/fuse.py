@@ -51,6 +51,7 @@ def fuse(program: Program, *, guarded: bool = False) -> Program:
     a region it reads what an earlier one of the region assigns as that one's value; a local that no one else reads is
     gone. A local that other regions read is computed again there where that costs less than to store and to load it,
     also at other places, as in `t[1:] - t[:-1]`. A region that would be too wide ends, and another one begins.
+    The bodies of loops that stay are fused alike; the locals that no one else mentions are their own.
 
     Keeps every value bit for bit, and the order of effects, where operands share no memory. `Program.assumption` says
     what was taken for granted of memory and, if the program is `guarded`, of shapes, and has the program as it was:
