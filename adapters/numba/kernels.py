@@ -121,7 +121,9 @@ class _Kernel:
             places = {name: self.typed(name, self.moving[name]) for name in arrays}
         self.elements(places)
         element_done(self.vector_hints(unit))
-        row_done(None)
+        rows_hint = _distinct(self.module)
+        rows_hint.operands = (rows_hint, self.hint("llvm.loop.unroll.disable"))
+        row_done(rows_hint)
 
     def model(self, name: str) -> Any:
         for statement in self.region:

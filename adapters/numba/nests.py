@@ -461,6 +461,8 @@ class _Nest(_Lowering):
 
     def steps_on(self, name: str) -> bool:
         """Whether an array may have neither axis next to one another: it costs less to step than to copy."""
+        if name in self.folds:
+            return False
         view = self.raised.views[name]
         base = next(node for node in postorder((view,)) if isinstance(node, Operand) and node.type.rank)
         if self.kinds[base.name].layout == "A":
