@@ -40,10 +40,7 @@ def walks(monkeypatch: pytest.MonkeyPatch) -> Iterator[Walks]:
     """Nests are run by walks however small they are, and counted."""
     counted = Walks()
     addresses = walk.addresses()
-    words = {
-        "arrayexpr_walk_2": 11, "arrayexpr_walk_alone_1": 12, "arrayexpr_walk_shared_1": 13,
-        "arrayexpr_walk_ordered_1": 14,
-    }  # fmt: skip
+    words = {"arrayexpr_walk_2": 11, "arrayexpr_walk_nest_1": 4, "arrayexpr_walk_shared_1": 13}
     kept = []
     for name, count in words.items():
         kind = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_size_t] * count)

@@ -66,7 +66,8 @@ def kernel(
     still: int = 0,
 ) -> Any:  # fmt: skip
     """The function that computes a region over rows. `arrays` are its arrays in order, `scalars` the Numba types of its
-    scalars; `unit`: elements lie next to one another, but for one array that `still` has a bit for."""
+    scalars; `unit`: elements lie next to one another, but for one array that `still` has a bit for, which `walk.ALWAYS`
+    says of each row."""
     made = ir.Function(module, kernel_type(context), module.get_unique_name("arrayexpr_kernel"))
     made.linkage = "internal"
     made.attributes.add("noinline")
@@ -95,6 +96,10 @@ class _Kernel:
         self.group = _distinct(module)
         for k, name in enumerate(arrays):
             if unit and still >> k & 1:
+                if still & walk.ALWAYS:
+                    self.nest(rows, n, arrays, unit, name)
+                    builder.ret(STATUS(0))
+                    return
                 first = builder.load(builder.gep(step, [WORD(k)]))
                 with builder.if_then(builder.icmp_signed("==", first, WORD(0)), likely=False):
                     self.nest(rows, n, arrays, unit, name)

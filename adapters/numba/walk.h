@@ -32,6 +32,7 @@ enum {
     AE_SCALARS = 40,     /* and scalars */
     AE_RANK = 16,
     AE_STILL = 6,        /* arrays for which, if one alone stands still along a row, kernels have a loop, or none */
+    AE_ALWAYS = 1 << 6,  /* in the bits of those: that is the only loop, and where no array does nothing is done */
     AE_WRITTEN = 256,    /* in `kind`, beside the size of an element: assigned */
     AE_READ = 512,       /* and read */
     AE_FOLDED = 1024,    /* accumulators, by the fold whose number is `kind` from AE_FOLD_AT on */
@@ -40,6 +41,7 @@ enum {
     AE_FOLD_AT = 48,     /* beyond the bits from AE_APART on */
     AE_APART = 16,       /* the bit from which on there is one for each array that is known to be apart from this one */
     AE_LARGE = 1 << 22,  /* bytes from which on a new array is on large pages */
+    AE_NOT = -1,         /* for a status: nothing was done */
     AE_INDICES = 1 << 24, /* elements of a table of indices at the most: it is never let go of */
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
@@ -341,6 +343,8 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
         kernel = any;
         staging = 0;
         for (int j = 0; j < count; j++) staged[j] = 0;
+    } else if (stills_taken & AE_ALWAYS && !(stills == 1 && still >= 0 && stills_taken >> still & 1)) {
+        return AE_NOT;
     } else if (conflicts) {
         tile_rows = rows < AE_TILE ? rows : AE_TILE;
         tile = n < AE_TILE ? n : AE_TILE;
@@ -437,27 +441,6 @@ static int32_t ae_walk(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank,
     return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken, fixed);
 }
 
-/* As `ae_walk` over `whole` of arrays each of its own shape, if `ae_alone` holds of them: whether it does. What a nest of
-   loops computes raises nothing, so that there is no status. Sums in the order of the text are left to the loops as they
-   were written, too, where that goes along memory. */
-static int32_t ae_walk_alone(ae_kernel unit, ae_kernel any, intptr_t rank, const intptr_t *whole, const intptr_t *shape,
-                             intptr_t count, char **at, const intptr_t *stride, const intptr_t *kind,
-                             intptr_t scalar_count, intptr_t stills_taken, intptr_t same) {
-    intptr_t steps[AE_ARRAYS * AE_RANK];
-    int ordered = 0, along = 1;
-    for (int j = 0; j < count; j++) {
-        const intptr_t *step = stride + j * rank;
-        ordered |= (kind[j] & AE_ORDERED) != 0;
-        for (int k = 0; k < rank - 1; k++) along &= step[k] == 0 || ae_abs(step[k]) >= ae_abs(step[rank - 1]);
-    }
-    if ((ordered && along) || !ae_alone(rank, shape, count, at, stride, kind, same)) return 0;
-    for (int j = 0; j < count; j++)
-        for (int k = 0; k < rank; k++)
-            steps[j * rank + k] = shape[j * rank + k] == whole[k] ? stride[j * rank + k] : 0;
-    ae_walk(unit, any, 0, rank, whole, count, at, steps, kind, scalar_count, stills_taken);
-    return 1;
-}
-
 /* Asks for large pages for a large new array, as NumPy does for its own: of small ones each costs a fault, which takes
    longer than the arithmetic. */
 static int32_t ae_large(char *at, intptr_t bytes) {
@@ -499,8 +482,7 @@ enum {
 };
 
 /* Runs a kernel over all elements, for each iteration of `ordered` loops around them, which no element sees in another
- * order. `steps` are bytes from iteration to iteration, of `count` arrays for each of those loops. -1, with nothing done,
- * where no axis has all arrays next to one another or still. */
+ * order. `steps` are bytes from iteration to iteration, of `count` arrays for each of those loops. AE_NOT where no axis has all arrays next to one another or still. */
 static int32_t ae_walk_ordered(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank, const intptr_t *shape,
                                intptr_t count, char **at, const intptr_t *stride, const intptr_t *kind,
                                intptr_t scalar_count, intptr_t stills_taken, intptr_t ordered, const intptr_t *lengths,
@@ -519,10 +501,10 @@ static int32_t ae_walk_ordered(ae_kernel unit, ae_kernel any, void **exc, intptr
     for (int j = 0; j < count; j++) {
         step[j] = nest.stride[j][x];
         if (step[j] == (kind[j] & 255)) continue;
-        if (step[j] != 0 || kind[j] & AE_WRITTEN) return -1;
+        if (step[j] != 0 || kind[j] & AE_WRITTEN) return AE_NOT;
         if (++stills > 1 || !(stills_taken >> j & 1)) kernel = any;
     }
-    if (!kernel) return -1;
+    if (!kernel || (kernel == unit && stills_taken & AE_ALWAYS && !stills)) return AE_NOT;
     for (int j = 0; j < scalar_count; j++) given[count + j] = at[count + j];
     for (intptr_t c = 0; c < nest.shape[x]; c += AE_WIDE) {
         const intptr_t n = nest.shape[x] - c < AE_WIDE ? nest.shape[x] - c : AE_WIDE;
@@ -560,6 +542,43 @@ static int32_t ae_walk_ordered(ae_kernel unit, ae_kernel any, void **exc, intptr
         }
     }
     return 0;
+}
+
+/* A nest of loops, if what it assigns is apart from the rest, as `ae_alone` has it: whether it was run. What it computes
+   raises nothing, so that there is no status. `head` is what is known when it is compiled: how many loops are ordered,
+   the rank within them, how many arrays and scalars there are, for which arrays `unit` has a loop, whether the very same
+   elements are apart, then the kind of each array, and along which axes it moves, a bit for each. `given` are the lengths
+   of ordered loops and axes, then of each array its place and its steps, for each ordered loop and each axis along which
+   it moves, then the places of scalars. Sums in the order of the text are left to the loops as they were written, too,
+   where that goes along memory. */
+static int32_t ae_walk_nest(ae_kernel unit, ae_kernel any, const intptr_t *head, const intptr_t *given) {
+    const intptr_t ordered = head[0], rank = head[1], count = head[2], scalar_count = head[3], whole = ordered + rank;
+    const intptr_t *kind = head + 6, *moves = kind + count, *lengths = given;
+    intptr_t shape[AE_ARRAYS * AE_RANK], stride[AE_ARRAYS * AE_RANK], inner[AE_ARRAYS * AE_RANK];
+    intptr_t steps[AE_ARRAYS * AE_RANK];
+    char *at[AE_ARRAYS + AE_SCALARS];
+    int summed = 0, along = 1;
+    given += whole;
+    for (int j = 0; j < count; j++) {
+        intptr_t *own = shape + j * whole, *step = stride + j * whole;
+        at[j] = (char *)*given++;
+        for (int k = 0; k < whole; k++) {
+            const int moving = k < ordered || moves[j] >> (k - ordered) & 1;
+            step[k] = moving ? *given++ : 0;
+            /* What is added to again is one element. */
+            own[k] = moving && (k >= ordered || step[k]) ? lengths[k] : 1;
+            if (k < ordered) steps[k * count + j] = step[k];
+            else inner[j * rank + k - ordered] = step[k];
+        }
+        summed |= (kind[j] & AE_ORDERED) != 0;
+        for (int k = 0; k < whole - 1; k++) along &= step[k] == 0 || ae_abs(step[k]) >= ae_abs(step[whole - 1]);
+    }
+    for (int j = 0; j < scalar_count; j++) at[count + j] = (char *)*given++;
+    if ((summed && along) || !ae_alone(whole, shape, count, at, stride, kind, head[5])) return 0;
+    if (ordered)
+        return ae_walk_ordered(unit, any, 0, rank, lengths + ordered, count, at, inner, kind, scalar_count, head[4],
+                               ordered, lengths, steps) == 0;
+    return ae_walk(unit, any, 0, rank, lengths, count, at, inner, kind, scalar_count, head[4]) == 0;
 }
 
 /* Runs a function on pieces in threads, as Numba's threading layers do. */

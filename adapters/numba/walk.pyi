@@ -11,5 +11,6 @@ FOLD_AT: int
 FOLDS: tuple[str, ...]
 APART: int
 LARGE: int
+ALWAYS: int
 
 def addresses() -> dict[str, int]: ...
