@@ -17,6 +17,7 @@ from arrayexpr._core.nodes import (
     Assign,
     Constant,
     Extent,
+    Guard,
     Index,
     Load,
     Node,
@@ -31,8 +32,9 @@ from arrayexpr._core.ops import operator
 from . import walk
 from .along import innermost, stands_still
 from .fusing import Folded
+from .hints import NO_VECTORS, NOT_UNROLLED, as_they_are
 from .kernels import BYTES, STATUS, WORD, kernel_type, stills
-from .kinds import host_type, types
+from .kinds import host_type, map_type, types
 from .loops import Sum
 from .lowering import _Array, _arrays, _Lowering
 from .operators import row
@@ -41,6 +43,8 @@ from .reductions import Fold
 
 #: Iterations below which the loops as written are run: the tests cost about as much as some hundred elements.
 SMALL: Final = 1024
+#: The same where all arrays are typed to lie in one order, so that nothing is turned, and no loop stays in order.
+SMALL_ALIKE: Final = 512
 #: The same where a variable is added to: each sum waits for the one before it, and the caches are in time for that as
 #: long as the arrays fit in. Of 128 x 128 elements plain Numba took 0.9 to 1.2 times as long, of 256 x 256 1.3 to 2.
 SMALL_SUM: Final = 1 << 16
@@ -57,7 +61,14 @@ _TESTS: Final = {
 
 def lower_nest(lowerer: Any, expr: Any) -> Any:
     """The LLVM value of a nest's expression: whether it was run, with what variables hold after it if someone asks."""
-    return _Nest(lowerer, expr).value()
+    made = _Nest(lowerer, expr).value()
+    raised: Raised = expr.nest
+    if not raised.along:
+        # As they were written, loops run where there are few iterations, or in the wrong order: with vectors and eight
+        # times unrolled those took as long, and twice the time to compile. Sums to elements of few iterations took a
+        # tenth longer where they were not unrolled.
+        as_they_are(lowerer, raised.nest.back, NO_VECTORS, *([] if raised.ordered else [NOT_UNROLLED]))
+    return made
 
 
 class _Nest(_Lowering):
@@ -67,6 +78,8 @@ class _Nest(_Lowering):
         self.lowerer, self.expr = lowerer, expr
         self.context, self.builder = lowerer.context, lowerer.builder
         self.raised: Raised = expr.nest
+        #: Whether iterations stand under a test of indices: else there is one at least.
+        self.guarded = any(isinstance(node, Guard) for node in postorder(self.raised.nest.program.statements))
         #: Whether no sum so far was too large for an int64.
         self.fits: Any = _FLAG(1)
         self.known: dict[Node, Any] = {}
@@ -78,25 +91,25 @@ class _Nest(_Lowering):
             value = lowerer.loadvar(var.name)
             self.kinds[name] = kind
             if isinstance(kind, types.Array):
-                self.wholes[name] = self.laid(self.array(kind, value))
+                self.wholes[name] = self.array(kind, value)
             else:
                 self.scalars[name] = self.context.cast(self.builder, value, kind, types.unliteral(kind))
         for name, length in self.raised.nest.lengths.items():
             self.kinds[name], self.scalars[name] = types.int64, self.number(length)
         self.folds = {name: self.fold(each) for name, each in self.raised.sums.items()}
 
-    def laid(self, array: _Array) -> _Array:
-        """An array with its steps as its type tells them: those that it has are then no arguments that the function's
+    def strides(self, kind: Any, value: Any, shape: Sequence[Any]) -> list[Any]:
+        """The steps of an array, as its type tells them: those that it has are then no arguments that the function's
         wrappers bring, each of which takes time to compile."""
-        layout = array.kind.layout
-        if layout == "A":
-            return array
-        step: Any = WORD(self.itemsize(array))
-        axes = range(len(array.shape)) if layout == "F" else reversed(range(len(array.shape)))
-        for axis in axes:
-            array.strides[axis] = step
-            step = self.builder.mul(step, array.shape[axis])
-        return array
+        if kind.layout == "A":
+            return super().strides(kind, value, shape)
+        element = map_type(kind.dtype)
+        assert element is not None
+        found: list[Any] = [WORD(element.dtype.itemsize)]
+        inner = shape[:-1] if kind.layout == "F" else shape[:0:-1]
+        for length in inner:
+            found.append(self.builder.mul(found[-1], length))
+        return found if kind.layout == "F" else found[::-1]
 
     def fold(self, each: Sum) -> Folded:
         """How a sum is added up: in the order of its loops, into a place in memory that has what it starts as."""
@@ -209,15 +222,26 @@ class _Nest(_Lowering):
         total: Any = None
         holds: Any = _FLAG(1)
         for start, stop, step in self.raised.counts:
-            low, high = (start, stop) if step > 0 else (stop, start)
-            count = self.checked("ssub", self.number(high), self.number(low))
-            holds = builder.and_(holds, builder.icmp_signed(">", count, WORD(0)))
+            distance = self.distance(start, stop, step)
+            holds = builder.and_(holds, builder.icmp_signed(">", distance, WORD(0)))
             # Real numbers do not overflow.
-            length = builder.sitofp(self.divided(count, abs(step)), _REAL)
+            length = builder.sitofp(self.divided(distance, abs(step)), _REAL)
             total = length if total is None else builder.fmul(total, length)
-        least = self.small_sum if self.raised.sums else self.small
+        layouts = {kind.layout for kind in self.kinds.values() if isinstance(kind, types.Array)}
+        alike = layouts in ({"C"}, {"F"}) and not self.raised.ordered
+        least = min(self.small, SMALL_ALIKE) if alike else self.small
+        if self.raised.sums:
+            least = self.small_sum
         holds = builder.and_(holds, builder.fcmp_ordered(">=", total, _REAL(least)))
         return builder.and_(holds, self.fits)
+
+    def distance(self, start: Node, stop: Node, step: int) -> Any:
+        low, high = (start, stop) if step > 0 else (stop, start)
+        return self.checked("ssub", self.number(high), self.number(low))
+
+    def count(self, start: Node, stop: Node, step: int) -> Any:
+        """How many iterations a loop has, of at least one."""
+        return self.divided(self.distance(start, stop, step), abs(step))
 
     def divided(self, count: Any, step: int) -> Any:
         """How many steps a distance above 0 takes."""
@@ -304,10 +328,8 @@ class _Nest(_Lowering):
         builder, raised = self.builder, self.raised
         known = dict(self.known)
         firsts: dict[Node, Any] = {index: self.number(first) for index, first, _, _ in raised.ordered}
-        self.lengths = []
-        for _, first, last, step in raised.ordered:
-            distance = builder.sub(self.number(last), self.number(first))
-            self.lengths.append(builder.add(builder.sdiv(distance, WORD(step)), WORD(1)))
+        indices = [loop.index for loop in raised.nest.loops]
+        self.lengths = [self.count(*raised.counts[indices.index(index)]) for index, _, _, _ in raised.ordered]
         self.known = {**known, **firsts}
         found = {name: self.view(view) for name, view in raised.views.items()}
         self.steps: dict[str, list[Any]] = {name: [] for name in found}
@@ -420,10 +442,10 @@ class _Nest(_Lowering):
             return builder.sub(length, WORD(1)), length, step
         start = WORD(0) if item.start is None else self.place(item.start, length)
         stop = length if item.stop is None else self.place(item.stop, length)
-        count = stop if item.start is None else builder.sub(stop, start)
+        count = stop if _is(start, 0) else builder.sub(stop, start)
         if step != 1:
             count = builder.sdiv(builder.add(count, WORD(step - 1)), WORD(step))
-        if not (item.start is None and item.stop is None):
+        if self.guarded and not (item.start is None and item.stop is None):
             # Where a condition leaves none.
             count = builder.select(builder.icmp_signed("<", count, WORD(0)), WORD(0), count)
         return start, count, step
@@ -442,7 +464,7 @@ class _Nest(_Lowering):
         read = _arrays([s.value for s in region])
         top = max(len(self.arrays[name].shape) for name in names)
         padded = {name: self.padded(self.arrays[name], top) for name in names}
-        moves = {name: [not _is_one(length) for length in padded[name].shape] for name in names}
+        moves = {name: [not _is(length, 1) for length in padded[name].shape] for name in names}
         whole = padded[names[0]].shape
         moves.update((name, [False] * top) for name in names if name in self.folds)
         head = [
@@ -520,8 +542,8 @@ class _Nest(_Lowering):
         )
 
 
-def _is_one(value: Any) -> bool:
-    return isinstance(value, ir.Constant) and value.constant == 1
+def _is(value: Any, number: int) -> bool:
+    return isinstance(value, ir.Constant) and value.constant == number
 
 
 class SharedNest(_Nest):
