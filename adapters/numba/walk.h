@@ -43,6 +43,7 @@ enum {
     AE_LARGE = 1 << 22,  /* bytes from which on a new array is on large pages */
     AE_NOT = -1,         /* for a status: nothing was done */
     AE_INDICES = 1 << 24, /* elements of a table of indices at the most: it is never let go of */
+    AE_NEAR = 1 << 19,   /* bytes of all arrays that stay in the second cache, from which nothing has to be asked for */
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
     AE_FEW = 4096,       /* elements that stay in the first cache */
@@ -266,6 +267,40 @@ static void ae_turn(char *to, intptr_t to_step, const char *from, intptr_t rows,
     }
 }
 
+/* Copies rows of n elements of 8 bytes that follow one another in the target, from where columns are contiguous, all of it
+   in the caches: eight by eight in registers. `pack.h` prefetches, and has vectors of 16 bytes where this module is not
+   compiled for one processor: 64 x 64 elements took it 0.75 us, this 0.25. 0 where the processor has no such vectors. */
+#if defined(__x86_64__) && defined(__GNUC__) && (!defined(__clang__) || __has_builtin(__builtin_shufflevector))
+typedef int64_t ae_line __attribute__((vector_size(64)));
+__attribute__((target("avx512f"))) static void ae_turn_lines(char *to, intptr_t to_row, const char *from,
+                                                              intptr_t from_step, intptr_t rows, intptr_t n) {
+    for (intptr_t c = 0; c < n; c += 8)
+        for (intptr_t r = 0; r < rows; r += 8) {
+            /* The last ones begin earlier, and do some again. */
+            const intptr_t i = r + 8 < rows ? r : rows - 8, j = c + 8 < n ? c : n - 8;
+            ae_line x[8], y[8];
+            for (int k = 0; k < 8; k++) memcpy(x + k, from + (j + k) * from_step + i * 8, 64);
+            for (int stage = 0; stage < 3; stage++) {
+                for (int k = 0; k < 4; k++) {
+                    y[2 * k] = __builtin_shufflevector(x[k], x[k + 4], 0, 8, 1, 9, 2, 10, 3, 11);
+                    y[2 * k + 1] = __builtin_shufflevector(x[k], x[k + 4], 4, 12, 5, 13, 6, 14, 7, 15);
+                }
+                for (int k = 0; k < 8; k++) x[k] = y[k];
+            }
+            for (int k = 0; k < 8; k++) memcpy(to + (i + k) * to_row + j * 8, x + k, 64);
+        }
+}
+static int ae_turn_near(char *to, intptr_t to_row, const char *from, intptr_t from_step, intptr_t rows, intptr_t n) {
+    static int known;
+    if (!known) known = __builtin_cpu_supports("avx512f") ? 1 : -1;
+    if (known < 0 || rows < 8 || n < 8) return 0;
+    ae_turn_lines(to, to_row, from, from_step, rows, n);
+    return 1;
+}
+#else
+#define ae_turn_near(...) 0
+#endif
+
 /* Copies rows of n elements, of which either side is contiguous along one of both axes. */
 #define AE_SIZE(N)                                                                                                    \
     case N:                                                                                                           \
@@ -274,7 +309,10 @@ static void ae_turn(char *to, intptr_t to_step, const char *from, intptr_t rows,
         break;
 
 static void ae_copy(char *to, intptr_t to_row, intptr_t to_step, const char *from, intptr_t from_row,
-                    intptr_t from_step, intptr_t rows, intptr_t n, intptr_t size) {
+                    intptr_t from_step, intptr_t rows, intptr_t n, intptr_t size, int near) {
+    if (near && size == 8 && to_step == 8 && from_row == 8 && from_step != 8 &&
+        ae_turn_near(to, to_row, from, from_step, rows, n))
+        return;
     const ptrdiff_t to_steps[2] = {to_row, to_step}, from_steps[2] = {from_row, from_step}, extents[2] = {rows, n};
     if (to_row == size && to_step != size && from_step == size && from_row == n * size) {
         ae_turn(to, to_step, from, rows, n, size);
@@ -335,6 +373,10 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
     for (int j = 0; j < count; j++) row[j] = nest->stride[j][x - 1];
 
     const intptr_t n = nest->shape[x], rows = nest->shape[x - 1];
+    intptr_t bytes = 0;
+    for (int j = 0; j < count; j++) bytes += kind[j] & 255;
+    for (int k = 0; k < rank; k++) bytes *= nest->shape[k];
+    const int near = bytes <= AE_NEAR;
     intptr_t tile_rows = rows, tile = n;
     ae_kernel kernel = unit;
     /* Small tiles of rows are staged for longer than elements take that are a line apart, but in the first cache. */
@@ -346,7 +388,9 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
     } else if (stills_taken & AE_ALWAYS && !(stills == 1 && still >= 0 && stills_taken >> still & 1)) {
         return AE_NOT;
     } else if (conflicts) {
-        tile_rows = rows < AE_TILE ? rows : AE_TILE;
+        /* Of what stays in the second cache, tiles that stay in the first, of rows as alike as can be. */
+        const intptr_t most = !near ? AE_TILE : rows * n <= AE_AREA ? rows : AE_TILE / 4, pieces = (rows + most - 1) / most;
+        tile_rows = (rows + pieces - 1) / pieces;
         tile = n < AE_TILE ? n : AE_TILE;
     }
     if (fixed) {
@@ -400,7 +444,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
                     at[j] = buffer[j];
                     rows_step[j] = width * size;
                     if (kind[j] & AE_READ)
-                        ae_copy(buffer[j], width * size, size, from, row[j], step[j], height, width, size);
+                        ae_copy(buffer[j], width * size, size, from, row[j], step[j], height, width, size, near);
                 }
                 const int32_t status = kernel(0, exc, height, width, at, rows_step, given);
                 if (status) return status;
@@ -411,7 +455,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
                                                         height, width);
                     else if (staged[j] && kind[j] & AE_WRITTEN)
                         ae_copy(base[j] + i * row[j] + c * step[j], row[j], step[j], buffer[j], width * size, size,
-                                height, width, size);
+                                height, width, size, near);
                 }
             }
         }
@@ -663,7 +707,7 @@ static int32_t ae_copy_kernel(void *ret, void **exc, intptr_t rows, intptr_t n, 
                               const intptr_t *step) {
     const intptr_t size = *(const intptr_t *)at[2];
     (void)ret, (void)exc;
-    ae_copy(at[0], rows_step[0], step[0], at[1], rows_step[1], step[1], rows, n, size);
+    ae_copy(at[0], rows_step[0], step[0], at[1], rows_step[1], step[1], rows, n, size, 0);
     return 0;
 }
 

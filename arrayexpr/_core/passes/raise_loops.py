@@ -41,9 +41,7 @@ from .whole import Raiser, Refusal, follows, span_of
 _EQUAL, _AT_MOST, _WHERE = operator("equal"), operator("less_equal"), operator("where")
 
 
-def raise_loops(
-    program: Program, *, contract: str = "exact", lowered: bool = False, guess: bool = True
-) -> Program:
+def raise_loops(program: Program, *, contract: str = "exact", lowered: bool = False, guess: bool = True) -> Program:
     """Give loops over elements the form of whole-array assignments, where that is what they compute.
 
         for i in range(1, a.shape[0] - 1, 1):
