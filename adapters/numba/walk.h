@@ -11,10 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 #include "in_order.h"
 #include "pack.h"
 
@@ -40,7 +36,6 @@ enum {
     AE_FORTRAN = 4096,   /* where all axes are reduced, with the first axis innermost */
     AE_FOLD_AT = 48,     /* beyond the bits from AE_APART on */
     AE_APART = 16,       /* the bit from which on there is one for each array that is known to be apart from this one */
-    AE_LARGE = 1 << 22,  /* bytes from which on a new array is on large pages */
     AE_NOT = -1,         /* for a status: nothing was done */
     AE_INDICES = 1 << 24, /* elements of a table of indices at the most: it is never let go of */
     AE_NEAR = 1 << 19,   /* bytes of all arrays that stay in the second cache, from which nothing has to be asked for */
@@ -483,18 +478,6 @@ static int32_t ae_walk(ae_kernel unit, ae_kernel any, void **exc, intptr_t rank,
     for (int j = 0; j < count; j++) nest.at[j] = at[j];
     const int fixed = ae_canonical(&nest, kind, rank, shape, stride);
     return ae_sweep(&nest, unit, any, exc, at + count, scalar_count, kind, stills_taken, fixed);
-}
-
-/* Asks for large pages for a large new array, as NumPy does for its own: of small ones each costs a fault, which takes
-   longer than the arithmetic. */
-static int32_t ae_large(char *at, intptr_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    const uintptr_t page = 4096, first = ((uintptr_t)at + page - 1) / page * page;
-    const intptr_t rest = bytes - (intptr_t)(first - (uintptr_t)at);
-    if (rest > 0) return madvise((void *)first, (size_t)rest / page * page, MADV_HUGEPAGE) == 0;
-#endif
-    (void)at, (void)bytes;
-    return 0;
 }
 
 /* A table of which element k is k, of at least `length` elements; 0 where there is none. It is one for all of a process,
