@@ -572,6 +572,20 @@ def test_dispatchers_pickle(walks: Walks) -> None:
     assert "loops over" in explain(mine)
 
 
+@pytest.mark.parametrize("orders", ["CCC", "FFF", "CFC", "FCF"])
+def test_what_stands_still_along_an_axis_of_length_one(orders: str, walks: Walks) -> None:
+    # Kernels have a loop for what types tell to stand still: at run time that axis may be gone, another one innermost.
+    rng = np.random.default_rng(5)
+    for shape in ((1, 9), (9, 1), (1, 1), (12, 40), (40, 12)):
+        for function in (product, indexed):
+            arrays = [small(rng, (n, m), "f8") for n, m in ((shape[0], 7), (7, shape[1]), shape)]
+            if function is indexed:
+                arrays = [small(rng, shape, "f8"), small(rng, shape, "f8")]
+            laid = [np.array(x, order=order) for x, order in zip(arrays, orders, strict=False)]
+            check(*both(function), tuple(laid), rng)
+    assert walks.count
+
+
 CACHED = """
 import sys, numpy as np, numba
 from arrayexpr.adapters.numba import install, njit
