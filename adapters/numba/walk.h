@@ -267,6 +267,10 @@ static void ae_turn(char *to, intptr_t to_step, const char *from, intptr_t rows,
    compiled for one processor: 64 x 64 elements took it 0.75 us, this 0.25. 0 where the processor has no such vectors. */
 #if defined(__x86_64__) && defined(__GNUC__) && ARRAYEXPR_PACK_VECTOR
 typedef int64_t ae_line __attribute__((vector_size(64)));
+#define AE_LOW(x, y) __builtin_shufflevector(x, y, 0, 8, 2, 10, 4, 12, 6, 14)
+#define AE_HIGH(x, y) __builtin_shufflevector(x, y, 1, 9, 3, 11, 5, 13, 7, 15)
+#define AE_EVEN(x, y) __builtin_shufflevector(x, y, 0, 1, 4, 5, 8, 9, 12, 13)
+#define AE_ODD(x, y) __builtin_shufflevector(x, y, 2, 3, 6, 7, 10, 11, 14, 15)
 __attribute__((target("avx512f"))) static void ae_turn_lines(char *to, intptr_t to_row, const char *from,
                                                               intptr_t from_step, intptr_t rows, intptr_t n) {
     for (intptr_t c = 0; c < n; c += 8)
@@ -275,12 +279,18 @@ __attribute__((target("avx512f"))) static void ae_turn_lines(char *to, intptr_t 
             const intptr_t i = r + 8 < rows ? r : rows - 8, j = c + 8 < n ? c : n - 8;
             ae_line x[8], y[8];
             for (int k = 0; k < 8; k++) memcpy(x + k, from + (j + k) * from_step + i * 8, 64);
-            for (int stage = 0; stage < 3; stage++) {
-                for (int k = 0; k < 4; k++) {
-                    y[2 * k] = __builtin_shufflevector(x[k], x[k + 4], 0, 8, 1, 9, 2, 10, 3, 11);
-                    y[2 * k + 1] = __builtin_shufflevector(x[k], x[k + 4], 4, 12, 5, 13, 6, 14, 7, 15);
-                }
-                for (int k = 0; k < 8; k++) x[k] = y[k];
+            for (int k = 0; k < 4; k++) {
+                y[k] = AE_LOW(x[2 * k], x[2 * k + 1]);
+                y[k + 4] = AE_HIGH(x[2 * k], x[2 * k + 1]);
+            }
+            /* Of columns 0, 2, 4 and 6, then of 1, 3, 5 and 7: 16 bytes of two rows each. */
+            for (int k = 0; k < 8; k += 4) {
+                const ae_line p = AE_EVEN(y[k], y[k + 1]), q = AE_EVEN(y[k + 2], y[k + 3]);
+                const ae_line s = AE_ODD(y[k], y[k + 1]), t = AE_ODD(y[k + 2], y[k + 3]);
+                x[k / 4] = AE_EVEN(p, q);
+                x[k / 4 + 2] = AE_EVEN(s, t);
+                x[k / 4 + 4] = AE_ODD(p, q);
+                x[k / 4 + 6] = AE_ODD(s, t);
             }
             for (int k = 0; k < 8; k++) memcpy(to + (i + k) * to_row + j * 8, x + k, 64);
         }
@@ -441,7 +451,11 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
                     if (kind[j] & AE_READ)
                         ae_copy(buffer[j], width * size, size, from, row[j], step[j], height, width, size, near);
                 }
-                const int32_t status = kernel(0, exc, height, width, at, rows_step, given);
+                /* Rows that go on as one are one. */
+                int joined = 1;
+                for (int j = 0; j < count; j++) joined &= rows_step[j] == width * given[j];
+                const int32_t status = joined ? kernel(0, exc, 1, height * width, at, rows_step, given)
+                                              : kernel(0, exc, height, width, at, rows_step, given);
                 if (status) return status;
                 for (int j = 0; j < count && (staging || folds); j++) {
                     const intptr_t size = kind[j] & 255;
