@@ -38,7 +38,8 @@ enum {
     AE_APART = 16,       /* the bit from which on there is one for each array that is known to be apart from this one */
     AE_NOT = -1,         /* for a status: nothing was done */
     AE_INDICES = 1 << 24, /* elements of a table of indices at the most: it is never let go of */
-    AE_NEAR = 1 << 19,   /* bytes of all arrays that stay in the second cache, from which nothing has to be asked for */
+    AE_NEAR = 1 << 19,   /* bytes of all arrays that stay in the second cache, from which nothing has to be asked for, */
+    AE_SOON = 1 << 24,   /* and of those from which a tile ahead is soon enough */
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
     AE_FEW = 4096,       /* elements that stay in the first cache */
@@ -263,8 +264,9 @@ static void ae_turn(char *to, intptr_t to_step, const char *from, intptr_t rows,
 }
 
 /* Copies rows of n elements of 8 bytes that follow one another in the target, from where columns are contiguous, all of it
-   in the caches: eight by eight in registers. `pack.h` prefetches, and has vectors of 16 bytes where this module is not
-   compiled for one processor: 64 x 64 elements took it 0.75 us, this 0.25. 0 where the processor has no such vectors. */
+   in the caches: eight by eight in registers, with the lines so many bytes `ahead` asked for, if any. `pack.h` asks for rows
+   in the order of the source, which is better from memory, and has vectors of 16 bytes where this module is not compiled
+   for one processor: 64 x 64 elements took it 0.75 us, this 0.25. 0 where there are no such vectors. */
 #if defined(__x86_64__) && defined(__GNUC__) && ARRAYEXPR_PACK_VECTOR
 typedef int64_t ae_line __attribute__((vector_size(64)));
 #define AE_LOW(x, y) __builtin_shufflevector(x, y, 0, 8, 2, 10, 4, 12, 6, 14)
@@ -272,13 +274,15 @@ typedef int64_t ae_line __attribute__((vector_size(64)));
 #define AE_EVEN(x, y) __builtin_shufflevector(x, y, 0, 1, 4, 5, 8, 9, 12, 13)
 #define AE_ODD(x, y) __builtin_shufflevector(x, y, 2, 3, 6, 7, 10, 11, 14, 15)
 __attribute__((target("avx512f"))) static void ae_turn_lines(char *to, intptr_t to_row, const char *from,
-                                                              intptr_t from_step, intptr_t rows, intptr_t n) {
+                                                              intptr_t from_step, intptr_t rows, intptr_t n,
+                                                              intptr_t ahead) {
     for (intptr_t c = 0; c < n; c += 8)
         for (intptr_t r = 0; r < rows; r += 8) {
             /* The last ones begin earlier, and do some again. */
             const intptr_t i = r + 8 < rows ? r : rows - 8, j = c + 8 < n ? c : n - 8;
             ae_line x[8], y[8];
             for (int k = 0; k < 8; k++) memcpy(x + k, from + (j + k) * from_step + i * 8, 64);
+            for (int k = 0; k < 8 && ahead; k++) __builtin_prefetch(from + ahead + (j + k) * from_step + i * 8);
             for (int k = 0; k < 4; k++) {
                 y[k] = AE_LOW(x[2 * k], x[2 * k + 1]);
                 y[k + 4] = AE_HIGH(x[2 * k], x[2 * k + 1]);
@@ -295,11 +299,12 @@ __attribute__((target("avx512f"))) static void ae_turn_lines(char *to, intptr_t 
             for (int k = 0; k < 8; k++) memcpy(to + (i + k) * to_row + j * 8, x + k, 64);
         }
 }
-static int ae_turn_near(char *to, intptr_t to_row, const char *from, intptr_t from_step, intptr_t rows, intptr_t n) {
+static int ae_turn_near(char *to, intptr_t to_row, const char *from, intptr_t from_step, intptr_t rows, intptr_t n,
+                        intptr_t ahead) {
     static int known;
     if (!known) known = __builtin_cpu_supports("avx512f") ? 1 : -1;
     if (known < 0 || rows < 8 || n < 8) return 0;
-    ae_turn_lines(to, to_row, from, from_step, rows, n);
+    ae_turn_lines(to, to_row, from, from_step, rows, n, ahead);
     return 1;
 }
 #else
@@ -316,7 +321,7 @@ static int ae_turn_near(char *to, intptr_t to_row, const char *from, intptr_t fr
 static void ae_copy(char *to, intptr_t to_row, intptr_t to_step, const char *from, intptr_t from_row,
                     intptr_t from_step, intptr_t rows, intptr_t n, intptr_t size, int near) {
     if (near && size == 8 && to_step == 8 && from_row == 8 && from_step != 8 &&
-        ae_turn_near(to, to_row, from, from_step, rows, n))
+        ae_turn_near(to, to_row, from, from_step, rows, n, near == 2 ? 0 : n * from_step))
         return;
     const ptrdiff_t to_steps[2] = {to_row, to_step}, from_steps[2] = {from_row, from_step}, extents[2] = {rows, n};
     if (to_row == size && to_step != size && from_step == size && from_row == n * size) {
@@ -381,7 +386,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
     intptr_t bytes = 0;
     for (int j = 0; j < count; j++) bytes += kind[j] & 255;
     for (int k = 0; k < rank; k++) bytes *= nest->shape[k];
-    const int near = bytes <= AE_NEAR;
+    const int near = bytes <= AE_NEAR ? 2 : bytes <= AE_SOON;
     intptr_t tile_rows = rows, tile = n;
     ae_kernel kernel = unit;
     /* Small tiles of rows are staged for longer than elements take that are a line apart, but in the first cache. */
@@ -394,7 +399,7 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
         return AE_NOT;
     } else if (conflicts) {
         /* Of what stays in the second cache, tiles that stay in the first, of rows as alike as can be. */
-        const intptr_t most = !near ? AE_TILE : rows * n <= AE_AREA ? rows : AE_TILE / 4, pieces = (rows + most - 1) / most;
+        const intptr_t most = near < 2 ? AE_TILE : rows * n <= AE_AREA ? rows : AE_TILE / 4, pieces = (rows + most - 1) / most;
         tile_rows = (rows + pieces - 1) / pieces;
         tile = n < AE_TILE ? n : AE_TILE;
     }
