@@ -399,7 +399,8 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
         return AE_NOT;
     } else if (conflicts) {
         /* Of what stays in the second cache, tiles that stay in the first, of rows as alike as can be. */
-        const intptr_t most = near < 2 ? AE_TILE : rows * n <= AE_AREA ? rows : AE_TILE / 4, pieces = (rows + most - 1) / most;
+        const intptr_t most = near < 2 ? AE_TILE : rows * n <= AE_AREA ? rows : AE_TILE / 4;
+        const intptr_t pieces = (rows + most - 1) / most;
         tile_rows = (rows + pieces - 1) / pieces;
         tile = n < AE_TILE ? n : AE_TILE;
     }
