@@ -54,6 +54,10 @@ def broadcast_named(a: Any, b: Any, c: Any, out: Any) -> Any:
     return np.sin(x) + np.cos(y)
 
 
+def broadcast_into(a: Any, b: Any, c: Any, out: Any) -> None:
+    out[:] = np.sin(a**2) + np.cos(b**2)
+
+
 def stencil(a: Any, b: Any, c: Any, out: Any) -> None:
     out[1:-1, 1:-1] = 0.2 * (a[1:-1, 1:-1] + a[:-2, 1:-1] + a[2:, 1:-1] + a[1:-1, :-2] + a[1:-1, 2:])
 
@@ -195,6 +199,7 @@ WORKS = {
     "largest": Work(largest, _c),
     "chosen": Work(chosen, _c),
     "broadcast": Work(broadcast, _rows_and_columns, 10),
+    "broadcast_into": Work(broadcast_into, _rows_and_columns, 10),
     "broadcast_named": Work(broadcast_named, _rows_and_columns),
     "nest_across": Work(nest_across, _c),
     "nest_across_turned": Work(nest_across, _turned),

@@ -405,3 +405,14 @@ def test_a_condition_on_memory_is_simplified_away_by_no_law() -> None:
 def test_disjoint_refuses(text: str, message: str) -> None:
     with pytest.raises(ArrayExprError, match=message):
         parse(f"def f(x: float64[:], y: float64[:], *, r: bool):\n    r[...] = {text}\n")
+
+
+def test_no_version_for_lengths_that_may_be_equal() -> None:
+    program = parse("""
+def f(a: float64[:], n: int64, r: float64[:]):
+    for i in range(0, n, 1):
+        r[i] = a[i]
+""")
+    (guard,) = raise_loops(program, guess=False).statements
+    assert isinstance(guard, Guard)
+    assert list(map(str, guard.then)) == ["r[:n] = a[:n]"] and [type(s) for s in guard.otherwise] == [For]

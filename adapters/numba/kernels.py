@@ -1,7 +1,8 @@
 """A region's kernel as an LLVM function: rows of elements, each computed by Numba's own scalar code.
 
-A region has two: one for elements that lie next to one another, which LLVM vectorises, and one for any steps. Both
-load what the region reads, then compute, then store: statements of a region read what was there before it.
+They are called with one row and one element at least. A region has two: one for elements that lie next to one another,
+which LLVM vectorises, and one for any steps. Both load what the region reads, then compute, then store: statements of a
+region read what was there before it.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from llvmlite import ir
-from llvmlite.ir.values import MDValue
 
 from arrayexpr._core.nodes import Apply, Assign, Constant, Node, Operand, postorder
 
-from . import walk
+from . import hints, walk
 from .kinds import host_type, types
 from .operators import HostOperator
 
@@ -24,24 +24,6 @@ STATUS: Final = ir.IntType(32)
 #: Nodes up to which a kernel has loops for arrays that stand still, in all of those loops: each is the whole body once
 #: more, to compile. A stencil of five points would have five, which were half of its compile time.
 _SMALL: Final = 60
-
-
-class _Distinct(MDValue):  # type: ignore[misc]
-    """A metadata node that is no other, whatever it holds."""
-
-    def descr(self, buf: Any) -> None:
-        operands = ", ".join(
-            each.get_reference() if isinstance(each.type, ir.MetaDataType) else f"{each.type} {each.get_reference()}"
-            for each in self.operands
-        )
-        buf += (f"distinct !{{ {operands} }}", "\n")
-
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-
-def _distinct(module: Any, operands: Sequence[Any] = ()) -> Any:
-    return _Distinct(module, operands, name=str(len(module.metadata)))
 
 
 def stills(region: Sequence[Assign], arrays: Sequence[str], among: Collection[str] | None = None) -> int:
@@ -66,7 +48,8 @@ def kernel(
     still: int = 0,
 ) -> Any:  # fmt: skip
     """The function that computes a region over rows. `arrays` are its arrays in order, `scalars` the Numba types of its
-    scalars; `unit`: elements lie next to one another, but for one array that `still` has a bit for."""
+    scalars; `unit`: elements lie next to one another, but for one array that `still` has a bit for, which `walk.ALWAYS`
+    says of each row."""
     made = ir.Function(module, kernel_type(context), module.get_unique_name("arrayexpr_kernel"))
     made.linkage = "internal"
     made.attributes.add("noinline")
@@ -92,9 +75,13 @@ class _Kernel:
             place = builder.load(builder.gep(at, [WORD(len(arrays) + k)]))
             place = builder.bitcast(place, context.get_data_type(kind).as_pointer())
             self.scalars[name] = context.data_model_manager[kind].load_from_data_pointer(builder, place)
-        self.group = _distinct(module)
+        self.group = hints.distinct(module)
         for k, name in enumerate(arrays):
             if unit and still >> k & 1:
+                if still & walk.ALWAYS:
+                    self.nest(rows, n, arrays, unit, name)
+                    builder.ret(STATUS(0))
+                    return
                 first = builder.load(builder.gep(step, [WORD(k)]))
                 with builder.if_then(builder.icmp_signed("==", first, WORD(0)), likely=False):
                     self.nest(rows, n, arrays, unit, name)
@@ -121,7 +108,8 @@ class _Kernel:
             places = {name: self.typed(name, self.moving[name]) for name in arrays}
         self.elements(places)
         element_done(self.vector_hints(unit))
-        row_done(None)
+        # LLVM would double all that is in it.
+        row_done(hints.loop(self.module, hints.NOT_UNROLLED))
 
     def model(self, name: str) -> Any:
         for statement in self.region:
@@ -138,13 +126,13 @@ class _Kernel:
         return self.builder.gep(self.typed(name, self.at[name]), [j])
 
     def open(self, stop: Any, moving: Mapping[str, Any] | None = None) -> tuple[Any, Any]:
-        """A loop from 0, entered; its index, and what closes it with metadata for its last branch. In it `self.moving`
-        has places that go on by the step of their array."""
+        """A loop from 0 to a number above it, entered; its index, and what closes it with metadata for its last branch.
+        In it `self.moving` has places that go on by the step of their array."""
         builder = self.builder
         before = builder.block
         body = builder.append_basic_block("loop")
         after = builder.append_basic_block("done")
-        builder.cbranch(builder.icmp_signed(">", stop, WORD(0)), body, after)
+        builder.branch(body)
         builder.position_at_end(body)
         index = builder.phi(WORD)
         index.add_incoming(WORD(0), before)
@@ -165,23 +153,14 @@ class _Kernel:
 
         return index, close
 
-    def hint(self, name: str, *what: Any) -> Any:
-        """A property of a loop."""
-        module = self.module
-        return MDValue(module, [ir.MetaDataString(module, name), *what], name=str(len(module.metadata)))
-
     def vector_hints(self, unit: bool) -> Any:
         """No element of an array that is assigned is one of another that is at another place: who calls has tested."""
-        loop = _distinct(self.module)
-        if unit:
-            # Two vectors at a time: LLVM's own choice is one for a stencil of five points, which then takes a third
-            # longer, and code for more costs time to compile.
-            two = self.hint("llvm.loop.interleave.count", ir.IntType(32)(2))
-            hints = self.hint("llvm.loop.parallel_accesses", self.group), two
-        else:
-            hints = self.hint("llvm.loop.vectorize.enable", ir.IntType(1)(0)), self.hint("llvm.loop.unroll.disable")
-        loop.operands = (loop, *hints)
-        return loop
+        if not unit:
+            return hints.loop(self.module, hints.NO_VECTORS, hints.NOT_UNROLLED)
+        # Two vectors at a time: LLVM's own choice is one for a stencil of five points, which then takes a third
+        # longer, and code for more costs time to compile.
+        two = ("llvm.loop.interleave.count", ir.IntType(32)(2))
+        return hints.loop(self.module, ("llvm.loop.parallel_accesses", self.group), two)
 
     def elements(self, places: Mapping[str, Any]) -> None:
         values = self.computed(places)

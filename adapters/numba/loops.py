@@ -141,7 +141,7 @@ class Nest:
     its variable and Numba type; not for `indices`, of which element k is k, where an index is a value, nor for
     `lengths` that are values, nor for those of `sums`. `last` has what variables hold after it, where someone reads
     them there, if no loop of it is over nothing: sums of indices, which stand for their last values. `added` has those
-    that hold a sum then. `loops` are all of it.
+    that hold a sum then. `loops` are all of it, `back` the jumps to the beginnings of those.
     """
 
     entry: int
@@ -155,6 +155,7 @@ class Nest:
     indices: Operand | None = None
     lengths: dict[str, Node] = field(default_factory=dict)
     sums: list[Sum] = field(default_factory=list)
+    back: list[ir.Jump] = field(default_factory=list)
     added: dict[str, Sum] = field(default_factory=dict)
 
     @property
@@ -233,6 +234,7 @@ class _Reader:
         self.operands: dict[str, Operand] = {}
         self.variables: dict[str, tuple[ir.Var, Any]] = {}
         self.found: list[For] = []
+        self.back: list[ir.Jump] = []
         self.shown: set[str] = set()
         self.temporaries = 0
         self.origins: dict[Node, tuple[Any, ...]] = {}
@@ -308,8 +310,9 @@ class _Reader:
             operands.append(self.indices)
         program = Program(self.state.func_id.func_name, operands, [node], origins=self.origins)
         return Nest(
-            entry, header, exit_, loc, program, self.variables, self.found, last, self.indices, self.lengths, sums
-        )
+            entry, header, exit_, loc, program, self.variables, self.found, last, self.indices, self.lengths, sums,
+            self.back,
+        )  # fmt: skip
 
     def last(self, name: str) -> Node:
         value = self.env.get(name)
@@ -347,6 +350,8 @@ class _Reader:
         if iterates is None or branch.cond.name != chosen or branch.truebr not in loop.body:
             raise Refused("it is no loop over a range")
         over = self.range_of(iterates)
+        ends = [nests.blocks[label].terminator for label in sorted(loop.body)]
+        self.back.extend(end for end in ends if isinstance(end, ir.Jump) and end.target == loop.header)
         name = self.named(branch.truebr, names)
         index = Index(name)
         if self.typemap[next(iter(names))] is not types.int64:

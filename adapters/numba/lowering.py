@@ -21,7 +21,7 @@ from . import allocating, walk
 from .calls import UNEQUAL, UNEQUAL_OUT
 from .fusing import Folded, Plan
 from .kernels import BYTES, STATUS, WORD, kernel, kernel_type, stills
-from .kinds import host_type, types
+from .kinds import host_type, map_type, types
 from .operators import meaning_of
 from .reader import Group, Taken
 from .reductions import fold_of
@@ -64,10 +64,15 @@ class _Lowering:
                 self.scalars[name] = value
 
     def array(self, kind: Any, value: Any) -> _Array:
-        made = self.context.make_array(kind)(self.context, self.builder, value)
-        shape = cgutils.unpack_tuple(self.builder, made.shape, kind.ndim)
-        strides = cgutils.unpack_tuple(self.builder, made.strides, kind.ndim)
-        return _Array(kind, self.builder.bitcast(made.data, BYTES), shape, strides, value)
+        builder, model = self.builder, self.context.data_model_manager[kind]
+        shape = cgutils.unpack_tuple(builder, model.get(builder, value, "shape"), kind.ndim)
+        data = builder.bitcast(model.get(builder, value, "data"), BYTES)
+        return _Array(kind, data, shape, self.strides(kind, value, shape), value)
+
+    def strides(self, kind: Any, value: Any, shape: Sequence[Any]) -> list[Any]:
+        model = self.context.data_model_manager[kind]
+        found: list[Any] = cgutils.unpack_tuple(self.builder, model.get(self.builder, value, "strides"), kind.ndim)
+        return found
 
     def empty(self, kind: Any, shape: Sequence[Any]) -> _Array:
         return self.array(kind, allocating.empty(self.context, self.builder, kind, tuple(shape)))
@@ -475,10 +480,11 @@ class _Lowering:
         at = self.pointers([*(arrays[name].data for name in names), *values])
         steps = self.words([WORD(1)] * len(names))
         kind = kernel_type(self.context)
-        code = builder.call(
-            unit, [ir.Constant(kind.args[0], None), builder.function.args[1], WORD(1), count, at, steps, steps]
-        )
-        self.propagate(code)
+        with builder.if_then(builder.icmp_signed(">", count, WORD(0)), likely=True):
+            code = builder.call(
+                unit, [ir.Constant(kind.args[0], None), builder.function.args[1], WORD(1), count, at, steps, steps]
+            )
+            self.propagate(code)
 
     def walk(
         self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
@@ -537,7 +543,9 @@ class _Lowering:
         return _Array(array.kind, array.data, shape, strides, array.owner)
 
     def itemsize(self, array: _Array) -> int:
-        return int(self.context.get_abi_sizeof(self.context.get_data_type(array.kind.dtype)))
+        element = map_type(array.kind.dtype)
+        assert element is not None
+        return int(element.dtype.itemsize)
 
     def slot(self, value: Any, kind: Any) -> Any:
         """A scalar in memory."""

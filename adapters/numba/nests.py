@@ -17,6 +17,7 @@ from arrayexpr._core.nodes import (
     Assign,
     Constant,
     Extent,
+    Guard,
     Index,
     Load,
     Node,
@@ -29,9 +30,11 @@ from arrayexpr._core.nodes import (
 from arrayexpr._core.ops import operator
 
 from . import walk
+from .along import innermost, stands_still
 from .fusing import Folded
+from .hints import NO_VECTORS, NOT_UNROLLED, as_they_are
 from .kernels import BYTES, STATUS, WORD, kernel_type, stills
-from .kinds import host_type, types
+from .kinds import host_type, map_type, types
 from .loops import Sum
 from .lowering import _Array, _arrays, _Lowering
 from .operators import row
@@ -40,11 +43,14 @@ from .reductions import Fold
 
 #: Iterations below which the loops as written are run: the tests cost about as much as some hundred elements.
 SMALL: Final = 1024
+#: The same where all arrays are typed to lie in one order, so that nothing is turned, and no loop stays in order.
+SMALL_ALIKE: Final = 512
 #: The same where a variable is added to: each sum waits for the one before it, and the caches are in time for that as
 #: long as the arrays fit in. Of 128 x 128 elements plain Numba took 0.9 to 1.2 times as long, of 256 x 256 1.3 to 2.
 SMALL_SUM: Final = 1 << 16
 
 _FLAG: Final = ir.IntType(1)
+_REAL: Final = ir.DoubleType()
 _PLUS, _MINUS, _TIMES = operator("add"), operator("subtract"), operator("multiply")
 _DIVIDE, _NEGATIVE = operator("floor_divide"), operator("negative")
 _TESTS: Final = {
@@ -55,7 +61,14 @@ _TESTS: Final = {
 
 def lower_nest(lowerer: Any, expr: Any) -> Any:
     """The LLVM value of a nest's expression: whether it was run, with what variables hold after it if someone asks."""
-    return _Nest(lowerer, expr).value()
+    made = _Nest(lowerer, expr).value()
+    raised: Raised = expr.nest
+    if not raised.along:
+        # As they were written, loops run where there are few iterations, or in the wrong order: with vectors and eight
+        # times unrolled those took as long, and twice the time to compile. Sums to elements of few iterations took a
+        # tenth longer where they were not unrolled.
+        as_they_are(lowerer, raised.nest.back, NO_VECTORS, *([] if raised.ordered else [NOT_UNROLLED]))
+    return made
 
 
 class _Nest(_Lowering):
@@ -65,6 +78,8 @@ class _Nest(_Lowering):
         self.lowerer, self.expr = lowerer, expr
         self.context, self.builder = lowerer.context, lowerer.builder
         self.raised: Raised = expr.nest
+        #: Whether iterations stand under a test of indices: else there is one at least.
+        self.guarded = any(isinstance(node, Guard) for node in postorder(self.raised.nest.program.statements))
         #: Whether no sum so far was too large for an int64.
         self.fits: Any = _FLAG(1)
         self.known: dict[Node, Any] = {}
@@ -82,6 +97,19 @@ class _Nest(_Lowering):
         for name, length in self.raised.nest.lengths.items():
             self.kinds[name], self.scalars[name] = types.int64, self.number(length)
         self.folds = {name: self.fold(each) for name, each in self.raised.sums.items()}
+
+    def strides(self, kind: Any, value: Any, shape: Sequence[Any]) -> list[Any]:
+        """The steps of an array, as its type tells them: those that it has are then no arguments that the function's
+        wrappers bring, each of which takes time to compile."""
+        if kind.layout == "A":
+            return super().strides(kind, value, shape)
+        element = map_type(kind.dtype)
+        assert element is not None
+        found: list[Any] = [WORD(element.dtype.itemsize)]
+        inner = shape[:-1] if kind.layout == "F" else shape[:0:-1]
+        for length in inner:
+            found.append(self.builder.mul(found[-1], length))
+        return found if kind.layout == "F" else found[::-1]
 
     def fold(self, each: Sum) -> Folded:
         """How a sum is added up: in the order of its loops, into a place in memory that has what it starts as."""
@@ -151,9 +179,9 @@ class _Nest(_Lowering):
         assert before is not builder.block
         last = [self.number(node) for node in self.raised.last.values()]
         added = self.raised.nest.added.values()
-        if self.raised.ordered or self.in_one_call():
+        if self.in_one_call():
             following = builder.append_basic_block("nest.ran")
-            ran = self.compute_ordered() if self.raised.ordered else self.compute_alone()
+            ran = self.compute_alone()
             leaving.append(builder.block)
             builder.cbranch(ran, following, done)
             builder.position_at_end(following)
@@ -191,16 +219,29 @@ class _Nest(_Lowering):
     def worth(self) -> Any:
         """Whether all loops go through enough, and at least one, element."""
         builder = self.builder
-        total: Any = WORD(1)
+        total: Any = None
         holds: Any = _FLAG(1)
         for start, stop, step in self.raised.counts:
-            low, high = (start, stop) if step > 0 else (stop, start)
-            count = self.checked("ssub", self.number(high), self.number(low))
-            holds = builder.and_(holds, builder.icmp_signed(">", count, WORD(0)))
-            total = self.checked("smul", total, self.divided(count, abs(step)))
-        least = self.small_sum if self.raised.sums else self.small
-        holds = builder.and_(holds, builder.icmp_signed(">=", total, WORD(least)))
+            distance = self.distance(start, stop, step)
+            holds = builder.and_(holds, builder.icmp_signed(">", distance, WORD(0)))
+            # Real numbers do not overflow.
+            length = builder.sitofp(self.divided(distance, abs(step)), _REAL)
+            total = length if total is None else builder.fmul(total, length)
+        layouts = {kind.layout for kind in self.kinds.values() if isinstance(kind, types.Array)}
+        alike = layouts in ({"C"}, {"F"}) and not self.raised.ordered
+        least = min(self.small, SMALL_ALIKE) if alike else self.small
+        if self.raised.sums:
+            least = self.small_sum
+        holds = builder.and_(holds, builder.fcmp_ordered(">=", total, _REAL(least)))
         return builder.and_(holds, self.fits)
+
+    def distance(self, start: Node, stop: Node, step: int) -> Any:
+        low, high = (start, stop) if step > 0 else (stop, start)
+        return self.checked("ssub", self.number(high), self.number(low))
+
+    def count(self, start: Node, stop: Node, step: int) -> Any:
+        """How many iterations a loop has, of at least one."""
+        return self.divided(self.distance(start, stop, step), abs(step))
 
     def divided(self, count: Any, step: int) -> Any:
         """How many steps a distance above 0 takes."""
@@ -219,7 +260,7 @@ class _Nest(_Lowering):
 
     def in_one_call(self) -> bool:
         """Whether one function tests memory and walks: there is one walk, over arrays that there are."""
-        return len(self.raised.regions) == 1 and not self.raised.ordered
+        return len(self.raised.regions) == 1
 
     def apart(self) -> Any:
         """Whether what is assigned shares no memory with the rest, and none of it is twice the same."""
@@ -238,30 +279,28 @@ class _Nest(_Lowering):
         for group in self.raised.regions:
             self.share_lengths(group)
 
-    def tables(self, names: Sequence[str], assigned: Collection[str], read: Collection[str] = ()) -> tuple[Any, ...]:
+    def tables(self, names: Sequence[str], assigned: Collection[str]) -> tuple[Any, ...]:
         """What `ae_alone` takes: rank, and of each array a shape of its own, since bounds are of what is touched, its
         strides and kind."""
-        builder, raised = self.builder, self.raised
         top = max(len(array.shape) for array in self.arrays.values())
-        padded = {name: self.padded(array, top) for name, array in self.arrays.items()}
-        strides: list[Any] = []
-        shapes: list[Any] = []
-        kinds = []
-        for name in names:
-            for step, length in zip(self.steps[name], self.lengths, strict=True):
-                # What is added to again is one element.
-                still = builder.icmp_signed("==", step, WORD(0))
-                shapes.append(builder.select(still, WORD(1), length))
-                strides.append(step)
-            strides += padded[name].strides
-            # What is added up is in one place.
-            shapes += [WORD(1)] * top if name in self.folds else padded[name].shape
-            bits = sum(1 << k for k, other in enumerate(names) if self.surely_apart(name, other)) << walk.APART
-            how = walk.WRITTEN * (name in assigned) | walk.READ * (name in read)
-            if name in self.folds and read:
-                how |= self.fold_kind(self.folds[name])
-            kinds.append(WORD(self.itemsize(self.arrays[name]) | how | bits))
-        return WORD(top + len(raised.ordered)), self.words(shapes), self.words(strides), self.words(kinds)
+        padded = [self.padded(self.arrays[name], top) for name in names]
+        # What is added up is in one place.
+        shapes = [
+            length
+            for name, array in zip(names, padded, strict=True)
+            for length in ([WORD(1)] * top if name in self.folds else array.shape)
+        ]
+        strides = [stride for array in padded for stride in array.strides]
+        kinds = [WORD(self.kind(name, names, assigned)) for name in names]
+        return WORD(top), self.words(shapes), self.words(strides), self.words(kinds)
+
+    def kind(self, name: str, names: Sequence[str], assigned: Collection[str], read: Collection[str] = ()) -> int:
+        """What `walk.h` calls the kind of an array."""
+        bits = sum(1 << k for k, other in enumerate(names) if self.surely_apart(name, other)) << walk.APART
+        how = walk.WRITTEN * (name in assigned) | walk.READ * (name in read)
+        if name in self.folds and read:
+            how |= self.fold_kind(self.folds[name])
+        return self.itemsize(self.arrays[name]) | how | bits
 
     def surely_apart(self, one: str, other: str) -> bool:
         """Whether two parts of one operand have no element in common, as their subscripts tell."""
@@ -289,10 +328,8 @@ class _Nest(_Lowering):
         builder, raised = self.builder, self.raised
         known = dict(self.known)
         firsts: dict[Node, Any] = {index: self.number(first) for index, first, _, _ in raised.ordered}
-        self.lengths = []
-        for _, first, last, step in raised.ordered:
-            distance = builder.sub(self.number(last), self.number(first))
-            self.lengths.append(builder.add(builder.sdiv(distance, WORD(step)), WORD(1)))
+        indices = [loop.index for loop in raised.nest.loops]
+        self.lengths = [self.count(*raised.counts[indices.index(index)]) for index, _, _, _ in raised.ordered]
         self.known = {**known, **firsts}
         found = {name: self.view(view) for name, view in raised.views.items()}
         self.steps: dict[str, list[Any]] = {name: [] for name in found}
@@ -319,6 +356,11 @@ class _Nest(_Lowering):
                      "smul": one.constant * other.constant}[what]  # fmt: skip
             if abs(total) < 1 << 62:
                 return WORD(total)
+        nothing = int(what == "smul")
+        if isinstance(other, ir.Constant) and other.constant == nothing:
+            return one
+        if isinstance(one, ir.Constant) and one.constant == nothing and what != "ssub":
+            return other
         builder = self.builder
         pair = getattr(builder, f"{what}_with_overflow")(one, other)
         self.fits = builder.and_(self.fits, builder.not_(builder.extract_value(pair, 1)))
@@ -400,10 +442,10 @@ class _Nest(_Lowering):
             return builder.sub(length, WORD(1)), length, step
         start = WORD(0) if item.start is None else self.place(item.start, length)
         stop = length if item.stop is None else self.place(item.stop, length)
-        count = stop if item.start is None else builder.sub(stop, start)
+        count = stop if _is(start, 0) else builder.sub(stop, start)
         if step != 1:
             count = builder.sdiv(builder.add(count, WORD(step - 1)), WORD(step))
-        if not (item.start is None and item.stop is None):
+        if self.guarded and not (item.start is None and item.stop is None):
             # Where a condition leaves none.
             count = builder.select(builder.icmp_signed("<", count, WORD(0)), WORD(0), count)
         return start, count, step
@@ -419,16 +461,32 @@ class _Nest(_Lowering):
         (region,) = self.raised.regions
         names, scalars, (unit, any_) = self.parts(region)
         assigned = {s.target.name for s in region if isinstance(s.target, Operand)}
-        rank, shapes, strides, kinds = self.tables(names, assigned, _arrays([s.value for s in region]))
-        values = [self.slot(self.scalars[name], kind) for name, kind in scalars.items()]
-        at = self.pointers([*(self.arrays[name].data for name in names), *values])
-        whole = self.words(self.padded(self.arrays[names[0]], rank.constant).shape)
-        code = self.call("arrayexpr_walk_alone_1", STATUS, [
-            self.builder.bitcast(unit, BYTES), self.builder.bitcast(any_, BYTES), rank, whole, shapes,
-            WORD(len(names)), at, strides, kinds, WORD(len(values)), WORD(self.stills(region, names)),
-            WORD(int(self.raised.alone)),
+        read = _arrays([s.value for s in region])
+        top = max(len(self.arrays[name].shape) for name in names)
+        padded = {name: self.padded(self.arrays[name], top) for name in names}
+        moves = {name: [not _is(length, 1) for length in padded[name].shape] for name in names}
+        whole = padded[names[0]].shape
+        moves.update((name, [False] * top) for name in names if name in self.folds)
+        head = [
+            len(self.lengths), top, len(names), len(scalars), self.stills(region, names), int(self.raised.alone),
+            *(self.kind(name, names, assigned, read) for name in names),
+            *(sum(1 << k for k, moving in enumerate(moves[name]) if moving) for name in names),
+        ]  # fmt: skip
+        given = [*self.lengths, *whole]
+        for name in names:
+            steps = [step for step, moving in zip(padded[name].strides, moves[name], strict=True) if moving]
+            given += [self.builder.ptrtoint(padded[name].data, WORD), *self.steps[name], *steps]
+        given += [self.builder.ptrtoint(self.slot(self.scalars[n], kind), WORD) for n, kind in scalars.items()]
+        code = self.call("arrayexpr_walk_nest_1", STATUS, [
+            self.builder.bitcast(unit, BYTES), self.builder.bitcast(any_, BYTES), self.constants(head),
+            self.words(given),
         ])  # fmt: skip
         return self.builder.icmp_signed("!=", code, STATUS(0))
+
+    def constants(self, values: Sequence[int]) -> Any:
+        """Where numbers are that are known when a function is compiled."""
+        kind = ir.ArrayType(WORD, len(values))
+        return cgutils.global_constant(self.builder, "arrayexpr_head", ir.Constant(kind, list(values)))
 
     def compute(self) -> None:
         arrays = dict(self.arrays)
@@ -445,7 +503,16 @@ class _Nest(_Lowering):
                 self.context.nrt.decref(self.builder, array.kind, array.owner)
 
     def stills(self, region: Sequence[Assign], names: Sequence[str]) -> int:
-        return stills(region, names, {name for name, view in self.raised.views.items() if self.broadcasts(view)})
+        views = {name: view for name, view in self.raised.views.items() if name in names and name not in self.folds}
+        assigned = {each.target.name for each in region if isinstance(each.target, Operand)}
+        axis = innermost(views, {name: getattr(kind, "layout", "A") for name, kind in self.kinds.items()}, assigned)
+        if axis is None:
+            return stills(region, names, {name for name, view in views.items() if self.broadcasts(view)})
+        among = {name for name, view in views.items() if stands_still(view, axis)} - assigned
+        found = stills(region, names, among)
+        # Where another array does at run time, the loops as they were written are run.
+        only = len(among) == found.bit_count() == 1 and self.in_one_call()
+        return found | walk.ALWAYS * only
 
     def broadcasts(self, view: Node) -> bool:
         """Whether a view stands still along an axis, whatever the strides."""
@@ -461,6 +528,8 @@ class _Nest(_Lowering):
 
     def steps_on(self, name: str) -> bool:
         """Whether an array may have neither axis next to one another: it costs less to step than to copy."""
+        if name in self.folds:
+            return False
         view = self.raised.views[name]
         base = next(node for node in postorder((view,)) if isinstance(node, Operand) and node.type.rank)
         if self.kinds[base.name].layout == "A":
@@ -472,23 +541,9 @@ class _Nest(_Lowering):
             for item in node.subscripts or ()
         )
 
-    def compute_ordered(self) -> Any:
-        """Compute the one region there is for each iteration of the loops around it; whether that was done."""
-        builder = self.builder
-        (region,) = self.raised.regions
-        target = region[0].target
-        assert isinstance(target, Operand)
-        names, scalars, kernels = self.parts(region)
-        assigned = {s.target.name for s in region if isinstance(s.target, Operand)}
-        values = [self.slot(self.scalars[name], kind) for name, kind in scalars.items()]
-        given = self.walk_arguments(
-            region, *kernels, self.arrays[target.name].shape, names, self.arrays, assigned, names, values
-        )
-        steps = [self.steps[name][k] for k in range(len(self.lengths)) for name in names]
-        code = self.call("arrayexpr_walk_ordered_1", STATUS, [
-            *given, WORD(len(self.lengths)), self.words(self.lengths), self.words(steps),
-        ])  # fmt: skip
-        return builder.icmp_signed("==", code, STATUS(0))
+
+def _is(value: Any, number: int) -> bool:
+    return isinstance(value, ir.Constant) and value.constant == number
 
 
 class SharedNest(_Nest):

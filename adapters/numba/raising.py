@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +50,8 @@ class Raised:
     `ordered` are indices of loops that stay around the regions, with their first and last values and steps.
     `conditions` must hold, of lengths and scalars; and what is assigned must share no memory with the rest, but for
     the very same elements where `alone`. `counts` has start, stop and step of each loop. `last` has what variables hold
-    after it; `sums` the variables that are added to, by the view that has what is.
+    after it; `sums` the variables that are added to, by the view that has what is. `along`: as they are written, the
+    innermost loops go along memory, as types of arrays tell.
     """
 
     nest: Nest
@@ -63,27 +64,24 @@ class Raised:
     last: dict[str, Node]
     ordered: list[tuple[Index, Node, Node, int]]
     sums: dict[str, Sum]
+    along: bool
 
 
 def raised(nest: Nest) -> Raised:
     """The regions that a nest is. Raises Refused where `raise_loops` finds that its order counts, with its reason."""
-    found = raise_loops(nest.program)
-    conditions, statements = _version(found, *nest.program.statements)
-    ordered: list[For] = []
-    if not _are_assigns(statements):
-        why = "; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it"
-        turned = carrying_outside(nest.program)
-        if turned is None:
-            raise Refused(why)
-        found = raise_loops(turned[0])
-        conditions, statements = _version(found, *turned[0].statements)
-        for _ in range(turned[1]):
-            if statements is None or len(statements) != 1 or not isinstance(statements[0], For):
-                raise Refused(why)
-            ordered.append(statements[0])
-            statements = list(statements[0].body)
+    turned = carrying_outside(nest.program) if _adds_again(nest) else None
+    made = None if turned is None else _inside(turned)
+    if made is None:
+        found = raise_loops(nest.program, guess=False)
+        conditions, statements = _version(found, *nest.program.statements)
+        made = found, conditions, statements, []
         if not _are_assigns(statements):
-            raise Refused(why)
+            why = "; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it"
+            turned = carrying_outside(nest.program) if turned is None else None
+            made = None if turned is None else _inside(turned)
+            if made is None:
+                raise Refused(why)
+    found, conditions, statements, ordered = made
     assert statements is not None
     if ordered and nest.sums:
         raise Refused("a loop in it adds up to elements, and one to a variable")
@@ -99,12 +97,47 @@ def raised(nest: Nest) -> Raised:
     return _regions(nest, found, conditions, [s for s in statements if isinstance(s, Assign)], ordered)
 
 
+def _adds_again(nest: Nest) -> bool:
+    """Whether each iteration of some loop adds to the same element: that loop stays in order, which is known without
+    asking `raise_loops`."""
+    for loop in nest.loops:
+        read = {(n.operand, n.subscripts) for n in postorder((loop,)) if isinstance(n, Load)}
+        stored = [n for n in postorder((loop,)) if isinstance(n, Store) and n.subscripts]
+        for store in stored:
+            again = loop.index not in postorder(store.subscripts)
+            if again and (store.operand, store.subscripts) in read:
+                return True
+    return False
+
+
+def _inside(
+    turned: tuple[Program, int],
+) -> tuple[Program, list[Node], list[Node] | None, list[For]] | None:
+    """What loops become within those that stay around them, which are the first so many; None where that is no
+    assignments of arrays."""
+    program, count = turned
+    found = raise_loops(program, guess=False)
+    conditions, statements = _version(found, *program.statements)
+    ordered: list[For] = []
+    for _ in range(count):
+        if statements is None or len(statements) != 1 or not isinstance(statements[0], For):
+            return None
+        ordered.append(statements[0])
+        statements = list(statements[0].body)
+    return (found, conditions, statements, ordered) if _are_assigns(statements) else None
+
+
 def _in_order(nest: Nest, ordered: Sequence[For]) -> bool:
     """Whether Numba's own code for the loops as written is as good: the types of arrays say that elements that follow
     one another are next to one another, and no subscript is such that it has to be looked at whether it is below 0."""
     if len(nest.loops) > 2 and any(loop.index is nest.loops[0].index for loop in ordered):
         # What is added to would go through the caches each time.
         return False
+    return _goes_along(nest, _from_zero)
+
+
+def _goes_along(nest: Nest, holds: Callable[[Node, For], bool] = lambda subscript, loop: True) -> bool:
+    """Whether the innermost loops go along memory, as the types of arrays tell, and something holds of subscripts."""
     if any(kind.layout not in "CF" for _, kind in nest.variables.values() if isinstance(kind, types.Array)):
         return False
     for loop in nest.loops:
@@ -120,7 +153,7 @@ def _in_order(nest: Nest, ordered: Sequence[For]) -> bool:
             moving = [axis for axis, each in enumerate(access.subscripts) if loop.index in postorder((each,))]
             layout = nest.variables[access.operand.name][1].layout
             along = 0 if layout == "F" else len(access.subscripts) - 1
-            if moving and (moving != [along] or not _from_zero(access.subscripts[along], loop)):
+            if moving and (moving != [along] or not holds(access.subscripts[along], loop)):
                 return False
     return True
 
@@ -232,6 +265,7 @@ def _regions(
         last,
         [(loop.index, loop.start, last_values([loop.index], [loop])[0], step_of(loop)) for loop in ordered],
         sums,
+        _goes_along(nest),
     )
 
 

@@ -11,6 +11,7 @@ FOLD_AT: int
 FOLDS: tuple[str, ...]
 APART: int
 LARGE: int
+ALWAYS: int
 
 def use_runtime(table: int) -> None: ...
 def addresses() -> dict[str, int]: ...

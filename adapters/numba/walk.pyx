@@ -7,18 +7,14 @@ from arrayexpr._core.engine cimport caching_allocator
 cdef extern from "walk.h":
     ctypedef int32_t (*ae_kernel)(void *, void **, intptr_t, intptr_t, char **, const intptr_t *, const intptr_t *)
     int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_STILL, AE_WRITTEN, AE_READ, AE_FOLDED, AE_ORDERED, AE_FORTRAN, AE_FOLD_AT
-    int AE_APART
+    int AE_APART, AE_ALWAYS
     int32_t ae_walk(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *,
                     const intptr_t *, intptr_t, intptr_t)
-    int32_t ae_walk_alone(ae_kernel, ae_kernel, intptr_t, const intptr_t *, const intptr_t *, intptr_t, char **,
-                          const intptr_t *, const intptr_t *, intptr_t, intptr_t, intptr_t)
+    int32_t ae_walk_nest(ae_kernel, ae_kernel, const intptr_t *, const intptr_t *)
     const int64_t *ae_indices(intptr_t)
     ctypedef void (*ae_parallel)(void *, char **, intptr_t *, intptr_t *, void *, intptr_t, intptr_t, intptr_t)
     int32_t ae_walk_shared(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **,
                            const intptr_t *, const intptr_t *, intptr_t, intptr_t, ae_parallel, intptr_t)
-    int32_t ae_walk_ordered(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **,
-                            const intptr_t *, const intptr_t *, intptr_t, intptr_t, intptr_t, const intptr_t *,
-                            const intptr_t *)
     int32_t ae_move(intptr_t, const intptr_t *, char *, const intptr_t *, char *, const intptr_t *, intptr_t)
     int32_t ae_apart(intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *, const intptr_t *, intptr_t)
     int32_t ae_alone(intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *, const intptr_t *, intptr_t)
@@ -30,6 +26,7 @@ STILL: int = AE_STILL
 WRITTEN: int = AE_WRITTEN
 READ: int = AE_READ
 APART: int = AE_APART
+ALWAYS: int = AE_ALWAYS
 FOLDED: int = AE_FOLDED
 ORDERED: int = AE_ORDERED
 FORTRAN: int = AE_FORTRAN
@@ -73,11 +70,10 @@ def addresses() -> dict:
     """By the name that compiled code calls it by, where each function is in this process."""
     return {
         "arrayexpr_walk_2": <uintptr_t>&ae_walk,
-        "arrayexpr_walk_alone_1": <uintptr_t>&ae_walk_alone,
+        "arrayexpr_walk_nest_1": <uintptr_t>&ae_walk_nest,
         "arrayexpr_indices_1": <uintptr_t>&ae_indices,
         "arrayexpr_memory_1": <uintptr_t>&_memory,
         "arrayexpr_walk_shared_1": <uintptr_t>&ae_walk_shared,
-        "arrayexpr_walk_ordered_1": <uintptr_t>&ae_walk_ordered,
         "arrayexpr_apart_1": <uintptr_t>&ae_apart,
         "arrayexpr_alone_1": <uintptr_t>&ae_alone,
         "arrayexpr_move_1": <uintptr_t>&ae_move,

@@ -41,7 +41,7 @@ from .whole import Raiser, Refusal, follows, span_of
 _EQUAL, _AT_MOST, _WHERE = operator("equal"), operator("less_equal"), operator("where")
 
 
-def raise_loops(program: Program, *, contract: str = "exact", lowered: bool = False) -> Program:
+def raise_loops(program: Program, *, contract: str = "exact", lowered: bool = False, guess: bool = True) -> Program:
     """Give loops over elements the form of whole-array assignments, where that is what they compute.
 
         for i in range(1, a.shape[0] - 1, 1):
@@ -56,18 +56,20 @@ def raise_loops(program: Program, *, contract: str = "exact", lowered: bool = Fa
     becomes a `Reduce`, or a `Contract` where it adds up products over rows and columns; under `exact` of integers
     only, as sums of reals change with their order. Where subscripts lie within their axes, or operands share memory,
     is tested at run time if it is not known. What is refused stays as it is, and a remark says why; `lowered` asks for
-    what `lower` and `sweep` have loops for: not `r[:n] = a[:n]`.
+    what `lower` and `sweep` have loops for: not `r[:n] = a[:n]`. Lengths that are likely to be equal have a version of
+    their own, before the one for any; without `guess` that is so only where there is none for any.
 
     Keeps: the elements that are stored, and the order of all that have an effect.
     Requires: an operand that is stored has no two elements in the same memory.
     """
-    return _Raising(program, contract == "fast", lowered).run()
+    return _Raising(program, contract == "fast", lowered, guess).run()
 
 
 class _Raising:
-    def __init__(self, program: Program, fast: bool, lowered: bool):
+    def __init__(self, program: Program, fast: bool, lowered: bool, guess: bool):
         self.program = program
         self.lowered = lowered
+        self.guess = guess
         self.fast = fast
         self.known = extents_known(program)
         self.names = {operand.name for operand in program.declared}
@@ -104,12 +106,16 @@ class _Raising:
             if not body.statements:
                 raise Refusal("it stores nothing")
             equal = _guesses(body, straight.expanded, self.known)
-            for assumed in (equal, {}) if equal else ({},):
-                nest = _Nest(self, loop, body, straight.expanded, assumed)
+            depends = body.dependences()
+            versions_of = [equal, {}] if equal else [{}]
+            for assumed in versions_of if self.guess else reversed(versions_of):
+                nest = _Nest(self, loop, body, straight.expanded, assumed, depends)
                 raised = nest.run()
                 self.remarks.extend(nest.remarks)
                 if raised is None:
-                    break
+                    if self.guess:
+                        break
+                    continue
                 conditions = nest.conditions()
                 refused = self._without_loops(conditions, raised) if self.lowered else None
                 if refused is not None:
@@ -117,7 +123,7 @@ class _Raising:
                     continue
                 versions.append((conditions, raised))
                 self.locals.extend(nest.locals)
-                if not conditions:
+                if not conditions or not self.guess:
                     break
         except (NotStraight, Refusal) as reason:
             self.remarks.append(f"loop {loop.index.name} stays: {reason}")
@@ -205,6 +211,7 @@ class _Nest:
         body: Body,
         arrays: Mapping[Operand, tuple[Index, ...]],
         equal: Mapping[Node, Linear],
+        depends: Sequence[Dependence],
     ):
         self.original = Body.of((original,), around.known)
         self.program = around.program
@@ -227,11 +234,10 @@ class _Nest:
             for n in postorder([p.node for p in body.statements])
             if isinstance(n, Store | Assign)
         )
-        self.depends: list[Dependence] = []
+        self.depends = depends
 
     def run(self) -> list[Node] | None:
         """The statements that the nest becomes; None where none of it is raised. Raises Refusal."""
-        self.depends = self.body.dependences()
         parts = self.distributed(list(range(len(self.body.statements))), 0)
         if not any(part.nodes for part in parts):
             return None
