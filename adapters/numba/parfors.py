@@ -25,7 +25,7 @@ from .kinds import is_array, map_type, types
 from .loops import Nest, Nests, Part, Value, _Reader
 from .nests import SharedNest
 from .raising import Raised, raised
-from .reader import Refused
+from .reader import Refused, shown
 
 
 def lower_parfors(state: Any, report: Report) -> bool:
@@ -40,17 +40,28 @@ def lower_parfors(state: Any, report: Report) -> bool:
                 if one.ordered:
                     raise Refused("a loop in it adds up")
             except (Refused, ArrayExprError) as why:
-                report.found.append((inst.loc.line, f"parallel loop left to Numba: {why}"))
+                report.found.append((inst.loc.line, f"parallel loop{_of(inst)} left to Numba: {why}"))
                 continue
             inst.lowerer = partial(_lower, one)
+            if _of(inst):
+                report.found.append((inst.loc.line, f"one parallel loop{_of(inst)}: Numba fused them"))
             report.nest(inst.loc.line, one)
             found = True
     return found
 
 
+def _of(parfor: Any) -> str:
+    """The lines of a parallel loop's statements, where they are several."""
+    body = [inst.loc for block in parfor.loop_body.values() for inst in block.body]
+    # Reductions are written in Numba's own files.
+    found = {loc.line for loc in body if loc.filename == parfor.loc.filename}
+    return f" of lines {', '.join(map(str, sorted(found)))}" if len(found) > 1 else ""
+
+
 def _read(state: Any, parfor: Any) -> Nest:
     if parfor.redvars or parfor.races:
-        raise Refused("it reduces")
+        names = ", ".join(sorted({shown(name) for name in (*parfor.redvars, *parfor.races)}))
+        raise Refused(f"it reduces to {names}, by parts that threads take")
     if any(not isinstance(inst, ir.Assign) for inst in parfor.init_block.body):
         raise Refused("it has more before it than assignments")
     blocks = {label: copy(block) for label, block in parfor.loop_body.items()}

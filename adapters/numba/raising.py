@@ -71,7 +71,7 @@ def raised(nest: Nest) -> Raised:
     conditions, statements = _version(found, *nest.program.statements)
     ordered: list[For] = []
     if not _are_assigns(statements):
-        why = "; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it"
+        why = _placed("; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it", nest.program)
         turned = carrying_outside(nest.program)
         if turned is None:
             raise Refused(why)
@@ -155,6 +155,15 @@ def _version(program: Program, original: Node) -> tuple[list[Node], list[Node] |
 def _reason(remark: str) -> str:
     before, _, after = remark.partition(" stays: ")
     return f"{before}: {after}" if after else remark
+
+
+def _placed(text: str, program: Program) -> str:
+    """A text with the lines of statements in the place of what they store: a value in our operators is long."""
+    for node, origins in program.origins.items():
+        if isinstance(node, Store) and origins:
+            element, _, _ = repr(node).partition(" = ")
+            text = text.replace(repr(node), f"{element} in line {origins[0].loc.line}")
+    return text
 
 
 def _own(statement: Node) -> Node:
