@@ -454,6 +454,40 @@ def test_extremes_are_the_first_of_equals_and_the_first_nan(dtypes: Sequence[str
         mine(np.zeros(0))
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["CF f8", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("FF f4", "FF i4", "FF u1", "AA f4", "AA i4"))],
+)
+def test_places_of_extremes_and_variances(kind: str) -> None:
+    def f(a: Any, b: Any) -> Any:
+        t = a - b
+        return t.argmin(), np.argmax(t * 2), np.argmin(a > b), t.var(), np.std(t), (a * b).std(), t.mean(), np.var(a)
+
+    plain, mine = both(f)
+    layouts, dtype = kind.split()
+    rng = np.random.default_rng(4)
+    for shape in ((1, 1), (3, 4), (90, 70), (3, 700), (0, 3)):
+        for places in range(2 if dtype[0] == "f" else 1):
+            a, b = (laid_out(rng, values(rng, shape, dtype), layout) for layout in layouts)
+            if places:
+                # Zeros of both signs are equal, and so the first of them counts; a NaN comes before all.
+                a[...], b[...] = rng.integers(0, 2, shape) * -0.0, 0.0
+                if a.size > 4:
+                    a[-1, 1] = np.nan
+            expected, error = run(plain, (a, b))
+            found, raised = run(mine, (a, b))
+            assert raised == error and (error or same(found, expected)), (shape, kind)
+    said = explain(mine)
+    for what in (
+        "argmin to a temporary: fused",
+        "var to a temporary",
+        "left to Numba: var of 'a', an array that is there",
+    ):
+        assert what in said, said
+    with pytest.raises(ValueError, match="attempt to get argmin of an empty sequence"):
+        njit(lambda a: (a * 2).argmin())(np.zeros((0, 3)))
+
+
 def test_reductions_stand_before_what_reads_them() -> None:
     def f(a: Any, out: Any) -> Any:
         m = a.sum(axis=0)
@@ -563,7 +597,7 @@ def test_what_may_raise_between_statements_ends_a_group() -> None:
 def test_what_is_not_taken_says_why() -> None:
     @njit
     def f(a: Any, k: Any) -> Any:
-        return np.sum(a * 2, axis=k), np.any(a), a.argmax(), (a * 1j).max()
+        return np.sum(a * 2, axis=k), np.any(a), a.cumsum(), (a * 1j).max(), (a + 1).argmin(axis=0)
 
     @njit
     def narrow(a: Any) -> Any:
@@ -580,7 +614,8 @@ def test_what_is_not_taken_says_why() -> None:
         "a reduction over an axis that is known at run time only",
         "a reduction of an array that is there",
         "max of complex numbers",
-        "the method argmax of an array",
+        "the method cumsum of an array",
+        "argmin along an axis",
     ):
         assert f"left to Numba: {why}" in said, said
 

@@ -97,7 +97,7 @@ class Report:
 
     def order(self, reduce: Reduce) -> str:
         """The order in which a reduction takes elements."""
-        if reduce.type.element.kind not in "fc":
+        if not fold_of(reduce).ordered:
             return "in the order of memory"
         if self.fastmath and fold_of(reduce).loose:
             return "in several sums at a time: fastmath"

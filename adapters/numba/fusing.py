@@ -123,7 +123,7 @@ def _in_two_orders(region: Sequence[Assign], folds: Mapping[str, Folded]) -> boo
         if fold is not None and not fold.target.type.rank:
             meaning = fold_of(fold.reduce)
             # A minimum too is the first of equals, and 0.0 equals -0.0.
-            if meaning.kind.kind in "fc":
+            if meaning.ordered:
                 orders.add(meaning.order)
     return len(orders) > 1
 

@@ -65,8 +65,9 @@ class Raised:
     sums: dict[str, Sum]
 
 
-def raised(nest: Nest) -> Raised:
-    """The regions that a nest is. Raises Refused where `raise_loops` finds that its order counts, with its reason."""
+def raised(nest: Nest, gains: bool = True) -> Raised:
+    """The regions that a nest is. Raises Refused where `raise_loops` finds that its order counts, with its reason, and
+    if it `gains` by its order alone, where that is as good as written."""
     found = raise_loops(nest.program)
     conditions, statements = _version(found, *nest.program.statements)
     ordered: list[For] = []
@@ -92,7 +93,7 @@ def raised(nest: Nest) -> Raised:
     ):
         # Rows of these are seldom a power of two apart, and plain Numba took a fifth to a third of the time.
         raise Refused("it adds to a variable from arrays that may lie in any way")
-    if _in_order(nest, ordered):
+    if gains and _in_order(nest, ordered):
         raise Refused(IN_ORDER)
     if any(isinstance(node, Apply) and node.op is _WHERE for s in statements for node in postorder((s,))):
         statements = [_own(statement) for statement in statements]

@@ -150,7 +150,7 @@ def _read(inst: Any) -> list[str]:
 class _Reader:
     """Reads one block."""
 
-    def __init__(self, state: Any, uses: Mapping[str, int], defined: Mapping[str, int]):
+    def __init__(self, state: Any, uses: Counter[str], defined: Mapping[str, int]):
         self.state = state
         self.typemap, self.calltypes, self.typing = state.typemap, state.calltypes, state.typingctx
         self.uses, self.defined = uses, defined
@@ -389,6 +389,8 @@ class _Reader:
             return False
         if not is_array(given):
             raise Refused(f"{known.name} of {shown(args['a'].name)}, which is {given}")
+        if known.name in ("var", "std"):
+            return self.variance(inst, known, args["a"], given, kind)
         over = reductions.axes(args, self.typemap, given.ndim)
         self.begin(inst, given.ndim)
         with _Attempt(self):
@@ -398,6 +400,32 @@ class _Reader:
                 raise Refused(f"{known.name} to {kind}")
             target = self.new(inst.target, kind)
             self.add(target, node, inst, kind, [self.names[args["a"].name]], inst.target.name)
+            self.folded.add(inst.target.name)
+        return True
+
+    def variance(self, inst: Any, known: calls.Known, var: ir.Var, given: Any, kind: Any) -> bool:
+        """A variance of what the group makes: its mean is found there, and the rest is a group that begins here."""
+        if not any(var.name == made.name for made, _ in self.group.results.values()):
+            raise Refused(f"{known.name} of {shown(var.name)}, an array that is there")
+        mean = inst.target.scope.redefine("$arrayexpr.mean", loc=inst.loc)
+        self.typemap[mean.name] = of = reductions.mean_type(given, self.typing)
+        with _Attempt(self):
+            every = tuple(range(given.ndim))
+            node = reductions.reduction(_METHODS["mean"], self.leaf(var), given, every, of)
+            target = self.new(mean, of)
+            # Tried before anything is done.
+            reductions.variance(known, self.leaf(var), self.leaf(mean), given, kind, self.typing)
+            self.add(target, node, inst, of, [self.names[var.name]], mean.name)
+        # Read here once, and once more after it.
+        self.uses[var.name] += 1
+        self.uses[mean.name] += 1
+        self.inside[var.name] -= 1
+        self.inside[mean.name] -= 1
+        self.close(inst.loc, f"{known.name} reads the mean, the result of a reduction")
+        self.begin(inst, given.ndim)
+        with _Attempt(self):
+            node = reductions.variance(known, self.leaf(var), self.leaf(mean), given, kind, self.typing)
+            self.add(self.new(inst.target, kind), node, inst, kind, [self.names[var.name]], inst.target.name)
             self.folded.add(inst.target.name)
         return True
 
@@ -479,7 +507,7 @@ class _Reader:
         index = inst.index_var if isinstance(inst, ir.StaticSetItem) else inst.index
         if index is None:
             return False
-        whole = isinstance(inst, ir.StaticSetItem) and _whole(inst.index)
+        whole = isinstance(inst, ir.StaticSetItem) and shows_all(inst.index)
         seen: Any = kind
         if not whole:
             if not isinstance(self.typemap[index.name], (types.SliceType, types.BaseTuple, types.Integer)):
@@ -716,7 +744,7 @@ def _element(kind: Any) -> Any:
     return found
 
 
-def _whole(index: Any) -> bool:
+def shows_all(index: Any) -> bool:
     """Whether a constant index shows all of an array as it is."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts)
