@@ -184,6 +184,51 @@ def test_installed_for_every_function_and_taken_out_again() -> None:
     assert k(a).tolist() == (-3 * a).tolist()
 
 
+def _columns(x: Any, y: Any, r: Any) -> None:
+    for j in range(x.shape[1]):
+        for i in range(x.shape[0]):
+            r[i, j] = x[i, j] / y[i, j]
+
+
+def test_ufuncs_of_our_decorators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    a, b = np.random.default_rng(0).random((2, 3, 40, 50))
+    types, layout = ["void(f8[:,:], f8[:,:], f8[:,:])"], "(n,m),(n,m)->(n,m)"
+    body = ours.guvectorize(types, layout, cache=True)(_columns)
+    assert np.array_equal(body(a, b), a / b) and "loops over j, i: one nest" in explain(body)
+    again = pickle.loads(pickle.dumps(body))
+    assert np.array_equal(again(a, b), a / b) and "loops over j, i: one nest" in explain(again)
+    kept = ours.guvectorize(types, layout, cache=True)(_columns)
+    # What was in the cache says no more than that; Numba's own decorator takes none of it.
+    assert np.array_equal(kept(a, b), a / b) and "loaded from Numba's cache" in explain(kept)
+    plain = numba.guvectorize(types, layout, cache=True)(_columns)
+    assert np.array_equal(plain(a, b), a / b) and "without the pass" in explain(plain)
+    lazy = ours.guvectorize(layout)(_columns)
+    out = np.empty_like(a)
+    lazy(a, b, out)
+    assert np.array_equal(out, a / b) and "loops over j, i: one nest" in explain(lazy)
+
+    def add(x: Any, y: Any) -> Any:
+        return x + y
+
+    for made in (
+        ours.vectorize(add), ours.vectorize()(add), ours.vectorize("f8(f8, f8)")(add),
+        ours.vectorize(["f8(f8, f8)"], target="parallel", identity=0)(add),
+    ):  # fmt: skip
+        assert np.array_equal(made(a, b), a + b)
+    assert "nothing to take" in explain(ours.vectorize(["f8(f8, f8)"], nopython=True)(add))
+    both = ours.guvectorize(types, layout, target="parallel")(_columns)
+    assert np.array_equal(both(a, b), a / b)
+    with pytest.raises(ValueError, match="Unsupported target"):
+        ours.vectorize(target="no_such_target")(add)
+    with pytest.raises(TypeError, match="one or two positional arguments"):
+        ours.guvectorize()
+    # A ufunc of ours among what is fused.
+    mine = ours.vectorize(add)
+    f = njit(lambda x, y: mine(x, y) * 2 + x)
+    assert np.array_equal(f(a, b), (a + b) * 2 + a)
+
+
 def test_explain() -> None:
     @njit
     def f(a: Any, b: Any, out: Any) -> Any:

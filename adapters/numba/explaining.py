@@ -135,17 +135,19 @@ class Report:
 
 
 def explain(function: Any) -> str:
-    """What the pass did with each compiled signature of a function, a line for each statement.
+    """What the pass did with each compiled signature of a function, or of a ufunc, a line for each statement and loop.
 
     Raises TypeError for what is no function of Numba's.
     """
-    overloads = getattr(function, "overloads", None)
+    # A ufunc has the dispatcher of its body.
+    overloads = getattr(getattr(function, "_dispatcher", function), "overloads", None)
     if overloads is None:
         raise TypeError(f"{function!r} is no function that Numba compiles: expected what `njit` gives")
     parts = []
     for signature, compiled in overloads.items():
         found = (compiled.metadata or {}).get("arrayexpr")
-        parts.append(f"{function.__name__}({', '.join(map(str, signature))})")
+        kinds = getattr(signature, "args", signature)
+        parts.append(f"{function.__name__}({', '.join(map(str, kinds))})")
         if compiled.metadata is None:
             parts.append("  loaded from Numba's cache, which keeps no report: clear it, or ask with cache=False")
         elif found is None:
