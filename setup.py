@@ -50,6 +50,7 @@ MODULES = [
     "_core/engine/pool.pyx",
     "_core/engine/overlap.pyx",
     "_core/engine/sweep.pyx",
+    "_core/engine/caching_allocator.pyx",
     "_core/engine/dispatch.pyx",
     "_core/engine/iterate.pyx",
     "_core/engine/wavefront.pyx",
@@ -63,6 +64,7 @@ MODULES = [
 INCLUDED = {
     "adapters/numba/walk.pyx": ["adapters/numba/walk.h", "adapters/numba/in_order.h", "_core/primitives/pack.h"],
     "_core/engine/pool.pyx": ["_core/engine/pool.h"],
+    "_core/engine/caching_allocator.pyx": ["_core/engine/caching_allocator.h"],
     "_core/engine/dispatch.pyx": ["_core/engine/overlap.pxi", "_core/engine/parts.pxi"],
     "_core/engine/block.pyx": [
         *(f"_core/engine/{name}.h" for name in ("block", "loops")),

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from tools import numba_suite  # noqa: E402
 
 import arrayexpr.adapters.numba as ours  # noqa: E402
 from arrayexpr._core.errors import UnsupportedError  # noqa: E402
-from arrayexpr.adapters.numba import explain, fusing, njit, pipeline, versions  # noqa: E402
+from arrayexpr.adapters.numba import explain, fusing, njit, pipeline, versions, walk  # noqa: E402
 
 
 @pytest.mark.parametrize("seeds", [(2, 7, 8), pytest.param(range(10), marks=pytest.mark.slow)])
@@ -395,6 +396,38 @@ def test_nothing_leaks() -> None:
         f(a, b, np.asfortranarray(a)), f(b.T.copy(), b, a.copy()), f(a, a, a), f(a, a.T, a[::-1])
     after = rtsys.get_allocation_stats()
     assert after.alloc - before.alloc == after.free - before.free
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="large blocks are kept on Linux alone")
+def test_large_results_lie_in_memory_that_is_kept() -> None:
+    @njit(nogil=True)
+    def f(a: Any, k: Any) -> Any:
+        t = a * k
+        return t + 1, t - 1
+
+    from numba.core.runtime import _nrt_python, rtsys
+
+    from arrayexpr._core.engine.caching_allocator import kept
+
+    a = np.arange(2 * walk.LARGE / 8).reshape(-1, 64)
+    f(a, 0.0)
+    _nrt_python.memsys_enable_stats()
+    before = rtsys.get_allocation_stats()
+    with ThreadPoolExecutor(4) as pool:
+        for first in range(0, 12, 4):
+            found = list(pool.map(lambda k: f(a, float(k)), range(first, first + 4)))
+            for k, (above, below) in enumerate(found, first):
+                np.testing.assert_array_equal(above, a * k + 1)
+                np.testing.assert_array_equal(below, a * k - 1)
+    part = found[-1][0][::2]
+    del above, below, found
+    assert kept() >= walk.LARGE
+    f(a, 5.0)
+    np.testing.assert_array_equal(part, (a * 11 + 1)[::2])
+    del part
+    after = rtsys.get_allocation_stats()
+    assert after.alloc - before.alloc == after.free - before.free
+    assert after.mi_alloc - before.mi_alloc == after.mi_free - before.mi_free
 
 
 def test_effects_stand_between_statements() -> None:

@@ -17,7 +17,7 @@ from numba.np import arrayobj
 
 from arrayexpr._core.nodes import Assign, Operand, postorder
 
-from . import walk
+from . import allocating, walk
 from .calls import UNEQUAL, UNEQUAL_OUT
 from .fusing import Folded, Plan
 from .kernels import BYTES, STATUS, WORD, kernel, kernel_type, stills
@@ -70,13 +70,7 @@ class _Lowering:
         return _Array(kind, self.builder.bitcast(made.data, BYTES), shape, strides, value)
 
     def empty(self, kind: Any, shape: Sequence[Any]) -> _Array:
-        builder = self.builder
-        made = arrayobj._empty_nd_impl(self.context, builder, kind, tuple(shape))
-        found = self.array(kind, made._getvalue())
-        size = builder.mul(made.nitems, WORD(self.itemsize(found)))
-        with cgutils.if_unlikely(builder, builder.icmp_signed(">=", size, WORD(walk.LARGE))):
-            self.call("arrayexpr_large_1", STATUS, [found.data, size])
-        return found
+        return self.array(kind, allocating.empty(self.context, self.builder, kind, tuple(shape)))
 
     def kind_of(self, name: str) -> Any:
         """The Numba type of an array that the group makes."""

@@ -9,6 +9,7 @@ from numba.core import compiler, ir
 from numba.core.compiler_machinery import FunctionPass, register_pass
 from numba.core.cpu import CPUContext
 from numba.core.ir_utils import build_definitions
+from numba.core.runtime import _nrt_python
 from numba.core.typed_passes import NopythonRewrites, ParforPreLoweringPass
 from numba.core.typing import signature
 from numba.np.ufunc.array_exprs import _lower_array_expr
@@ -31,6 +32,7 @@ FINGERPRINT = f"arrayexpr.numba {__version__} {','.join(walk.addresses())}"
 
 def provide() -> None:
     """Give compiled code, also cached code in a new process, what it calls by name."""
+    walk.use_runtime(_nrt_python.c_helpers["get_api"])
     for name, address in walk.addresses().items():
         binding.add_symbol(name, address)
 

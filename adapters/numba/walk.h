@@ -11,10 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __linux__
-#include <sys/mman.h>
-#endif
-
 #include "in_order.h"
 #include "pack.h"
 
@@ -39,7 +35,6 @@ enum {
     AE_FORTRAN = 4096,   /* where all axes are reduced, with the first axis innermost */
     AE_FOLD_AT = 48,     /* beyond the bits from AE_APART on */
     AE_APART = 16,       /* the bit from which on there is one for each array that is known to be apart from this one */
-    AE_LARGE = 1 << 22,  /* bytes from which on a new array is on large pages */
     AE_INDICES = 1 << 24, /* elements of a table of indices at the most: it is never let go of */
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
@@ -456,18 +451,6 @@ static int32_t ae_walk_alone(ae_kernel unit, ae_kernel any, intptr_t rank, const
             steps[j * rank + k] = shape[j * rank + k] == whole[k] ? stride[j * rank + k] : 0;
     ae_walk(unit, any, 0, rank, whole, count, at, steps, kind, scalar_count, stills_taken);
     return 1;
-}
-
-/* Asks for large pages for a large new array, as NumPy does for its own: of small ones each costs a fault, which takes
-   longer than the arithmetic. */
-static int32_t ae_large(char *at, intptr_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-    const uintptr_t page = 4096, first = ((uintptr_t)at + page - 1) / page * page;
-    const intptr_t rest = bytes - (intptr_t)(first - (uintptr_t)at);
-    if (rest > 0) return madvise((void *)first, (size_t)rest / page * page, MADV_HUGEPAGE) == 0;
-#endif
-    (void)at, (void)bytes;
-    return 0;
 }
 
 /* A table of which element k is k, of at least `length` elements; 0 where there is none. It is one for all of a process,

@@ -2,16 +2,17 @@
 
 from libc.stdint cimport int32_t, int64_t, intptr_t, uintptr_t
 
+from arrayexpr._core.engine cimport caching_allocator
+
 cdef extern from "walk.h":
     ctypedef int32_t (*ae_kernel)(void *, void **, intptr_t, intptr_t, char **, const intptr_t *, const intptr_t *)
     int AE_ARRAYS, AE_SCALARS, AE_RANK, AE_STILL, AE_WRITTEN, AE_READ, AE_FOLDED, AE_ORDERED, AE_FORTRAN, AE_FOLD_AT
-    int AE_APART, AE_LARGE
+    int AE_APART
     int32_t ae_walk(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **, const intptr_t *,
                     const intptr_t *, intptr_t, intptr_t)
     int32_t ae_walk_alone(ae_kernel, ae_kernel, intptr_t, const intptr_t *, const intptr_t *, intptr_t, char **,
                           const intptr_t *, const intptr_t *, intptr_t, intptr_t, intptr_t)
     const int64_t *ae_indices(intptr_t)
-    int32_t ae_large(char *, intptr_t)
     ctypedef void (*ae_parallel)(void *, char **, intptr_t *, intptr_t *, void *, intptr_t, intptr_t, intptr_t)
     int32_t ae_walk_shared(ae_kernel, ae_kernel, void **, intptr_t, const intptr_t *, intptr_t, char **,
                            const intptr_t *, const intptr_t *, intptr_t, intptr_t, ae_parallel, intptr_t)
@@ -29,7 +30,6 @@ STILL: int = AE_STILL
 WRITTEN: int = AE_WRITTEN
 READ: int = AE_READ
 APART: int = AE_APART
-LARGE: int = AE_LARGE
 FOLDED: int = AE_FOLDED
 ORDERED: int = AE_ORDERED
 FORTRAN: int = AE_FORTRAN
@@ -43,13 +43,40 @@ FOLDS = (
 )
 
 
+#: Bytes from which on arrays have memory of the caching allocator; more than there can be where it has none.
+LARGE: int = caching_allocator.LARGE if caching_allocator.LARGE else (<size_t>-1) >> 1
+
+# What makes memory that Numba's runtime frees by a function, from its table for other libraries.
+ctypedef void (*_Give)(void *) noexcept nogil
+ctypedef void *(*_Manage)(void *, _Give) noexcept nogil
+ctypedef void **(*_Table)() noexcept nogil
+cdef _Manage _manage = NULL
+
+
+def use_runtime(uintptr_t table):
+    """Take Numba's table of what its runtime does for others, by the address of the function that gives it."""
+    global _manage
+    _manage = <_Manage>(<_Table>table)()[2]
+
+
+cdef void *_memory(size_t size) noexcept nogil:
+    """Memory of the caching allocator under Numba's count of references; NULL where there is none."""
+    cdef void *data = caching_allocator.take(size)
+    cdef void *made = NULL
+    if data != NULL:
+        made = _manage(data, caching_allocator.give)
+        if made == NULL:
+            caching_allocator.give(data)
+    return made
+
+
 def addresses() -> dict:
     """By the name that compiled code calls it by, where each function is in this process."""
     return {
         "arrayexpr_walk_2": <uintptr_t>&ae_walk,
         "arrayexpr_walk_alone_1": <uintptr_t>&ae_walk_alone,
         "arrayexpr_indices_1": <uintptr_t>&ae_indices,
-        "arrayexpr_large_1": <uintptr_t>&ae_large,
+        "arrayexpr_memory_1": <uintptr_t>&_memory,
         "arrayexpr_walk_shared_1": <uintptr_t>&ae_walk_shared,
         "arrayexpr_walk_ordered_1": <uintptr_t>&ae_walk_ordered,
         "arrayexpr_apart_1": <uintptr_t>&ae_apart,

@@ -14,6 +14,7 @@ cdef extern from *:
     #define ARRAYEXPR_NEW(d, n, s, t) PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)(d), n, s, t, NULL, 0, NULL)
     #define ARRAYEXPR_RETURN(a) PyArray_Return((PyArrayObject *)(a))
     #define ARRAYEXPR_ITEMSIZE(a) PyArray_ITEMSIZE((PyArrayObject *)(a))
+    #define ARRAYEXPR_ITEMSIZE_OF(d) PyDataType_ELSIZE((PyArray_Descr *)(d))
     #define ARRAYEXPR_TYPE_OF(d) (((PyArray_Descr *)(d))->type_num)
     """
     bint PyArray_CheckExact(PyObject *)
@@ -26,6 +27,7 @@ cdef extern from *:
     object PyArray_New "ARRAYEXPR_NEW" (PyObject *, int, const npy_intp *, const npy_intp *)
     object PyArray_Return "ARRAYEXPR_RETURN" (PyObject *)
     npy_intp PyArray_ITEMSIZE "ARRAYEXPR_ITEMSIZE" (PyObject *) noexcept
+    npy_intp PyArray_ITEMSIZE_OF "ARRAYEXPR_ITEMSIZE_OF" (PyObject *) noexcept
     int PyArray_TYPE_OF "ARRAYEXPR_TYPE_OF" (PyObject *) noexcept
 
 cdef extern from "Python.h":

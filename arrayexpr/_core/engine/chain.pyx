@@ -10,11 +10,11 @@ cimport numpy as cnp
 from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.object cimport PyObject
 from libc.stdint cimport uintptr_t
-from libc.stdlib cimport calloc, free, malloc
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
-from . cimport pool
+from . cimport caching_allocator, pool
 from .abi cimport AXES, MAX_AXES
 from .arrays cimport (
     PyArray_BYTES,
@@ -375,7 +375,7 @@ cdef class Chain(Remembered):
             if self.scratch + LINE <= SMALL_SCRATCH:
                 scratch = &small[0]
             else:
-                scratch = <char *>malloc(self.scratch + LINE)
+                scratch = <char *>caching_allocator.allocate(self.scratch + LINE)
                 if scratch == NULL:
                     raise MemoryError()
         try:
@@ -402,7 +402,7 @@ cdef class Chain(Remembered):
                 k += 1
         finally:
             if scratch != &small[0]:
-                free(scratch)
+                caching_allocator.free(scratch, self.scratch + LINE)
         if made is None:
             return <object>out if results else None
         for k in range(results):

@@ -18,7 +18,7 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy
 from numpy cimport npy_intp
 
-from . cimport overlap, pool
+from . cimport caching_allocator, overlap, pool
 from .arrays cimport (
     PyArray_BYTES,
     PyArray_CheckExact,
@@ -27,7 +27,6 @@ from .arrays cimport (
     PyArray_FLAGS,
     PyArray_ITEMSIZE,
     PyArray_NDIM,
-    PyArray_New,
     PyArray_Return,
     PyArray_STRIDES,
     PyArray_TYPE_OF,
@@ -856,7 +855,7 @@ cdef object _allocate(PyObject **inputs, int count, int rank, npy_intp *dims, ob
         strides[order[i]] = step
         step *= dims[order[i]] if dims[order[i]] > 0 else 1
     Py_INCREF(descr)
-    return PyArray_New(<PyObject *>descr, rank, dims, strides if rank > 1 else NULL)
+    return caching_allocator.new_array(<PyObject *>descr, rank, dims, strides if rank > 1 else NULL)
 
 
 cdef inline npy_intp _stride_of(PyObject *array, int axis, int rank) noexcept:
@@ -1075,7 +1074,7 @@ cdef class Remembered:
         cdef int rank = self.declared.ranks[k]
         cdef PyObject *descr = <PyObject *>PyList_GET_ITEM(self.declared.descrs, k)
         Py_INCREF(<object>descr)
-        return PyArray_New(descr, rank, layout, layout + MAX_AXES if rank > 1 else NULL)
+        return caching_allocator.new_array(descr, rank, layout, layout + MAX_AXES if rank > 1 else NULL)
 
     cdef object call(self, PyObject *const *args, Py_ssize_t given, PyObject *out, bint *found):
         """Run where the arguments fit; else leave `found` unset."""

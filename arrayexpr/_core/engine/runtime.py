@@ -28,7 +28,7 @@ from ..nodes import (
 )
 from ..program import Program, assigned_operand
 from .dispatch import Entry, Kernel, Operands, Recipe, allocate_like, walks_itself
-from .memory import LARGE_BYTES, Slots, Spare
+from .memory import Slots
 from .plan import ArrayStep, InterpretStep, Plan, RegionStep, is_contraction
 from .reading import Source
 from .recording import Recording, Tests
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _SHORT, _TURNED_FROM = 16, 1 << 14
 
 _INT64 = (-(1 << 63), (1 << 63) - 1)
+#: Bytes of temporaries from which on it matters how many of them there are at a time.
+_LARGE = 1 << 20
 
 
 class Runtime:
@@ -88,7 +90,6 @@ class Runtime:
         regions = [step for step in plan.steps if isinstance(step, RegionStep)]
         #: The names whose arrays may become the caller's.
         self.results = {operand.name for operand in self.program.results} | {step.moves for step in regions}
-        self.spare = Spare()
         #: The layouts of the last call whose temporaries take much.
         self.spacious: list[Any] = []
 
@@ -106,7 +107,7 @@ class Runtime:
         if self.otherwise is not None and not self._holds(given):
             return self.otherwise().run(kernel, args, out)
         recording = self._recording()
-        slots = Slots(recording, self.results, self.dead, pooled=self.plain, spare=self.spare.take())
+        slots = Slots(recording, self.results, self.dead, pooled=self.plain)
         restore: list[tuple[Any, Any]] = []
         for operand, array in zip(program.operands, given, strict=True):
             slots[operand.name] = self._bound(operand, array, restore)
@@ -127,13 +128,12 @@ class Runtime:
         self.scratch = slots.took
         if recording.planned:
             self.tests = None
-        spared = self.plain and self.spare.keep(slots)
         if direct and recording.whole:
             if self.recipe is not None and len(recording.ran) == 1:
                 self._remember(kernel, out, slots)
             # What takes over dead operands looks at each call's arrays first.
             elif not (self.dead or self.recipe is not None) and (len(outs) > 1 or not isinstance(out, tuple)):
-                self._remember_steps(kernel, recording, out, slots, spared)
+                self._remember_steps(kernel, recording, out, slots)
         for target, value in restore:
             np.copyto(target, value, casting="same_kind")
         results = tuple(
@@ -296,24 +296,21 @@ class Runtime:
         ):
             kernel.add(self.recipe)
 
-    def _remember_steps(
-        self, kernel: Kernel, recording: Recording, out: Any, slots: dict[str, Any], spared: bool
-    ) -> None:
+    def _remember_steps(self, kernel: Kernel, recording: Recording, out: Any, slots: Slots) -> None:
         """Have the kernel run what was recorded by itself in the next call like this one.
 
-        Where memory was `spared` for that, it is left to us, unless the temporaries then take little.
+        It is left to us where the temporaries take much: here they use memory again that others are done with.
         """
+        spacious = self.plain and slots.took >= _LARGE
         names = [operand.name for operand in (*self.program.operands, *self.program.results)]
         layouts = [(slots[name].shape, slots[name].strides) for name in names]
-        if recording.ran and not (spared and layouts == self.spacious):
+        if recording.ran and not (spacious and layouts == self.spacious):
             caches = self.plan.target.l2, self.plan.target.l3
             given = len(self.program.operands)
             chain = recording.chain(self.operands, slots, names, given, self.watched, out is None, caches)
-            if chain is not None and not (spared and chain.scratch >= max(LARGE_BYTES, caches[1] // 4)):
+            if chain is not None and not (spacious and chain.scratch >= max(_LARGE, caches[1] // 4)):
                 kernel.remember(chain)
-                if spared:
-                    self.spare.take()
-            elif spared:
+            elif spacious:
                 self.spacious = layouts
 
     def _recording(self) -> Recording:

@@ -217,6 +217,7 @@ cdef class Wavefront:
         cdef npy_intp top[MOST_SLOTS]
         cdef npy_intp shift[MOST_SLOTS]
         cdef npy_intp kept[MOST_SLOTS]
+        cdef npy_intp carried[MOST_SLOTS]
         cdef npy_intp rows, allowed, each, held, most = 0, width = 0, low, end, turns = 0
         cdef int k, s, slot
         cdef bint moved = True
@@ -229,7 +230,7 @@ cdef class Wavefront:
                 seen.add(self.slot[s])
         for slot in range(self.slots):
             top[slot] = self.bottom[slot]
-            shift[slot] = kept[slot] = 0
+            shift[slot] = kept[slot] = carried[slot] = 0
         for s in range(self.stages[0].last):
             if self.slot[s] >= 0:
                 width = max(width, self.strides[s])
@@ -266,6 +267,7 @@ cdef class Wavefront:
                     if slot in temporaries:
                         low = self._needed(slot, done)
                         kept[slot] = max(kept[slot], end - low)
+                        carried[slot] = max(carried[slot], held - low)
                         if not count_only and end - self.bottom[slot] - shift[slot] > self.windows[slot]:
                             low = (low - self.bottom[slot]) // LINE * LINE
                             self._turn(-1 - slot, low - shift[slot], max(held - self.bottom[slot] - low, 0))
@@ -281,8 +283,9 @@ cdef class Wavefront:
             most = max(most, held)
         if count_only:
             for slot in temporaries:
-                # Twice what is needed at a time: as much is moved as is written, at the most.
-                self.windows[slot] = 2 * kept[slot] + LINE
+                # What is needed at a time, and four times what is moved: a quarter of what is written. Where all has
+                # been read when the next rows come, nothing is moved.
+                self.windows[slot] = kept[slot] + 4 * carried[slot] + LINE
         return most
 
     cdef int run(self, char **base) except -1:

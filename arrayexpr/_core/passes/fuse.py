@@ -276,11 +276,43 @@ class _History:
         return any(where > place and (part is None or self.meet(node, part)) for part, where in parts)
 
 
+def _bridged(given: Sequence[Node], parts: Sequence[Part | None]) -> tuple[list[Node], list[Part | None]]:
+    """The statements with one that reads what two before it read, which have nothing in common, between those two.
+
+        s[...] = x * x                   s[...] = x * x
+        t[...] = y * y           ->      u[...] = x * y
+        u[...] = x * y                   t[...] = y * y
+
+    Each then shares something with those of its region so far.
+    """
+    given, parts = list(given), list(parts)
+    for k in range(2, len(parts)):
+        both, other = parts[k], parts[k - 1]
+        if both is None or other is None or not _share(both, other):
+            continue
+        if _names(other) & {both.name} or _names(both) & {other.name}:
+            continue
+        before = [part for part in parts[max(0, k - 1 - _TRIED) : k - 1] if part is not None and _share(part, both)]
+        if before and not any(_share(part, other) for part in before):
+            given[k - 1], given[k] = given[k], given[k - 1]
+            parts[k - 1], parts[k] = both, other
+    return given, parts
+
+
+def _share(one: Part, other: Part) -> bool:
+    """Whether two statements of one rank read something in common."""
+    return one.rank == other.rank and not one.reads.keys().isdisjoint(other.reads)
+
+
+def _names(part: Part) -> set[str]:
+    """The names of all that a statement reads and assigns."""
+    return {part.name, *(base(node).name for node, _ in part.reads), *(length.operand.name for length in part.lengths)}
+
+
 class _Fusion:
     """Places statements one after the other; of each operand it knows where it is read and assigned last."""
 
     def __init__(self, program: Program, given: Sequence[Node], fresh: Sequence[Operand], guarded: bool):
-        self.given = given
         self.guarded = guarded
         self.private = {operand.name for operand in (*program.locals, *fresh)}
         self.operands = {operand.name for operand in program.operands}
@@ -288,7 +320,8 @@ class _Fusion:
         self.meet = Meeting()
         parts = [part_of(statement, self.meet) for statement in given]
         # Where views move, values stay where they are.
-        self.parts = [None if part is None or part.moves else part for part in parts]
+        kept = [None if part is None or part.moves else part for part in parts]
+        self.given, self.parts = _bridged(given, kept)
         self.clusters: list[_Cluster] = []
         #: The first cluster that a statement may be put in.
         self.floor = 0
