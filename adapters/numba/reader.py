@@ -191,9 +191,9 @@ class _Reader:
                     elif len(self.group.variables) >= walk.ARRAYS - 4:
                         self.close(inst.loc, f"{len(self.group.variables)} operands are the most")
                     continue
+                left = self.left(inst)
             except Refused as why:
-                self.remark(inst.loc, f"left to Numba: {why}")
-            left = self.left(inst)
+                left = str(why)
             if left is not None:
                 self.remark(inst.loc, f"left to Numba: {left}")
             if self.group.statements and not inst.is_terminator and (stops := self.stops(inst)) is not None:
