@@ -75,7 +75,9 @@ class Source:
     def reduction(self, count: int) -> str:
         """A reduction, or two of one array."""
         name, two = self.pick(("sum", "sum", "mean", "prod", "min", "max", "any", "all")), self.expression(2)
-        if self.smooth and name in ("prod", "any", "all"):
+        if name in ("prod", "mean", "min", "max") and self.rng.random() < 0.4:
+            name = {"prod": "var", "mean": "std", "min": "argmin", "max": "argmax"}[name]
+        if self.smooth and name in ("prod", "any", "all", "argmin", "argmax"):
             name = "sum"
         value = f"({two} + {self.array()})"
         if name == "sum" and self.rng.random() < 0.6:

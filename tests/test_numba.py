@@ -185,6 +185,51 @@ def test_installed_for_every_function_and_taken_out_again() -> None:
     assert k(a).tolist() == (-3 * a).tolist()
 
 
+def _columns(x: Any, y: Any, r: Any) -> None:
+    for j in range(x.shape[1]):
+        for i in range(x.shape[0]):
+            r[i, j] = x[i, j] / y[i, j]
+
+
+def test_ufuncs_of_our_decorators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    a, b = np.random.default_rng(0).random((2, 3, 40, 50))
+    types, layout = ["void(f8[:,:], f8[:,:], f8[:,:])"], "(n,m),(n,m)->(n,m)"
+    body = ours.guvectorize(types, layout, cache=True)(_columns)
+    assert np.array_equal(body(a, b), a / b) and "loops over j, i: one nest" in explain(body)
+    again = pickle.loads(pickle.dumps(body))
+    assert np.array_equal(again(a, b), a / b) and "loops over j, i: one nest" in explain(again)
+    kept = ours.guvectorize(types, layout, cache=True)(_columns)
+    # What was in the cache says no more than that; Numba's own decorator takes none of it.
+    assert np.array_equal(kept(a, b), a / b) and "loaded from Numba's cache" in explain(kept)
+    plain = numba.guvectorize(types, layout, cache=True)(_columns)
+    assert np.array_equal(plain(a, b), a / b) and "without the pass" in explain(plain)
+    lazy = ours.guvectorize(layout)(_columns)
+    out = np.empty_like(a)
+    lazy(a, b, out)
+    assert np.array_equal(out, a / b) and "loops over j, i: one nest" in explain(lazy)
+
+    def add(x: Any, y: Any) -> Any:
+        return x + y
+
+    for made in (
+        ours.vectorize(add), ours.vectorize()(add), ours.vectorize("f8(f8, f8)")(add),
+        ours.vectorize(["f8(f8, f8)"], target="parallel", identity=0)(add),
+    ):  # fmt: skip
+        assert np.array_equal(made(a, b), a + b)
+    assert "nothing to take" in explain(ours.vectorize(["f8(f8, f8)"], nopython=True)(add))
+    both = ours.guvectorize(types, layout, target="parallel")(_columns)
+    assert np.array_equal(both(a, b), a / b)
+    with pytest.raises(ValueError, match="Unsupported target"):
+        ours.vectorize(target="no_such_target")(add)
+    with pytest.raises(TypeError, match="one or two positional arguments"):
+        ours.guvectorize()
+    # A ufunc of ours among what is fused.
+    mine = ours.vectorize(add)
+    f = njit(lambda x, y: mine(x, y) * 2 + x)
+    assert np.array_equal(f(a, b), (a + b) * 2 + a)
+
+
 def test_explain() -> None:
     @njit
     def f(a: Any, b: Any, out: Any) -> Any:
@@ -487,6 +532,40 @@ def test_extremes_are_the_first_of_equals_and_the_first_nan(dtypes: Sequence[str
         mine(np.zeros(0))
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["CF f8", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("FF f4", "FF i4", "FF u1", "AA f4", "AA i4"))],
+)
+def test_places_of_extremes_and_variances(kind: str) -> None:
+    def f(a: Any, b: Any) -> Any:
+        t = a - b
+        return t.argmin(), np.argmax(t * 2), np.argmin(a > b), t.var(), np.std(t), (a * b).std(), t.mean(), np.var(a)
+
+    plain, mine = both(f)
+    layouts, dtype = kind.split()
+    rng = np.random.default_rng(4)
+    for shape in ((1, 1), (3, 4), (90, 70), (3, 700), (0, 3)):
+        for places in range(2 if dtype[0] == "f" else 1):
+            a, b = (laid_out(rng, values(rng, shape, dtype), layout) for layout in layouts)
+            if places:
+                # Zeros of both signs are equal, and so the first of them counts; a NaN comes before all.
+                a[...], b[...] = rng.integers(0, 2, shape) * -0.0, 0.0
+                if a.size > 4:
+                    a[-1, 1] = np.nan
+            expected, error = run(plain, (a, b))
+            found, raised = run(mine, (a, b))
+            assert raised == error and (error or same(found, expected)), (shape, kind)
+    said = explain(mine)
+    for what in (
+        "argmin to a temporary: fused",
+        "var to a temporary",
+        "left to Numba: var of 'a', an array that is there",
+    ):
+        assert what in said, said
+    with pytest.raises(ValueError, match="attempt to get argmin of an empty sequence"):
+        njit(lambda a: (a * 2).argmin())(np.zeros((0, 3)))
+
+
 def test_reductions_stand_before_what_reads_them() -> None:
     def f(a: Any, out: Any) -> Any:
         m = a.sum(axis=0)
@@ -596,7 +675,7 @@ def test_what_may_raise_between_statements_ends_a_group() -> None:
 def test_what_is_not_taken_says_why() -> None:
     @njit
     def f(a: Any, k: Any) -> Any:
-        return np.sum(a * 2, axis=k), np.any(a), a.argmax(), (a * 1j).max()
+        return np.sum(a * 2, axis=k), np.any(a), a.cumsum(), (a * 1j).max(), (a + 1).argmin(axis=0)
 
     @njit
     def narrow(a: Any) -> Any:
@@ -613,7 +692,8 @@ def test_what_is_not_taken_says_why() -> None:
         "a reduction over an axis that is known at run time only",
         "a reduction of an array that is there",
         "max of complex numbers",
-        "the method argmax of an array",
+        "the method cumsum of an array",
+        "argmin along an axis",
     ):
         assert f"left to Numba: {why}" in said, said
 

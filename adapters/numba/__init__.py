@@ -20,7 +20,9 @@ from .installing import install, jit, njit, uninstall
 from .kinds import map_type
 from .pipeline import Compiler, to_host
 from .reader import from_host, origin_of
+from .ufuncs import guvectorize, vectorize
 
 __all__ = [
-    "Compiler", "explain", "from_host", "install", "jit", "map_type", "njit", "origin_of", "to_host", "uninstall",
+    "Compiler", "explain", "from_host", "guvectorize", "install", "jit", "map_type", "njit", "origin_of", "to_host",
+    "uninstall", "vectorize",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ and what they assign is apart from all else: then the plan's `regions` hold, els
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from arrayexpr._core.nodes import Apply, Assign, Node, Operand, Reduce, postorder, substitute
 from arrayexpr._core.passes.fuse import fuse
@@ -31,13 +31,15 @@ class Folded:
 class Plan:
     """How a group runs. `regions` are what one nest each computes together, or none where nothing is gained; `single`
     the statements one by one, those that `hoisted` makes among them; `stored` what the regions assign. `folds` has for
-    what a statement assigns that is never there as a whole how it is reduced."""
+    what a statement assigns that is never there as a whole how it is reduced. `why` says why several statements are
+    not together, where they are not."""
 
     regions: list[list[Assign]]
     single: list[Assign]
     hoisted: tuple[Operand, ...]
     stored: tuple[str, ...]
     folds: dict[str, Folded]
+    why: str = ""
 
     def __repr__(self) -> str:
         return f"<{len(self.regions) or len(self.single)} nests>"
@@ -52,12 +54,18 @@ def plan(program: Program) -> Plan:
     split = hoist(elements)
     single = list(_assigns(split.statements))
     alone = Plan([], single, _locals(split, elements), (), folds)
-    if len(single) == 1 or len({statement.target.type.rank for statement in single}) > 1:
+    if len(single) == 1:
         return alone
+    if len({statement.target.type.rank for statement in single}) > 1:
+        return replace(alone, why="parts that broadcast have fewer axes")
     fused = fuse(split, guarded=True)
     found = [list(_assigns(group)) for group in regions(fused.statements)]
-    if len(found) >= len(single) or any(_too_wide(region) or _in_two_orders(region, folds) for region in found):
-        return alone
+    if len(found) >= len(single):
+        return replace(alone, why="no two have an array in common, in an order in which one nest may compute them")
+    if any(_too_wide(region) for region in found):
+        return replace(alone, why=f"one nest would have more than {walk.ARRAYS} arrays or {walk.SCALARS} scalars")
+    if any(_in_two_orders(region, folds) for region in found):
+        return replace(alone, why="Numba reduces some in the order of C and others in that of Fortran")
     stored = tuple(dict.fromkeys(_target(statement) for region in found for statement in region))
     return Plan(found, single, alone.hoisted, stored, folds)
 
@@ -115,7 +123,7 @@ def _in_two_orders(region: Sequence[Assign], folds: Mapping[str, Folded]) -> boo
         if fold is not None and not fold.target.type.rank:
             meaning = fold_of(fold.reduce)
             # A minimum too is the first of equals, and 0.0 equals -0.0.
-            if meaning.kind.kind in "fc":
+            if meaning.ordered:
                 orders.add(meaning.order)
     return len(orders) > 1
 

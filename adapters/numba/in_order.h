@@ -147,6 +147,31 @@ typedef void (*ae_fold)(char *, intptr_t, intptr_t, const char *, intptr_t, intp
             for (intptr_t j = 0; j < n; j++) STEP(*(T *)(acc + i * acc_row + j * acc_step), p[j]);                    \
     }
 
+/* The place of the first extreme, or of the first NaN, in the order in which elements come. */
+#define AE_PLACED(NAME, T, LESS)                                                                                      \
+    static void NAME(char *acc, intptr_t acc_row, intptr_t acc_step, const char *from, intptr_t rows, intptr_t n) {   \
+        struct { T best; _Alignas(8) int64_t at, count; } *const to = (void *)acc;                                    \
+        const T *restrict p = (const T *)from;                                                                        \
+        const intptr_t count = rows * n;                                                                              \
+        (void)acc_row, (void)acc_step;                                                                                \
+        if (to->count == 0 && count) to->best = p[0];                                                                 \
+        for (intptr_t k = 0; k < count && to->best == to->best; k += 256) {                                           \
+            const intptr_t end = k + 256 < count ? k + 256 : count;                                                   \
+            T best = to->best;                                                                                        \
+            int odd = 0;                                                                                              \
+            for (intptr_t i = k; i < end; i++) {                                                                      \
+                const T v = p[i];                                                                                     \
+                odd |= v != v;                                                                                        \
+                best = v LESS best ? v : best;                                                                        \
+            }                                                                                                         \
+            if (!odd && !(best LESS to->best)) continue;                                                              \
+            intptr_t i = k;                                                                                           \
+            while (odd ? p[i] == p[i] : p[i] != best) i++;                                                            \
+            to->best = p[i], to->at = to->count + i;                                                                  \
+        }                                                                                                             \
+        to->count += count;                                                                                           \
+    }
+
 AE_FOLD(ae_sum_i8, uint64_t, AE_SUM, AE_ONE)
 AE_FOLD(ae_sum_f4, float, AE_SUM, AE_ONE)
 AE_FOLD(ae_sum_f8, double, AE_SUM, AE_ONE)
@@ -171,10 +196,19 @@ AE_FOLD(ae_max_f4, float, AE_MAX_F, AE_HIGHEST)
 AE_FOLD(ae_max_f8, double, AE_MAX_F, AE_HIGHEST)
 AE_FOLD(ae_any_b1, uint8_t, AE_ANY, AE_ONE)
 AE_FOLD(ae_all_b1, uint8_t, AE_ALL, AE_ONE)
+AE_PLACED(ae_argmin_i8, int64_t, <)
+AE_PLACED(ae_argmin_u8, uint64_t, <)
+AE_PLACED(ae_argmin_f4, float, <)
+AE_PLACED(ae_argmin_f8, double, <)
+AE_PLACED(ae_argmax_i8, int64_t, >)
+AE_PLACED(ae_argmax_u8, uint64_t, >)
+AE_PLACED(ae_argmax_f4, float, >)
+AE_PLACED(ae_argmax_f8, double, >)
 
 /* By number; walk.pyx has the names. */
 static const ae_fold ae_folds[] = {
     ae_sum_i8, ae_sum_f4, ae_sum_f8, ae_sum_c8, ae_sum_c16, ae_loose_sum_f4, ae_loose_sum_f8,
     ae_prod_i8, ae_prod_f4, ae_prod_f8, ae_prod_c8, ae_prod_c16, ae_loose_prod_f4, ae_loose_prod_f8,
     ae_min_i8, ae_min_u8, ae_min_f4, ae_min_f8, ae_max_i8, ae_max_u8, ae_max_f4, ae_max_f8, ae_any_b1, ae_all_b1,
+    ae_argmin_i8, ae_argmin_u8, ae_argmin_f4, ae_argmin_f8, ae_argmax_i8, ae_argmax_u8, ae_argmax_f4, ae_argmax_f8,
 };

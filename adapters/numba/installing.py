@@ -16,7 +16,7 @@ _lock = threading.Lock()
 _replaced: dict[str, Any] | None = None
 
 
-class _Cache(caching.FunctionCache):  # type: ignore[misc]
+class Cache(caching.FunctionCache):  # type: ignore[misc]
     """A cache on disk whose keys say that the pass ran: Numba's own do not know of pipelines."""
 
     def _index_key(self, sig: Any, codegen: Any) -> Any:
@@ -31,7 +31,7 @@ class Dispatcher(CPUDispatcher):  # type: ignore[misc]
         super().__init__(py_func, locals or {}, targetoptions or {}, pipeline_class=pipeline_class)
 
     def enable_caching(self) -> None:
-        self._cache = _Cache(self.py_func)
+        self._cache = Cache(self.py_func)
 
 
 def jit(signature_or_function: Any = None, cache: bool = False, **options: Any) -> Any:

@@ -38,7 +38,7 @@ from arrayexpr._core.types import INT64
 from . import scalars
 from .kinds import is_array, map_type, types
 from .operators import convert
-from .reader import Refused
+from .reader import Refused, effect
 
 __all__ = ["Nest", "Nests", "Refused"]
 
@@ -330,7 +330,9 @@ class _Reader:
         body = list(nests.blocks[loop.header].body)
         shape = [type(inst) for inst in body]
         if len(body) < 4 or shape[-1] is not ir.Branch or len(loop.exits) != 1:
-            raise Refused("it is no loop over a range that runs to its end")
+            left = [nests.blocks[label].terminator.loc.line for label in sorted(loop.body) if self.leaves(label, loop)]
+            where = f": it is left in line {', '.join(map(str, left))}" if left else ""
+            raise Refused(f"it is no loop over a range that runs to its end{where}")
         iterates: Any = None
         names: set[str] = set()
         chosen = None
@@ -374,6 +376,10 @@ class _Reader:
         self.leave(kept)
         return made, branch.falsebr
 
+    def leaves(self, label: int, loop: Any) -> bool:
+        """Whether a loop may be left in a block that is not its first."""
+        return label != loop.header and any(to not in loop.body for to, _ in self.nests.cfg.successors(label))
+
     def named(self, label: int, names: set[str]) -> str:
         """What the text calls an index."""
         shown = "i"
@@ -408,7 +414,11 @@ class _Reader:
                 continue
             block = self.nests.blocks[label]
             for inst in block.body[:-1]:
-                found.extend(self.statement(inst))
+                try:
+                    found.extend(self.statement(inst))
+                except Refused as why:
+                    where = "" if " line " in str(why) else f", in line {inst.loc.line}"
+                    raise Refused(f"{why}{where}") from None
             match block.terminator:
                 case ir.Jump() as jump:
                     label = jump.target
@@ -463,7 +473,7 @@ class _Reader:
         if not then and not otherwise:
             return []
         if condition.index is None and not _stores_alike(then, otherwise):
-            raise Refused("it stores only where a value says so")
+            raise Refused(f"it stores only where a value says so, in line {branch.loc.line}")
         return [Guard(self.valued(test) if condition.index is None else test, tuple(then), tuple(otherwise))]
 
     def either(self, condition: Value, one: Any, other: Any, name: str, first: int) -> Any:
@@ -488,7 +498,7 @@ class _Reader:
                 return []
             case ir.SetItem() | ir.StaticSetItem():
                 return self.store(inst)
-        raise Refused(f"it has a statement that is no assignment, in line {inst.loc.line}")
+        raise Refused(f"{effect(inst)}, in line {inst.loc.line}")
 
     def store(self, inst: Any) -> list[Node]:
         part = self.part(inst.target)
@@ -702,7 +712,7 @@ class _Reader:
             function = map_type(types.unliteral(self.calltypes[value].return_type))
             function = None if function is None else function.dtype.type
         if value.kws or value.vararg is not None:
-            raise Refused(f"a call in line {inst.loc.line}")
+            raise Refused(f"a call with keywords or * in line {inst.loc.line}")
         if any(function is each for each in _RANGES):
             return self.range(value)
         if function is len and isinstance(self.typemap[value.args[0].name], types.Array):
@@ -713,6 +723,8 @@ class _Reader:
         if function is bool and types.unliteral(given[0]) == types.boolean:
             return self.scalar(value.args[0])
         name = getattr(function, "__name__", None) or str(host)
+        if isinstance(host, types.Dispatcher):
+            name = host.dispatcher.__name__
         if function is None or not scalars.callable_(function):
             raise Refused(f"a call of {name} in line {inst.loc.line}")
         if any(map_type(each) is None for each in (*given, *sig.args, sig.return_type)) or len(sig.args) != len(given):

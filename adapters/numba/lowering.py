@@ -233,8 +233,12 @@ class _Lowering:
         axes = fold.reduce.axes
         meaning = fold_of(fold.reduce)
         if len(axes) == len(shape):
-            start = self.context.get_constant_generic(self.builder, meaning.element, meaning.start.item())
-            place = self.slot(start, meaning.element)
+            if meaning.counts:
+                # The extreme so far, its place, and how many elements there were.
+                place = self.builder.bitcast(self.words([WORD(0)] * 3), BYTES)
+            else:
+                start = self.context.get_constant_generic(self.builder, meaning.element, meaning.start.item())
+                place = self.slot(start, meaning.element)
             kind = types.Array(meaning.element, len(shape), "A")
             return _Array(kind, place, shape, [WORD(0)] * len(shape), place)
         kind = self.kind_of(fold.target.name)
@@ -259,14 +263,22 @@ class _Lowering:
         for length in shape:
             size = builder.mul(size, length)
         some = builder.icmp_signed("!=", size, WORD(0))
-        if meaning.refuses_none:
-            what = "minimum" if meaning.operation == "min" else "maximum"
-            self.require(some, f"zero-size array to reduction operation {what} which has no identity", taken)
+        if meaning.refused is not None:
+            self.require(some, meaning.refused, taken)
+        if meaning.counts:
+            places = builder.bitcast(array.data, ir.PointerType(WORD))
+            return builder.load(builder.gep(places, [WORD(1)]))
         model = context.data_model_manager[kind]
         place = builder.bitcast(array.data, model.get_data_type().as_pointer())
         value = model.load_from_data_pointer(builder, place)
         if meaning.operation == "mean":
             value = self.mean(value, kind, size, some)
+        if meaning.operation in ("var", "std"):
+            # Of no elements Numba divides by 0, which raises or gives NaN, by the error model.
+            value = self.operator(python.truediv, (kind, types.intp), (value, size))
+        if meaning.operation == "std":
+            half = context.get_constant_generic(builder, kind, 0.5)
+            value = self.operator(python.pow, (kind, kind), (value, half))
         if fold.finish is not None:
             value = meaning_of(fold.finish).emit(context, builder, [value])
         return value
@@ -274,25 +286,29 @@ class _Lowering:
     def mean(self, total: Any, kind: Any, size: Any, some: Any) -> Any:
         """A sum by how many there are, or NaN for none."""
         context, builder = self.context, self.builder
-        function = context.typing_context.resolve_value_type(python.truediv)
-        sig = function.get_call_type(context.typing_context, (kind, types.intp), {})
         # Of no elements the quotient is not used, and its divisor is not 0, which might raise.
         divisor = builder.select(some, size, WORD(1))
-        given = [
-            context.cast(builder, value, of, to)
-            for value, of, to in zip((total, divisor), (kind, types.intp), sig.args, strict=True)
-        ]
-        made = context.cast(builder, context.get_function(function, sig)(builder, given), sig.return_type, kind)
+        made = self.operator(python.truediv, (kind, types.intp), (total, divisor))
         none = complex("nan+nanj") if isinstance(kind, types.Complex) else float("nan")
         return builder.select(some, made, context.get_constant_generic(builder, kind, none))
+
+    def operator(self, function: Any, kinds: Sequence[Any], values: Sequence[Any]) -> Any:
+        """What Numba's operator gives of two scalars, as the type of the first."""
+        context, builder = self.context, self.builder
+        of = context.typing_context.resolve_value_type(function)
+        sig = of.get_call_type(context.typing_context, tuple(kinds), {})
+        given = [
+            context.cast(builder, value, kind, to) for value, kind, to in zip(values, kinds, sig.args, strict=True)
+        ]
+        made = context.get_function(of, sig)(builder, given)
+        return context.cast(builder, made, sig.return_type, kinds[0])
 
     def fold_kind(self, fold: Folded) -> int:
         """How walk.h is told of a reduction: the number of its fold, and in which order."""
         meaning = fold_of(fold.reduce)
         if meaning.loose and self.lowerer.flags.fastmath:
             return walk.FOLDED | walk.FOLDS.index(f"loose_{meaning.code}") << walk.FOLD_AT
-        exact = meaning.kind.kind in "fc"
-        order = exact * (walk.ORDERED | walk.FORTRAN * (meaning.order == "F"))
+        order = meaning.ordered * (walk.ORDERED | walk.FORTRAN * (meaning.order == "F"))
         return walk.FOLDED | order | walk.FOLDS.index(meaning.code) << walk.FOLD_AT
 
     def host_of(self, statement: Assign) -> Taken:

@@ -554,6 +554,10 @@ class SharedNest(_Nest):
     def in_one_call(self) -> bool:
         return False
 
+    def alike(self, names: Sequence[str], arrays: Mapping[str, _Array]) -> bool:
+        # One row of all elements would be one thread's.
+        return False
+
     def walk(
         self, region: Sequence[Assign], unit: Any, any_: Any, shape: Sequence[Any], names: Sequence[str],
         arrays: Mapping[str, _Array], assigned: set[str], read: Iterable[str], values: Sequence[Any],

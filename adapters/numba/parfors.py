@@ -7,10 +7,11 @@ for loops, of which threads take parts, and Numba's own code where that does not
 from __future__ import annotations
 
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from numba.core import ir
+from numba.core import cgutils, ir
 from numba.core.imputils import force_error_model
 from numba.parfors.parfor import Parfor
 from numba.parfors.parfor_lowering import _lower_parfor_parallel_std
@@ -21,36 +22,59 @@ from arrayexpr._core.nodes import For, Index, Node
 from arrayexpr._core.types import INT64
 
 from .explaining import Report
+from .kernels import WORD
 from .kinds import is_array, map_type, types
 from .loops import Nest, Nests, Part, Value, _Reader
 from .nests import SharedNest
 from .raising import Raised, raised
-from .reader import Refused
+from .reader import Refused, shown
+from .temporaries import keep_for, makers, stored_whole
 
 
 def lower_parfors(state: Any, report: Report) -> bool:
     """Give each parfor of a function that is element-wise a lowering of ours; whether there is one."""
     found = False
     for block in list(state.func_ir.blocks.values()):
-        for inst in block.body:
+        for inst in list(block.body):
             if not isinstance(inst, Parfor) or inst.lowerer is not None:
                 continue
+            store = stored_whole(state, block, inst)
             try:
-                one = raised(_read(state, inst))
+                one = raised(_read(state, inst), store is None)
                 if one.ordered:
                     raise Refused("a loop in it adds up")
             except (Refused, ArrayExprError) as why:
-                report.found.append((inst.loc.line, f"parallel loop left to Numba: {why}"))
+                report.found.append((inst.loc.line, f"parallel loop{_of(inst)} left to Numba: {why}"))
                 continue
-            inst.lowerer = partial(_lower, one)
+            if _of(inst):
+                report.found.append((inst.loc.line, f"one parallel loop{_of(inst)}: Numba fused them"))
             report.nest(inst.loc.line, one)
+            if store is None:
+                inst.lowerer = partial(_lower, one)
+            else:
+                report.found.append((
+                    store.loc.line,
+                    f"assigns to {shown(store.target.name)} in the parallel loop, without a temporary; with one where "
+                    f"shapes differ or {shown(store.target.name)} shares memory with another array",
+                ))  # fmt: skip
+                inst.lowerer = partial(_lower_into, one, store)
+                keep_for(state, block, inst, store)
             found = True
     return found
 
 
+def _of(parfor: Any) -> str:
+    """The lines of a parallel loop's statements, where they are several."""
+    body = [inst.loc for block in parfor.loop_body.values() for inst in block.body]
+    # Reductions are written in Numba's own files.
+    found = {loc.line for loc in body if loc.filename == parfor.loc.filename}
+    return f" of lines {', '.join(map(str, sorted(found)))}" if len(found) > 1 else ""
+
+
 def _read(state: Any, parfor: Any) -> Nest:
     if parfor.redvars or parfor.races:
-        raise Refused("it reduces")
+        names = ", ".join(sorted({shown(name) for name in (*parfor.redvars, *parfor.races)}))
+        raise Refused(f"it reduces to {names}, by parts that threads take")
     if any(not isinstance(inst, ir.Assign) for inst in parfor.init_block.body):
         raise Refused("it has more before it than assignments")
     blocks = {label: copy(block) for label, block in parfor.loop_body.items()}
@@ -126,3 +150,34 @@ def _lower(one: Raised, lowerer: Any, parfor: Any) -> None:
         ran = SharedNest(lowerer, _Operands(one)).value()
     with lowerer.builder.if_then(lowerer.builder.not_(ran), likely=False):
         _lower_parfor_parallel_std(lowerer, own)
+
+
+def _lower_into(one: Raised, store: Any, lowerer: Any, parfor: Any) -> None:
+    """Lower a parfor of which the elements of a new array go to another one, which `store` assigns it to."""
+    builder, made = lowerer.builder, store.value.name
+    kind = lowerer.fndesc.typemap[store.target.name]
+    variables = {
+        name: (store.target, kind) if var.name == made else (var, given)
+        for name, (var, given) in one.nest.variables.items()
+    }
+    into = replace(one, nest=replace(one.nest, variables=variables))
+    # The new array is made where it is needed.
+    without = makers(parfor.init_block, made)
+    for inst in parfor.init_block.body:
+        if not any(inst is each for each in without):
+            lowerer.lower_inst(inst)
+    target = lowerer.context.make_array(kind)(lowerer.context, builder, lowerer.loadvar(store.target.name))
+    lengths = cgutils.unpack_tuple(builder, target.shape, kind.ndim)
+    ran = cgutils.alloca_once_value(builder, cgutils.false_bit)
+    builder.store(cgutils.false_bit, ran)
+    fits = cgutils.true_bit
+    for length, loop in zip(lengths, parfor.loop_nests, strict=True):
+        stop = WORD(loop.stop) if isinstance(loop.stop, int) else lowerer.loadvar(loop.stop.name)
+        fits = builder.and_(fits, builder.icmp_signed("==", length, stop))
+    with builder.if_then(fits, likely=True), force_error_model(lowerer.context, "numpy"):
+        builder.store(SharedNest(lowerer, _Operands(into)).value(), ran)
+    own = copy(parfor)
+    own.lowerer = None
+    with builder.if_then(builder.not_(builder.load(ran)), likely=False):
+        _lower_parfor_parallel_std(lowerer, own)
+        lowerer.lower_inst(store)

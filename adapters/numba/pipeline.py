@@ -24,6 +24,7 @@ from .kinds import types
 from .lowering import lower
 from .nests import lower_nest
 from .parfors import lower_parfors
+from .temporaries import make_fortran
 
 #: What compiled code depends on beside Numba: cached code of another version is compiled anew.
 FINGERPRINT = f"arrayexpr.numba {__version__} {','.join(walk.addresses())}"
@@ -82,6 +83,7 @@ class ArrayLoops(FunctionPass):  # type: ignore[misc]
         report = Report(bool(state.flags.fastmath))
         changed = replace_nests(state, report)
         if state.flags.auto_parallel.enabled:
+            changed |= make_fortran(state)
             changed |= lower_parfors(state, report)
         if changed:
             state.func_ir._definitions = build_definitions(state.func_ir.blocks)
@@ -137,6 +139,8 @@ def _statements(group: reader.Group, state: Any, report: Report, inst: Any) -> l
 
 
 def _lower(lowerer: Any, expr: Any) -> Any:
+    if "kept" in expr._kws:
+        return lowerer.context.get_dummy_value()
     if "nest" in expr._kws:
         return lower_nest(lowerer, expr)
     return lower(lowerer, expr) if "plan" in expr._kws else _lower_array_expr(lowerer, expr)

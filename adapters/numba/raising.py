@@ -67,8 +67,9 @@ class Raised:
     along: bool
 
 
-def raised(nest: Nest) -> Raised:
-    """The regions that a nest is. Raises Refused where `raise_loops` finds that its order counts, with its reason."""
+def raised(nest: Nest, gains: bool = True) -> Raised:
+    """The regions that a nest is. Raises Refused where `raise_loops` finds that its order counts, with its reason, and
+    if it `gains` by its order alone, where that is as good as written."""
     turned = carrying_outside(nest.program) if _adds_again(nest) else None
     made = None if turned is None else _inside(turned)
     if made is None:
@@ -76,7 +77,7 @@ def raised(nest: Nest) -> Raised:
         conditions, statements = _version(found, *nest.program.statements)
         made = found, conditions, statements, []
         if not _are_assigns(statements):
-            why = "; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it"
+            why = _placed("; ".join(dict.fromkeys(map(_reason, found.remarks))) or "a test stays in it", nest.program)
             turned = carrying_outside(nest.program) if turned is None else None
             made = None if turned is None else _inside(turned)
             if made is None:
@@ -90,7 +91,7 @@ def raised(nest: Nest) -> Raised:
     ):
         # Rows of these are seldom a power of two apart, and plain Numba took a fifth to a third of the time.
         raise Refused("it adds to a variable from arrays that may lie in any way")
-    if _in_order(nest, ordered):
+    if gains and _in_order(nest, ordered):
         raise Refused(IN_ORDER)
     if any(isinstance(node, Apply) and node.op is _WHERE for s in statements for node in postorder((s,))):
         statements = [_own(statement) for statement in statements]
@@ -188,6 +189,15 @@ def _version(program: Program, original: Node) -> tuple[list[Node], list[Node] |
 def _reason(remark: str) -> str:
     before, _, after = remark.partition(" stays: ")
     return f"{before}: {after}" if after else remark
+
+
+def _placed(text: str, program: Program) -> str:
+    """A text with the lines of statements in the place of what they store: a value in our operators is long."""
+    for node, origins in program.origins.items():
+        if isinstance(node, Store) and origins:
+            element, _, _ = repr(node).partition(" = ")
+            text = text.replace(repr(node), f"{element} in line {origins[0].loc.line}")
+    return text
 
 
 def _own(statement: Node) -> Node:

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import numba
 import numpy as np
 from numba.core import ir
 from numba.np.ufunc.dufunc import DUFunc
@@ -71,18 +72,26 @@ class Group:
     place: int = -1
     rank: int = 0
 
+    def lines(self) -> list[int]:
+        """The lines of the text that they stand in."""
+        return sorted({taken.loc.line for taken in self.statements})
+
     def __repr__(self) -> str:
         return f"<{len(self.statements)} statements>"
 
 
 @dataclass
 class Block:
-    """A block as it was read: groups, the places in its body that they take, what is put before a place, remarks."""
+    """A block as it was read: groups, the places in its body that they take, what is put before a place, remarks.
+
+    `ended` is what ended the last group, as (lines of the group, location, why), if nothing on arrays stands after it.
+    """
 
     groups: list[Group] = field(default_factory=list)
     gone: set[int] = field(default_factory=set)
     before: dict[int, list[Any]] = field(default_factory=dict)
     remarks: list[tuple[Any, str]] = field(default_factory=list)
+    ended: tuple[list[int], Any, str] | None = None
 
 
 def origin_of(node: Node, program: Program) -> tuple[Any, ...]:
@@ -103,7 +112,31 @@ def from_host(state: Any) -> dict[int, Block]:
                 uses[name] += 1
     for block in state.func_ir.blocks.values():
         block.body = calls.methods_next_to_calls(block.body, state.typemap, uses, _METHODS)
-    return {label: _Reader(state, uses, defined).block(block) for label, block in state.func_ir.blocks.items()}
+    found = {label: _Reader(state, uses, defined).block(block) for label, block in state.func_ir.blocks.items()}
+    for label, block in found.items():
+        last = state.func_ir.blocks[label].terminator
+        if block.ended is not None and any(other.groups for other in found.values() if other is not block):
+            why = _end(last, label, state.func_ir.blocks)
+            if why is not None:
+                block.remarks.append(_ended(block.ended[0], last.loc, why))
+    return found
+
+
+def _end(last: Any, label: int, blocks: Mapping[int, Any]) -> str | None:
+    """Why a block ends; None where the function does."""
+    if isinstance(last, ir.Branch):
+        return "a test says what is next"
+    if not isinstance(last, ir.Jump):
+        return None
+    if last.target <= label:
+        return "an iteration of a loop ends"
+    return "a loop begins" if any(blocks[last.target].find_exprs(op="iternext")) else "ways meet that a test parted"
+
+
+def _ended(lines: list[int], loc: Any, why: str) -> tuple[Any, str]:
+    """A remark on what ended a group."""
+    named = f"line{'s' * (len(lines) > 1)} {', '.join(map(str, lines))}"
+    return loc, f"ends what is taken together in {named}: {why}"
 
 
 def _read(inst: Any) -> list[str]:
@@ -117,7 +150,7 @@ def _read(inst: Any) -> list[str]:
 class _Reader:
     """Reads one block."""
 
-    def __init__(self, state: Any, uses: Mapping[str, int], defined: Mapping[str, int]):
+    def __init__(self, state: Any, uses: Counter[str], defined: Mapping[str, int]):
         self.state = state
         self.typemap, self.calltypes, self.typing = state.typemap, state.calltypes, state.typingctx
         self.uses, self.defined = uses, defined
@@ -145,25 +178,38 @@ class _Reader:
                 # It goes where its call goes.
                 continue
             try:
-                if not self.folded.isdisjoint(_read(inst)):
-                    self.close()
+                totals = [name for name in _read(inst) if name in self.folded]
+                if totals:
+                    self.close(inst.loc, f"it reads {shown(totals[0])}, the result of a reduction")
                 if self.array_statement(inst, place):
                     self.group.place = place
                     if self.bound is not None and _is_call_of(inst, self.bound.target.name):
                         self.taken.append(place - 1)
                     self.taken.append(place)
-                    if len(self.group.statements) >= MOST or len(self.group.variables) >= walk.ARRAYS - 4:
-                        self.close()
+                    if len(self.group.statements) >= MOST:
+                        self.close(inst.loc, f"{MOST} statements are the most")
+                    elif len(self.group.variables) >= walk.ARRAYS - 4:
+                        self.close(inst.loc, f"{len(self.group.variables)} operands are the most")
                     continue
+                left = self.left(inst)
             except Refused as why:
-                self.result.remarks.append((inst.loc, f"left to Numba: {why}"))
-            left = self.left(inst)
+                left = str(why)
             if left is not None:
-                self.result.remarks.append((inst.loc, f"left to Numba: {left}"))
-            if self.group.statements and not self.passes(inst):
-                self.close()
-        self.close()
+                self.remark(inst.loc, f"left to Numba: {left}")
+            if self.group.statements and not inst.is_terminator and (stops := self.stops(inst)) is not None:
+                self.close(inst.loc, stops)
+        self.close(block.terminator.loc, "")
         return self.result
+
+    def remark(self, loc: Any, text: str) -> None:
+        """Say something of a statement on arrays, and what ended the group before it."""
+        self.said()
+        self.result.remarks.append((loc, text))
+
+    def said(self) -> None:
+        if self.result.ended is not None:
+            self.result.remarks.append(_ended(*self.result.ended))
+            self.result.ended = None
 
     # -- what stays where it is --
 
@@ -172,9 +218,18 @@ class _Reader:
         if isinstance(inst, (ir.SetItem, ir.StaticSetItem)):
             return f"assignment to elements of {inst.target.name!r}"
         value = inst.value if isinstance(inst, ir.Assign) else None
-        if not isinstance(value, ir.Expr) or value.op != "call":
+        if not isinstance(value, ir.Expr):
+            return None
+        made = isinstance(self.typemap.get(inst.target.name), types.Array)
+        if value.op in ("getitem", "static_getitem") and made and self.reads_memory(value) is not None:
+            return f"a copy of elements of {shown(value.value.name)}"
+        if value.op in ("binop", "inplace_binop", "unary") and made:
+            return f"{value.fn.__name__} of {' and '.join(str(self.typemap[v.name]) for v in value.list_vars())}"
+        if value.op != "call":
             return None
         called = self.typemap.get(value.func.name)
+        if getattr(called, "typing_key", None) in (len, np.transpose, *_LIKE):
+            return None
         if isinstance(called, types.BoundFunction) and isinstance(called.this, types.Array):
             return f"the method {_method(called)} of an array"
         if any(isinstance(self.typemap.get(var.name), types.Array) for var in value.args):
@@ -182,40 +237,61 @@ class _Reader:
             return f"a call of {name or called}"
         return None
 
-    def passes(self, inst: Any) -> bool:
-        """Whether a statement may run before all of the group that stands before it in the text."""
+    def stops(self, inst: Any) -> str | None:
+        """Why a statement may not run before all of the group that stands before it in the text; None where it may."""
         if not isinstance(inst, ir.Assign):
-            return False
-        defined = {var.name for var, _ in self.group.results.values()} | {var.name for var, _, _ in self.group.copies}
-        if inst.target.name in self.names or any(name in defined for name in _read(inst)):
-            return False
+            return effect(inst)
+        made = {var.name for var, _ in self.group.results.values()} | {var.name for var, _, _ in self.group.copies}
+        if inst.target.name in self.names:
+            return f"it assigns {shown(inst.target.name)} anew"
+        read = [name for name in _read(inst) if name in made]
+        if read:
+            how = "returns" if isinstance(inst.value, ir.Expr) and inst.value.op == "cast" else "reads"
+            return f"it {how} {shown(read[0])}, which is made there"
         value = inst.value
         if isinstance(value, (ir.Const, ir.Global, ir.FreeVar, ir.Var)):
-            return True
-        return isinstance(value, ir.Expr) and not self.reads_memory(value)
+            return None
+        return self.reads_memory(value) if isinstance(value, ir.Expr) else f"it has {value}"
 
-    def reads_memory(self, value: Any) -> bool:
-        """Whether an expression reads arrays, or may raise: whatever is not known to do neither."""
+    def reads_memory(self, value: Any) -> str | None:
+        """Why an expression is not known to read no array and to raise nothing; None where it is."""
         typemap = self.typemap
         match value.op:
             case "getattr":
                 of = typemap[value.value.name]
-                return not (isinstance(of, types.Module) or (type(of) is types.Array and value.attr in _METADATA))
+                known = isinstance(of, types.Module) or (type(of) is types.Array and value.attr in _METADATA)
+                return None if known else f"it reads .{value.attr} of {shown(value.value.name)}"
             case "build_tuple":
-                return False
+                return None
             case "binop" | "unary":
                 kinds = [typemap[var.name] for var in value.list_vars()]
                 model = self.state.flags.error_model
-                return not (_numbers(kinds) and scalars.harmless(value.fn, kinds, model, ir.UNDEFINED))
+                if _numbers(kinds) and scalars.harmless(value.fn, kinds, model, ir.UNDEFINED):
+                    return None
+                return f"{value.fn.__name__} of {', '.join(map(str, kinds))} may raise or read memory"
             case "call":
-                return not self.harmless(value)
+                return None if self.harmless(value) else self.effect_of_call(value)
             case "static_getitem" | "getitem":
                 of = typemap[value.value.name]
                 if isinstance(of, types.BaseTuple) and value.op == "static_getitem":
-                    return False
+                    return None
                 index = value.index_var if value.op == "static_getitem" else value.index
-                return index is None or type(of) is not types.Array or not _slices(typemap[index.name])
-        return True
+                if index is not None and type(of) is types.Array and _slices(typemap[index.name]):
+                    return None
+                return f"it reads elements of {shown(value.value.name)}"
+        return f"{value.op}, which may read memory or raise"
+
+    def effect_of_call(self, value: Any) -> str:
+        """What is to be said of a call that may have an effect."""
+        called = self.typemap[value.func.name]
+        if any(getattr(called, "typing_key", None) is each for each in (range, numba.prange)):
+            return "a loop begins"
+        if isinstance(called, types.BoundFunction):
+            return f"a call of the method {_method(called)} of {called.this}, which may read memory or raise"
+        if isinstance(called, types.Dispatcher):
+            return f"a call of {called.dispatcher.__name__}, which may have any effect"
+        name = getattr(getattr(called, "typing_key", None), "__name__", None)
+        return f"a call of {name or called}, which may read memory or raise"
 
     def harmless(self, value: Any) -> bool:
         """Whether a call reads no array and raises nothing, or nothing that the group could be told from."""
@@ -290,7 +366,7 @@ class _Reader:
         out = given.get("out")
         if out is not None and not isinstance(self.typemap[out.name], types.Array):
             out = None
-        self.begin(kind.ndim)
+        self.begin(inst, kind.ndim)
         with _Attempt(self):
             node = calls.Maker(self.leaf, self.typemap, self.typing).make(known.name, given, kind.dtype)
             if node.type.rank != kind.ndim:
@@ -312,9 +388,11 @@ class _Reader:
         if not isinstance(given, types.Array):
             return False
         if not is_array(given):
-            raise Refused(f"{known.name} of {given}")
+            raise Refused(f"{known.name} of {shown(args['a'].name)}, which is {given}")
+        if known.name in ("var", "std"):
+            return self.variance(inst, known, args["a"], given, kind)
         over = reductions.axes(args, self.typemap, given.ndim)
-        self.begin(given.ndim)
+        self.begin(inst, given.ndim)
         with _Attempt(self):
             element = kind.dtype if isinstance(kind, types.Array) else kind
             node = reductions.reduction(known, self.leaf(args["a"]), given, over, element)
@@ -325,11 +403,37 @@ class _Reader:
             self.folded.add(inst.target.name)
         return True
 
+    def variance(self, inst: Any, known: calls.Known, var: ir.Var, given: Any, kind: Any) -> bool:
+        """A variance of what the group makes: its mean is found there, and the rest is a group that begins here."""
+        if not any(var.name == made.name for made, _ in self.group.results.values()):
+            raise Refused(f"{known.name} of {shown(var.name)}, an array that is there")
+        mean = inst.target.scope.redefine("$arrayexpr.mean", loc=inst.loc)
+        self.typemap[mean.name] = of = reductions.mean_type(given, self.typing)
+        with _Attempt(self):
+            every = tuple(range(given.ndim))
+            node = reductions.reduction(_METHODS["mean"], self.leaf(var), given, every, of)
+            target = self.new(mean, of)
+            # Tried before anything is done.
+            reductions.variance(known, self.leaf(var), self.leaf(mean), given, kind, self.typing)
+            self.add(target, node, inst, of, [self.names[var.name]], mean.name)
+        # Read here once, and once more after it.
+        self.uses[var.name] += 1
+        self.uses[mean.name] += 1
+        self.inside[var.name] -= 1
+        self.inside[mean.name] -= 1
+        self.close(inst.loc, f"{known.name} reads the mean, the result of a reduction")
+        self.begin(inst, given.ndim)
+        with _Attempt(self):
+            node = reductions.variance(known, self.leaf(var), self.leaf(mean), given, kind, self.typing)
+            self.add(self.new(inst.target, kind), node, inst, kind, [self.names[var.name]], inst.target.name)
+            self.folded.add(inst.target.name)
+        return True
+
     def expression(self, inst: Any) -> bool:
         kind = inst.value.ty
         if not is_array(kind):
-            raise Refused(f"results of type {kind}")
-        self.begin(kind.ndim)
+            raise Refused(f"its result is {kind}")
+        self.begin(inst, kind.ndim)
         with _Attempt(self):
             node = operators.converted(self.tree(inst.value.expr), kind.dtype)
             if node.type.rank != kind.ndim:
@@ -345,30 +449,32 @@ class _Reader:
         if not isinstance(kind, types.Array) or value.fn not in operators.INPLACE:
             return False
         if sig is None or sig.return_type != kind or self.typemap[inst.target.name] != kind:
-            raise Refused("an in-place operator that gives another type")
+            result = self.typemap[inst.target.name] if sig is None else sig.return_type
+            raise Refused(f"an in-place operator of {shown(value.lhs.name)}, which is {kind}, that gives {result}")
         return self.loop(inst, operators.INPLACE[value.fn], [value.lhs, value.rhs], value.lhs)
 
     def call_with_out(self, inst: Any, function: Any) -> bool:
         value = inst.value
         if value.kws or value.vararg is not None or len(value.args) != function.nin + 1 or function.nout != 1:
-            raise Refused("a ufunc called otherwise than with its operands and one out")
+            raise Refused(f"{function.__name__} called otherwise than with its operands and one out")
         out = value.args[-1]
         if self.typemap[inst.target.name] != self.typemap[out.name]:
-            raise Refused("a ufunc whose out is of another type than its result")
+            kinds = self.typemap[out.name], self.typemap[inst.target.name]
+            raise Refused(f"{function.__name__} into {shown(out.name)}, which is {kinds[0]}, that gives {kinds[1]}")
         return self.loop(inst, function, value.args[:-1], out)
 
     def loop(self, inst: Any, ufunc: Any, inputs: Sequence[ir.Var], out: ir.Var) -> bool:
         kind = self.typemap[out.name]
         if not is_array(kind):
-            raise Refused(f"assignment to {kind}")
-        self.begin(kind.ndim)
+            raise Refused(f"assignment to {shown(out.name)}, which is {kind}")
+        self.begin(inst, kind.ndim)
         with _Attempt(self):
             given = []
             for var in inputs:
                 each = self.typemap[var.name]
                 each = each.dtype if isinstance(each, types.Array) else types.unliteral(each)
                 if map_type(each) is None:
-                    raise Refused(f"operands of type {each}")
+                    raise Refused(f"{shown(var.name)} is {self.typemap[var.name]}")
                 given.append(each)
             if max(getattr(self.typemap[var.name], "ndim", 0) for var in inputs) > kind.ndim:
                 raise Refused("operands of more axes than out")
@@ -401,7 +507,7 @@ class _Reader:
         index = inst.index_var if isinstance(inst, ir.StaticSetItem) else inst.index
         if index is None:
             return False
-        whole = isinstance(inst, ir.StaticSetItem) and _whole(inst.index)
+        whole = isinstance(inst, ir.StaticSetItem) and shows_all(inst.index)
         seen: Any = kind
         if not whole:
             if not isinstance(self.typemap[index.name], (types.SliceType, types.BaseTuple, types.Integer)):
@@ -411,18 +517,18 @@ class _Reader:
         if not isinstance(seen, types.Array):
             return False
         if not is_array(seen):
-            raise Refused(f"assignment to {seen}")
+            raise Refused(f"assignment to {shown(inst.target.name)}, of which the part is {seen}")
         if isinstance(value, types.Array):
             if not is_array(value) or value.ndim > seen.ndim:
-                raise Refused(f"assignment of {value}")
+                raise Refused(f"assignment of {shown(inst.value.name)}, which is {value}")
         elif map_type(value) is None:
-            raise Refused(f"assignment of {value}")
+            raise Refused(f"assignment of {shown(inst.value.name)}, which is {value}")
         if not whole and not _slices(self.typemap[index.name]) and self.state.flags.boundscheck:
             raise Refused("an index that is checked")
         if not whole and any(inst.target.name == var.name for var, _ in self.group.results.values()):
             # A view of what the group makes is there after it.
-            self.close()
-        self.begin(seen.ndim)
+            self.close(inst.loc, f"it assigns to a part of {shown(inst.target.name)}, which is made there")
+        self.begin(inst, seen.ndim)
         with _Attempt(self):
             node = operators.converted(self.leaf(inst.value), seen.dtype)
             target = self.leaf(inst.target) if whole else self.view(inst, index, sig, place)
@@ -440,10 +546,11 @@ class _Reader:
 
     # -- the group --
 
-    def begin(self, rank: int) -> None:
+    def begin(self, inst: Any, rank: int) -> None:
         """See to it that the open group is of one rank."""
         if self.group.statements and self.group.rank != rank:
-            self.close()
+            axes = "1 axis" if rank == 1 else f"{rank} axes"
+            self.close(inst.loc, f"it is over {axes}, and what is there over {self.group.rank}")
         self.group.rank = rank
 
     def add(
@@ -454,6 +561,7 @@ class _Reader:
         if arrays >= walk.ARRAYS or len(read) - arrays > walk.SCALARS or self.group.rank > walk.RANK:
             raise Refused(f"{len(read)} operands of {self.group.rank} axes")
         assign = Assign(target, value)
+        self.said()
         self.group.statements.append(Taken(assign, inst, inst.loc, new, tuple(order), label, exact))
 
     def called(self, var: ir.Var, of: ir.Var, kind: Any) -> None:
@@ -476,11 +584,11 @@ class _Reader:
             kind = self.typemap[var.name]
             if isinstance(kind, types.Array):
                 if not is_array(kind):
-                    raise Refused(f"operands of type {kind}")
+                    raise Refused(f"{shown(var.name)} is {kind}")
                 made = _element(kind.dtype).array(kind.ndim)
             else:
                 if map_type(kind) is None:
-                    raise Refused(f"operands of type {kind}")
+                    raise Refused(f"{shown(var.name)} is {kind}")
                 made = _element(kind).array(0)
             name = f"o{len(self.made)}"
             self.names[var.name] = name
@@ -519,8 +627,8 @@ class _Reader:
             raise Refused(f"{function.__name__} of {', '.join(map(str, sig.args))}")
         return Apply(operators.scalar(function, tuple(kinds), tuple(constants), sig), tuple(nodes))
 
-    def close(self) -> None:
-        """End the open group: what it makes that nobody else reads is a local."""
+    def close(self, loc: Any, why: str) -> None:
+        """End the open group, before what stands at `loc`: what it makes that nobody else reads is a local."""
         group = self.group
         if _gains_nothing(group):
             self.result.remarks.append(
@@ -552,6 +660,7 @@ class _Reader:
             )
             self.result.groups.append(group)
             self.result.gone.update(self.taken)
+            self.result.ended = group.lines(), loc, why
         self.open()
 
 
@@ -602,6 +711,23 @@ def _is_call_of(inst: Any, name: str) -> bool:
     )
 
 
+def shown(name: str) -> str:
+    """What the text calls a variable."""
+    return "a temporary" if name.startswith("$") or "__locals__" in name else repr(name.split(".")[0])
+
+
+def effect(inst: Any) -> str:
+    """What is to be said of a statement that is no assignment of a variable."""
+    match inst:
+        case ir.SetItem() | ir.StaticSetItem():
+            return f"it assigns to elements of {shown(inst.target.name)}"
+        case ir.Print():
+            return "print, which is a side effect"
+        case ir.SetAttr():
+            return f"it sets .{inst.attr} of {shown(inst.target.name)}"
+    return f"{type(inst).__name__}, which may have any effect"
+
+
 def _method(called: Any) -> str:
     """The name of a bound method: Numba has "array.sum", or (types.Array, "argmax")."""
     key = called.typing_key
@@ -618,7 +744,7 @@ def _element(kind: Any) -> Any:
     return found
 
 
-def _whole(index: Any) -> bool:
+def shows_all(index: Any) -> bool:
     """Whether a constant index shows all of an array as it is."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(part is Ellipsis or (isinstance(part, slice) and part == slice(None)) for part in parts)

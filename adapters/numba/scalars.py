@@ -34,6 +34,8 @@ _FUNCTIONS: Final = frozenset((
     "rint", "exp2", "isnan", "isinf", "isfinite", "logical_and", "logical_or", "logical_not", "bitwise_and",
     "bitwise_or", "bitwise_xor", "conjugate", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal",
 ))  # fmt: skip
+#: Ufuncs that divide: of zeros too they give what NumPy gives, under either error model.
+_DIVIDING: Final = frozenset(("divide", "true_divide", "floor_divide", "remainder"))
 _BUILTINS: Final = (abs, min, max, float, int, complex, bool)
 
 
@@ -55,7 +57,7 @@ def harmless(function: Any, kinds: Sequence[Any], error_model: str, static: Any)
 def callable_(function: Any) -> bool:
     """Whether a function called on scalars neither raises nor has an effect."""
     if isinstance(function, np.ufunc):
-        return function.__name__ in _FUNCTIONS and function.nout == 1
+        return function.__name__ in _FUNCTIONS | _DIVIDING and function.nout == 1
     if any(function is each for each in _BUILTINS) or isinstance(function, type) and issubclass(function, np.generic):
         return True
     name = getattr(function, "__name__", "")

@@ -42,7 +42,7 @@ enum {
     AE_SOON = 1 << 24,   /* and of those from which a tile ahead is soon enough */
     AE_LINE = 64,        /* bytes of a cache line */
     AE_TILE = 64,        /* rows and columns of a tile where layouts conflict */
-    AE_FEW = 4096,       /* elements that stay in the first cache */
+    AE_FEW = 1 << 18,    /* elements of all arrays that are staged, up to which rows in order are taken as they lie */
     AE_STRIP = 512,      /* elements of a tile where they do not */
     AE_PART = 256,       /* columns of a tile that is folded by rows, */
     AE_AREA = 2048,      /* and its elements */
@@ -389,7 +389,8 @@ static int32_t ae_sweep(ae_nest *nest, ae_kernel unit, ae_kernel any, void **exc
     const int near = bytes <= AE_NEAR ? 2 : bytes <= AE_SOON;
     intptr_t tile_rows = rows, tile = n;
     ae_kernel kernel = unit;
-    /* Small tiles of rows are staged for longer than elements take that are a line apart, but in the first cache. */
+    /* Rows in order have small tiles, which are staged for longer than elements take that are a line apart in the second
+       cache: sums of 64 x 64 to 200 x 200 took 1.5 to 1.8 times what they take now. */
     if (staging && any && (conflicts ? fixed && rows * n * staging <= AE_FEW : others)) {
         conflicts = 0;
         kernel = any;

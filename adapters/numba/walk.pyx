@@ -36,6 +36,7 @@ FOLDS = (
     "sum_i8", "sum_f4", "sum_f8", "sum_c8", "sum_c16", "loose_sum_f4", "loose_sum_f8",
     "prod_i8", "prod_f4", "prod_f8", "prod_c8", "prod_c16", "loose_prod_f4", "loose_prod_f8",
     "min_i8", "min_u8", "min_f4", "min_f8", "max_i8", "max_u8", "max_f4", "max_f8", "any_b1", "all_b1",
+    "argmin_i8", "argmin_u8", "argmin_f4", "argmin_f8", "argmax_i8", "argmax_u8", "argmax_f4", "argmax_f8",
 )
 
 
