@@ -27,7 +27,6 @@ from ..nodes import (
 )
 from ..program import Program
 from ..regions import Access, Group, Meeting, Part, base, beneath, part_of
-from ..swaps import swapped
 from .nests import untaken
 
 #: Of a value that is computed again for each reader, the operations and the arrays read at the most.
@@ -130,6 +129,9 @@ class _Loops:
         return tuple(made)
 
     def _body(self, statements: Sequence[Node], own: Collection[str]) -> tuple[Node, ...]:
+        # A first result does not pay for what few programs have.
+        from ..swaps import swapped
+
         statements = self._block(statements, own)
         # Where two arrays change places, the copy of one to the other stays by itself.
         last = len(statements) - (swapped(statements) is not None)
