@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from .nodes import Apply, Constant, Index, Node, Operand, postorder
 from .ops import operator
@@ -18,6 +19,7 @@ _FLOOR_DIVIDE = operator("floor_divide")
 _SCALAR = INT64.array(0)
 
 
+@lru_cache(1024)
 def integer(value: int) -> Node:
     """The int64 constant."""
     return Constant(value, INT64)

@@ -63,19 +63,18 @@ def fuse(program: Program, *, guarded: bool = False) -> Program:
     program = outer = loops.program
     if guarded:
         program = _parted(program)
-    statements, fresh = _renamed(program)
-    fusion = _Fusion(program, statements, fresh, guarded)
-    made = fusion.statements() if len(statements) > 1 else statements
-    apart, alike = set(loops.apart), list(loops.alike)
-    if made == statements:
-        fused = outer
-    else:
-        new = {before: fusion.new.get(now, now) for before, now in zip(program.statements, statements, strict=True)}
-        left = {name for statement in made for name in operands(statement)}
-        apart |= fusion.seen_outside()
-        alike += fusion.alike
-        fused = program.rewritten(made, {k: v for k, v in new.items() if k is not v})
-        fused = fused.replace(locals=tuple(o for o in (*program.locals, *fresh) if o.name in left))
+    apart, alike, fused = set(loops.apart), list(loops.alike), outer
+    if len(program.statements) > 1:
+        statements, fresh = _renamed(program)
+        fusion = _Fusion(program, statements, fresh, guarded)
+        made = fusion.statements()
+        if made != statements:
+            new = {old: fusion.new.get(now, now) for old, now in zip(program.statements, statements, strict=True)}
+            left = {name for statement in made for name in operands(statement)}
+            apart |= fusion.seen_outside()
+            alike += fusion.alike
+            fused = program.rewritten(made, {k: v for k, v in new.items() if k is not v})
+            fused = fused.replace(locals=tuple(o for o in (*program.locals, *fresh) if o.name in left))
     if fused is original:
         return original
     apart &= {operand.name for operand in program.operands + program.results}
