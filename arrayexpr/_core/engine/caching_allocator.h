@@ -18,7 +18,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 
-enum { ARRAYEXPR_CACHES = 1, ARRAYEXPR_BLOCKS = 16, ARRAYEXPR_HEAD = 64 };
+/* What lies before the bytes that are asked for: they end up just below where a page begins, as other large arrays do.
+   Then an element is stored after all loads of places that a processor takes for the same by their last twelve bits. */
+enum { ARRAYEXPR_CACHES = 1, ARRAYEXPR_BLOCKS = 16, ARRAYEXPR_HEAD = 4096 - 64 };
 #define ARRAYEXPR_PAGE ((size_t)2 << 20)
 
 typedef struct { char *start; size_t size; } arrayexpr_kept_block;
@@ -77,7 +79,7 @@ static char *arrayexpr_find(size_t *size) {
     return start;
 }
 
-/* So many bytes, whatever they are, at the start of a cache line; before them lies the block's size. */
+/* So many bytes, whatever they are, from the start of a cache line on; at the block's start lies its size. */
 static void *arrayexpr_take(size_t size) {
     char *start = NULL;
     if (size > SIZE_MAX - ARRAYEXPR_HEAD) return NULL;
