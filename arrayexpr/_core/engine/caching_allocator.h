@@ -18,8 +18,9 @@
 #if defined(__linux__)
 #include <sys/mman.h>
 
-/* What lies before the bytes that are asked for: they end up just below where a page begins, as other large arrays do.
-   Then an element is stored after all loads of places that a processor takes for the same by their last twelve bits. */
+/* What lies before the bytes that are asked for. Other large arrays begin just above the start of a page, these just below
+   one: so an element is loaded before that one is stored which a processor takes to be at the same place by the last
+   twelve bits of its address. */
 enum { ARRAYEXPR_CACHES = 1, ARRAYEXPR_BLOCKS = 16, ARRAYEXPR_HEAD = 4096 - 64 };
 #define ARRAYEXPR_PAGE ((size_t)2 << 20)
 
