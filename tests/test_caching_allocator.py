@@ -14,7 +14,7 @@ import pytest
 import arrayexpr
 from arrayexpr._core.engine.caching_allocator import empty, kept
 
-LARGE = 1 << 20  # doubles: 8 MB
+LARGE = 1 << 21  # doubles: 16 MB
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="large blocks are kept on Linux alone")
 
@@ -62,7 +62,7 @@ def test_no_more_is_kept_than_the_limit() -> None:
     blocks = [empty(60 << 20) for _ in range(8)]
     del blocks
     assert 0 < kept() <= 1 << 28
-    blocks = [empty((4 << 20) + 4096 * k) for k in range(40)]
+    blocks = [empty((16 << 20) + 4096 * k) for k in range(40)]
     del blocks
     assert 0 < kept() <= 1 << 28
     huge = empty(300 << 20)
@@ -94,7 +94,7 @@ def _run(limit: str) -> subprocess.CompletedProcess[str]:
     program = (
         "import numpy as np, arrayexpr\n"
         "from arrayexpr._core.engine.caching_allocator import kept\n"
-        "arrayexpr.kernel(lambda a: a + 1)(np.zeros(1 << 20))\n"
+        "arrayexpr.kernel(lambda a: a + 1)(np.zeros(1 << 21))\n"
         "print(kept())\n"
     )
     environment = {**os.environ, "ARRAYEXPR_KEPT_BYTES": limit}
@@ -103,7 +103,7 @@ def _run(limit: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_limit_is_a_setting() -> None:
     assert _run("0").stdout.split() == ["0"]
-    assert int(_run("").stdout) > 8 << 20
+    assert int(_run("").stdout) > 16 << 20
     wrong = _run("many")
     assert wrong.returncode == 1
     assert "ARRAYEXPR_KEPT_BYTES is 'many': expected a number of bytes from 0 on" in wrong.stderr

@@ -12,8 +12,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Bytes from which memory is kept: of less, the C library keeps enough. */
-#define ARRAYEXPR_LARGE ((size_t)4 << 20)
+/* Bytes from which memory is kept. Of less, the C library keeps enough: a*b + c of 1024 x 1024 doubles, by Numba, took
+   0.30 to 0.38 ms in its memory and 0.35 to 0.45 in ours. */
+#define ARRAYEXPR_LARGE ((size_t)16 << 20)
 
 #if defined(__linux__)
 #include <sys/mman.h>
