@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import subprocess
@@ -428,6 +429,20 @@ def test_large_results_lie_in_memory_that_is_kept() -> None:
     after = rtsys.get_allocation_stats()
     assert after.alloc - before.alloc == after.free - before.free
     assert after.mi_alloc - before.mi_alloc == after.mi_free - before.mi_free
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="large blocks are kept on Linux alone")
+def test_no_memory_is_kept_where_the_environment_says_so() -> None:
+    program = (
+        "import numpy as np\n"
+        "from arrayexpr._core.engine.caching_allocator import kept\n"
+        "from arrayexpr.adapters.numba import njit\n"
+        "njit(lambda a: a + 1.0)(np.zeros(1 << 22))\n"
+        "print(kept())\n"
+    )
+    environment = {**os.environ, "ARRAYEXPR_KEPT_BYTES": "0"}
+    found = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["0"]
 
 
 def test_effects_stand_between_statements() -> None:

@@ -53,6 +53,7 @@ cdef _Manage _manage = NULL
 def use_runtime(uintptr_t table):
     """Take Numba's table of what its runtime does for others, by the address of the function that gives it."""
     global _manage
+    caching_allocator.configure()
     _manage = <_Manage>(<_Table>table)()[2]
 
 

@@ -12,3 +12,5 @@ cdef void *take(size_t size) noexcept nogil
 cdef void give(void *data) noexcept nogil
 # From how many bytes on they are meant to be used; 0 where none is kept.
 cdef size_t LARGE
+# Take the limit that the environment sets, before blocks are used. ArrayExprError where it is none.
+cdef int configure() except -1

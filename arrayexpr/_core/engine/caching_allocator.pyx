@@ -78,7 +78,7 @@ cdef object _handler = PyCapsule_New(&handler, b"mem_handler", NULL)
 cdef bint _configured = False
 
 
-cdef int _configure() except -1:
+cdef int configure() except -1:
     """Take the limit that the environment sets."""
     global _configured, arrayexpr_limit
     text = os.environ.get("ARRAYEXPR_KEPT_BYTES", "").strip()
@@ -123,7 +123,7 @@ cdef object new_array(PyObject *descr, int rank, const npy_intp *shape, const np
     if LARGE == 0 or size < <npy_intp>LARGE:
         return PyArray_New(descr, rank, shape, strides)
     if not _configured:
-        _configure()
+        configure()
     before = PyDataMem_SetHandler(_handler)
     try:
         return PyArray_New(descr, rank, shape, strides)
