@@ -92,9 +92,9 @@ def supported(program: Program) -> bool:
     return True
 
 
-def agrees_by_opencl(data: Any, drawn: Any) -> None:
-    """A program that was drawn, compiled for PoCL, on arrays of its own and on such as share memory."""
-    device = opencl("portable computing")
+def agrees_by_opencl(data: Any, drawn: Any, platform: str = "portable computing") -> None:
+    """A program that was drawn, compiled for PoCL or another platform, on arrays of its own and on such as overlap."""
+    device = opencl(platform)
     assume(not isinstance(device, str) and supported(drawn.program) and comparable(drawn.program))
     kernel = arrayexpr.compile(drawn.program, device=device)
     check(drawn.program, kernel, data.draw(operand_arrays(drawn)), give=data.draw(st.booleans()))

@@ -346,8 +346,4 @@ def test_sums_are_those_of_cuda(oclgrind: Any) -> None:  # noqa: F811
 @settings(max_examples=300)
 @given(st.data(), elementwise_programs(max_nodes=12, max_statements=3, calls=True))
 def test_more_random_programs(data: Any, case: Any) -> None:
-    found = opencl("oclgrind")
-    assume(not isinstance(found, str) and supported(case.program) and comparable(case.program))
-    kernel = arrayexpr.compile(case.program, device=found)
-    check(case.program, kernel, data.draw(operand_arrays(case)), give=data.draw(st.booleans()))
-    check(case.program, kernel, data.draw(overlapping_arrays(case)))
+    agrees_by_opencl(data, case, "oclgrind")

@@ -100,7 +100,7 @@ def scheduled(program: Program, names: Sequence[str], run: Run) -> Program | Non
     given: list[tuple[Node, dict[Node, Node]] | None] = []
     known: dict[Node, tuple[Node, dict[Node, Node]]] = {}
     forms: dict[Node, _Form] = {}
-    assigns = 0
+    most = sum(isinstance(statement, Assign) for statement in program.statements) // _FEW
     for statement in program.statements:
         if isinstance(statement, Scratch):
             given.append(None)
@@ -111,10 +111,9 @@ def scheduled(program: Program, names: Sequence[str], run: Run) -> Program | Non
             known[statement] = form, _ = form_of(statement)
             if form not in forms:
                 forms[form] = _Form(form, program)
+                if len(forms) > most:
+                    return None
         given.append(known[statement])
-        assigns += 1
-    if _FEW * len(forms) > assigns:
-        return None
     choice = names.index("versions")
     for made in forms.values():
         made.run(run, names[:choice])

@@ -101,15 +101,13 @@ class _Loops:
         self.guarded = guarded
         self.apart: set[str] = set()
         self.alike: list[tuple[Node, Node]] = []
-        self.taken = {operand.name for operand in program.declared}
-        self.fresh: list[Operand] = []
         self.new: dict[Node, Node] = {}
         self.program = program
         if any(type(statement) is For for statement in program.statements):
             statements = self._block(program.statements, {operand.name for operand in program.locals})
             left = {name for statement in statements for name in operands(statement)}
             if statements != program.statements:
-                kept = tuple(o for o in (*program.locals, *self.fresh) if o.name in left)
+                kept = tuple(o for o in program.locals if o.name in left)
                 self.program = program.rewritten(statements, self.new).replace(locals=kept)
 
     def _block(self, statements: Sequence[Node], locals_: Collection[str]) -> tuple[Node, ...]:
@@ -138,7 +136,7 @@ class _Loops:
         if len(given) < 2 or not any(isinstance(s, Assign) and s.target.type.rank for s in given):
             return statements
         kept = {name for statement in rest for name in operands(statement)}
-        declared = {operand.name: operand for operand in (*self.given.declared, *self.fresh)}
+        declared = {operand.name: operand for operand in self.given.declared}
         mine = [declared[name] for name in own if name not in kept]
         program = Program("body", self.given.operands, given, locals=mine)
         fusion = _Fusion(program, given, (), self.guarded, before=declared.keys() - own)
